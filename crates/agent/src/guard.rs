@@ -1,0 +1,58 @@
+//! The guard: the one process that ends what runs here. It is the resident program's own binary, started as
+//! `… guard --run-dir DIR`, holds the agent as its child, and is held by a connection to the resident program. When
+//! that closes it waits for a successor, then leaves nothing running. Nomad would let its tasks outlive it.
+//!
+//! One guard per folder, one resident program per guard; a newer one replaces the older.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::platform::guard::{Guard, serve, serve_with};
+pub use crate::supervisor::Waits;
+
+/// Set in the agent's environment, and so inherited by what Nomad starts of its own: `GUARD_PID:GUARD_START:DATA_DIR`.
+/// Tasks do not get it.
+pub(crate) const MARK: &str = "IONET_AGENT";
+
+/// An agent to start.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    /// The whole environment: nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    pub cwd: PathBuf,
+    /// Nomad's data folder: what lies below it is ours, and so is what runs there.
+    pub data_dir: PathBuf,
+    /// The engine whose containers may be ours.
+    pub docker_socket: Option<PathBuf>,
+    /// Where the end of what the agent printed is kept when it ends.
+    pub log: PathBuf,
+    /// Where its HTTP will listen; a start is over when it answers there. Without it, when the process is there.
+    pub http: Option<SocketAddr>,
+}
+
+/// An agent that a guard holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    pub pid: u32,
+    pub data_dir: PathBuf,
+    pub docker_socket: Option<PathBuf>,
+    pub http: Option<SocketAddr>,
+}
+
+/// What a guard has to tell unasked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuardEvent {
+    /// The agent ended without being asked to. An end during a start is that start's fault instead.
+    Exited {
+        code: Option<i32>,
+        /// The end of what it printed, at most 16 KiB.
+        stderr_tail: String,
+    },
+    /// The guard itself is gone, or another resident program has taken over.
+    Lost,
+}

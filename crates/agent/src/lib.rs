@@ -1,0 +1,30 @@
+//! The Nomad client agent as this PC runs it: its plan, its start and stop under the guard, the work it brings, and
+//! leaving nothing behind.
+//!
+//! Linux is real. On Windows and macOS the pure parts (plan, log lines, decisions) work; everything that starts,
+//! finds or stops a process answers with a typed fault, because no agent can be started there yet.
+
+pub mod api;
+pub mod config;
+pub mod find;
+pub mod guard;
+mod http;
+pub mod introduction;
+pub mod log_watch;
+pub mod ports;
+pub mod startup;
+pub mod supervisor;
+pub mod teardown;
+pub mod workloads;
+
+#[cfg_attr(unix, path = "files/unix.rs")]
+#[cfg_attr(windows, path = "files/windows.rs")]
+mod files;
+
+#[cfg_attr(target_os = "linux", path = "platform/linux/mod.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "platform/none.rs")]
+mod platform;
+
+pub use config::{Drivers, Plan};
+pub use guard::{Guard, GuardEvent, Start};
+pub use ports::Ports;

@@ -1,0 +1,116 @@
+//! The container engine, over its socket: only the verbs that are needed to freeze and to leave nothing.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hyper::Method;
+use ionet_core::fault::WorkFault;
+use serde::Deserialize;
+use tokio::net::UnixStream;
+
+use super::processes::Scope;
+use crate::http::{self, Answer};
+
+/// Long enough for an engine that is stopping a container.
+const SOON: Duration = Duration::from_secs(10);
+
+const LABEL: &str = "com.hashicorp.nomad.alloc_id";
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Engine<'a> {
+    socket: &'a Path,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Container {
+    pub(crate) id: String,
+    /// `running`, `paused`, `exited` …
+    pub(crate) state: String,
+    #[serde(default)]
+    mounts: Vec<Mount>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mount {
+    #[serde(default)]
+    source: String,
+}
+
+impl Container {
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == "running"
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state == "paused"
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// None where no engine has its socket: then nothing of ours can be in one.
+    pub(crate) fn at(socket: Option<&'a Path>) -> Option<Self> {
+        socket.filter(|socket| socket.exists()).map(|socket| Self { socket })
+    }
+
+    /// Ours, whatever their state.
+    pub(crate) async fn containers(&self, scope: &Scope) -> Result<Vec<Container>, WorkFault> {
+        // {"label":["com.hashicorp.nomad.alloc_id"]}
+        let target = format!("/containers/json?all=1&filters=%7B%22label%22%3A%5B%22{LABEL}%22%5D%7D");
+        let answer = self.ask(Method::GET, &target, None).await?;
+        let all: Vec<Container> = serde_json::from_slice(&answer.body).map_err(|_| WorkFault::EngineDown)?;
+        let ours = |container: &Container| {
+            container.mounts.iter().any(|mount| scope.holds(Path::new(&mount.source)))
+        };
+        Ok(all.into_iter().filter(ours).collect())
+    }
+
+    pub(crate) async fn pause(&self, container: &Container) -> Result<(), WorkFault> {
+        self.post(&container.id, "pause", None).await
+    }
+
+    pub(crate) async fn unpause(&self, container: &Container) -> Result<(), WorkFault> {
+        self.post(&container.id, "unpause", None).await
+    }
+
+    /// The smallest share of the processors that there is.
+    pub(crate) async fn slow_down(&self, container: &Container) -> Result<(), WorkFault> {
+        self.post(&container.id, "update", Some(r#"{"CpuShares":2}"#.to_owned())).await
+    }
+
+    /// Stops and removes all of ours. A paused one is let go first: it could not obey.
+    pub(crate) async fn remove_all(&self, scope: &Scope) -> Result<(), WorkFault> {
+        let found = self.containers(scope).await?;
+        join_all(found.iter().map(|container| self.remove(container))).await.into_iter().collect()
+    }
+
+    async fn remove(&self, container: &Container) -> Result<(), WorkFault> {
+        if container.is_paused() {
+            self.unpause(container).await?;
+        }
+        if container.is_paused() || container.is_running() {
+            self.post(&container.id, "stop?t=2", None).await?;
+        }
+        let target = format!("/containers/{}?force=1&v=1", container.id);
+        self.ask(Method::DELETE, &target, None).await.map(|_| ())
+    }
+
+    /// An engine that says "not found" or "not in that state" has nothing left to do: whoever asks looks again.
+    async fn post(&self, id: &str, verb: &str, json: Option<String>) -> Result<(), WorkFault> {
+        self.ask(Method::POST, &format!("/containers/{id}/{verb}"), json).await.map(|_| ())
+    }
+
+    async fn ask(&self, method: Method, target: &str, json: Option<String>) -> Result<Answer, WorkFault> {
+        let stream = UnixStream::connect(self.socket).await.map_err(|error| {
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            if denied { WorkFault::NotPermitted } else { WorkFault::EngineDown }
+        })?;
+        let answer =
+            http::ask(stream, method, target, json, SOON).await.map_err(|_| WorkFault::EngineDown)?;
+        tracing::debug!(target, status = answer.status, "asked the container engine");
+        if answer.status == 403 { Err(WorkFault::NotPermitted) } else { Ok(answer) }
+    }
+}

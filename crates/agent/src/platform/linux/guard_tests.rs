@@ -1,0 +1,359 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ionet_core::fault::AgentFault;
+use tokio::sync::mpsc::Receiver;
+
+use super::signals::{Signal, send};
+use super::stage::{ALLOC, Stage, is_alive, until};
+use super::{guard, processes};
+use crate::guard::{Guard, GuardEvent, Running, Start, Waits};
+use crate::teardown;
+use crate::workloads::Role;
+
+/// Not a test of its own: the process that the scripts below start is this one, and it is the guard.
+#[tokio::test]
+async fn plays_the_guard() {
+    let Some(run_dir) = std::env::var_os("IONET_TEST_GUARD") else { return };
+    let waits = Waits { successor_ms: 1_500, grace_ms: 500 };
+    guard::serve_with(Path::new(&run_dir), waits).await.unwrap();
+}
+
+/// What `ionet-supplier` is to the guard.
+fn program(stage: &Stage) -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let test = "platform::guard_tests::plays_the_guard";
+    stage.script("supplier", &format!("IONET_TEST_GUARD=\"$3\" exec '{}' --exact {test}", exe.display()))
+}
+
+async fn connect(stage: &Stage) -> (Guard, Receiver<GuardEvent>) {
+    Guard::connect_or_spawn(&run_dir(stage), &program(stage)).await.unwrap()
+}
+
+fn run_dir(stage: &Stage) -> PathBuf {
+    stage.dir.path().join("run")
+}
+
+fn start(stage: &Stage, program: PathBuf) -> Start {
+    let env = BTreeMap::from([
+        ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+        ("DATA".to_owned(), stage.data().display().to_string()),
+        ("ALLOC".to_owned(), ALLOC.to_owned()),
+    ]);
+    Start {
+        program,
+        args: vec!["agent".to_owned(), "-config".to_owned(), "agent.hcl".to_owned()],
+        env,
+        cwd: stage.dir.path().to_owned(),
+        data_dir: stage.data(),
+        docker_socket: None,
+        log: stage.dir.path().join("last-words.log"),
+        http: None,
+    }
+}
+
+/// Two processes as a task, and one that has left its session, its parent and its environment behind.
+const WORK: &str = r#"
+export NOMAD_ALLOC_ID=$ALLOC NOMAD_ALLOC_DIR=$DATA/alloc/$ALLOC/alloc
+sh -c 'sleep 600 & sleep 600' &
+sh -c 'env -i setsid /bin/sleep 601 & wait' &
+unset NOMAD_ALLOC_ID NOMAD_ALLOC_DIR"#;
+
+fn agent(stage: &Stage) -> PathBuf {
+    stage.script("nomad", &format!("env > env.txt; trap 'exit 1' TERM; {WORK}\nwhile :; do sleep 0.05; done"))
+}
+
+async fn started(stage: &Stage, guard: &Guard) -> Running {
+    let running = guard.start(start(stage, agent(stage))).await.unwrap();
+    stage.until_tasks(5).await;
+    running
+}
+
+async fn until_nothing_is_left(stage: &Stage) {
+    until("the guard's end", || !run_dir(stage).join("guard.sock").exists()).await;
+    assert_eq!(stage.ours().await, []);
+}
+
+#[tokio::test]
+async fn an_agent_starts_in_a_clean_environment_and_stops_with_all_its_work() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+
+    let running = started(&stage, &guard).await;
+
+    assert_eq!(guard.running(), Some(running.clone()));
+    let env = fs::read_to_string(stage.dir.path().join("env.txt")).unwrap();
+    let mut names: Vec<&str> = env.lines().filter_map(|line| line.split('=').next()).collect();
+    names.retain(|name| !["PWD", "_", "OLDPWD", "SHLVL"].contains(name));
+    names.sort_unstable();
+    assert_eq!(names, ["ALLOC", "DATA", "IONET_AGENT", "PATH"]);
+
+    guard.stop().await.unwrap();
+
+    assert!(!is_alive(running.pid));
+    assert_eq!(guard.running(), None);
+    assert_eq!(stage.ours().await, []);
+    started(&stage, &guard).await;
+    guard.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_by_itself_is_reported_with_its_last_words() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let program = stage.script("nomad", "echo listening; echo boom >&2; exit 3");
+
+    guard.start(start(&stage, program)).await.unwrap();
+
+    let Some(GuardEvent::Exited { code, stderr_tail }) = events.recv().await else { panic!("no exit") };
+    assert_eq!(code, Some(3));
+    assert!(stderr_tail.contains("boom"));
+    assert_eq!(fs::read_to_string(stage.dir.path().join("last-words.log")).unwrap(), stderr_tail);
+    assert_eq!(guard.running(), None);
+}
+
+#[tokio::test]
+async fn with_the_resident_program_gone_and_none_after_it_everything_is_torn_down() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+
+    drop(guard);
+
+    until_nothing_is_left(&stage).await;
+    assert!(!is_alive(running.pid));
+}
+
+#[tokio::test]
+async fn a_successor_in_time_finds_the_agent_running() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+
+    drop(guard);
+    let (successor, _events) = connect(&stage).await;
+    tokio::time::sleep(Duration::from_millis(1_700)).await;
+
+    assert_eq!(successor.running(), Some(running.clone()));
+    assert!(is_alive(running.pid));
+    successor.stop().await.unwrap();
+    assert_eq!(stage.ours().await, []);
+}
+
+#[tokio::test]
+async fn a_newer_resident_program_replaces_the_older() {
+    let stage = Stage::new();
+    let (older, mut events) = connect(&stage).await;
+    started(&stage, &older).await;
+
+    let (newer, _events) = connect(&stage).await;
+
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
+    drop(older);
+    newer.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_guard_on_the_same_folder_does_not_start() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+
+    let second = tokio::process::Command::new(program(&stage))
+        .args(["guard", "--run-dir"])
+        .arg(run_dir(&stage))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+
+    assert!(!second.await.unwrap().success());
+    started(&stage, &guard).await;
+    guard.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn with_nothing_running_the_guard_ends_with_its_resident_program() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+
+    drop(guard);
+
+    until_nothing_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_has_its_typed_fault() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let plain = stage.dir.path().join("plain");
+    fs::write(&plain, "text").unwrap();
+
+    let missing = guard.start(start(&stage, stage.dir.path().join("gone"))).await;
+    let refused = guard.start(start(&stage, plain.clone())).await;
+
+    assert_eq!(missing, Err(AgentFault::Missing));
+    assert_eq!(refused, Err(AgentFault::NotExecutable(plain.display().to_string())));
+    started(&stage, &guard).await;
+    guard.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_before_its_http_answers_has_failed_to_start() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let text =
+        r#"printf '{"@message":"Error starting http server: bind: address already in use"}\n'; exit 1"#;
+    let mut taken = start(&stage, stage.script("nomad", text));
+    taken.http = Some(crate::ports::free().unwrap().http_address());
+
+    assert_eq!(guard.start(taken).await, Err(AgentFault::PortInUse));
+
+    assert!(events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_real_nomad_without_its_certificate_is_a_bad_plan_and_with_its_port_taken_says_so() {
+    let Some(nomad) = std::env::var_os(crate::find::VARIABLE).map(PathBuf::from) else {
+        eprintln!("skipped: needs NOMAD=/path");
+        return;
+    };
+    if crate::find::version(&nomad).await.unwrap().double {
+        eprintln!("skipped: needs NOMAD=/path of a real Nomad");
+        return;
+    }
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let plan = plan(&stage);
+    let taken = std::net::TcpListener::bind(plan.ports.http_address()).unwrap();
+    let file = stage.dir.path().join("agent.hcl");
+    let with = |text: String| {
+        fs::write(&file, text).unwrap();
+        let args = vec!["agent".to_owned(), "-config".to_owned(), file.display().to_string()];
+        Start { args, ..start(&stage, nomad.clone()) }
+    };
+    let mut start = with(crate::config::render(&plan));
+    start.http = Some(crate::ports::free().unwrap().http_address());
+
+    let no_certificate = guard.start(start.clone()).await;
+    let text = crate::config::render(&plan);
+    let (head, tls) = text.split_once("tls {").unwrap();
+    let (_, rest) = tls.split_once("telemetry {").unwrap();
+    let mut start = with(format!("{head}telemetry {{{rest}"));
+    start.http = Some(crate::ports::free().unwrap().http_address());
+    let port_taken = guard.start(start).await;
+
+    assert!(
+        matches!(&no_certificate, Err(AgentFault::BadPlan(why)) if why.contains(".pem")),
+        "{no_certificate:?}"
+    );
+    assert_eq!(port_taken, Err(AgentFault::PortInUse));
+    drop(taken);
+    guard.stop().await.unwrap();
+}
+
+fn plan(stage: &Stage) -> crate::Plan {
+    let logs = stage.dir.path().join("logs");
+    fs::create_dir_all(&logs).unwrap();
+    crate::Plan {
+        name: "d-1".to_owned(),
+        region: "eu".to_owned(),
+        datacenter: "home".to_owned(),
+        node_pool: "gamers".to_owned(),
+        servers: vec!["127.0.0.1:1".to_owned()],
+        data_dir: stage.data(),
+        log_dir: logs,
+        ca_file: stage.dir.path().join("ca.pem"),
+        cert_file: stage.dir.path().join("chain.pem"),
+        key_file: stage.dir.path().join("key.pem"),
+        ports: crate::ports::free().unwrap(),
+        tags: BTreeMap::new(),
+        drivers: crate::Drivers::production(stage.dir.path().join("docker.sock")),
+    }
+}
+
+#[tokio::test]
+async fn the_tasks_of_a_crashed_agent_are_left_for_the_next_one_and_swept_by_a_stop() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+    let tasks = stage.tasks().await;
+
+    send(&processes::row(running.pid as i32).unwrap(), Signal::KILL);
+    assert!(matches!(events.recv().await, Some(GuardEvent::Exited { code: None, .. })));
+
+    assert!(tasks.iter().all(|task| is_alive(task.pid)));
+    let again = stage.script("nomad", "trap 'exit 1' TERM; while :; do sleep 0.05; done");
+    guard.start(start(&stage, again)).await.unwrap();
+    assert!(tasks.iter().all(|task| is_alive(task.pid)));
+    guard.stop().await.unwrap();
+    assert!(!tasks.iter().any(|task| is_alive(task.pid)));
+    assert_eq!(stage.ours().await, []);
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_obey_is_killed() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let deaf = stage.script("nomad", "trap '' TERM INT; touch deaf; while :; do sleep 0.05; done");
+    let running = guard.start(start(&stage, deaf)).await.unwrap();
+    until("the trap", || stage.dir.path().join("deaf").exists()).await;
+
+    guard.stop().await.unwrap();
+
+    assert!(!is_alive(running.pid));
+}
+
+#[tokio::test]
+async fn a_guard_that_is_told_to_end_tears_everything_down() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+    let parent = processes::row(running.pid as i32).unwrap().parent;
+
+    send(&processes::row(parent).unwrap(), Signal::TERM);
+
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
+    until_nothing_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn with_the_guard_itself_killed_a_stop_clears_away_without_it() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+    let parent = processes::row(running.pid as i32).unwrap().parent;
+    let strays: Vec<u32> = stage.tasks().await.iter().map(|task| task.pid).collect();
+
+    send(&processes::row(parent).unwrap(), Signal::KILL);
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
+    guard.stop().await.unwrap();
+
+    assert!(!is_alive(running.pid));
+    assert_eq!(stage.ours().await, []);
+    // Without a guard nobody took in the one that hid itself; a container or a control group would still hold it.
+    for pid in strays.into_iter().filter(|pid| is_alive(*pid)) {
+        send(&processes::row(pid as i32).unwrap(), Signal::KILL);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_whose_guard_was_killed_makes_room_for_the_next_one() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let first =
+        guard.start(start(&stage, stage.script("nomad", "while :; do sleep 0.05; done"))).await.unwrap();
+    let parent = processes::row(first.pid as i32).unwrap().parent;
+    send(&processes::row(parent).unwrap(), Signal::KILL);
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
+    drop(guard);
+
+    let (guard, _events) = connect(&stage).await;
+    assert_eq!(guard.running(), None);
+    let second = started(&stage, &guard).await;
+
+    assert!(!is_alive(first.pid) && is_alive(second.pid));
+    assert_eq!(stage.ours().await.iter().filter(|process| process.role == Role::Executor).count(), 0);
+    guard.stop().await.unwrap();
+    teardown::sweep(&stage.data(), None).await.unwrap();
+}

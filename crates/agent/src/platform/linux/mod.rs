@@ -1,0 +1,18 @@
+//! Linux: `/proc`, pidfds (kernel 5.3 and newer), the engine's socket.
+
+mod engine;
+pub(crate) mod guard;
+mod guard_side;
+mod leftovers;
+mod output;
+mod processes;
+mod protocol;
+mod signals;
+pub(crate) mod work;
+
+#[cfg(test)]
+mod guard_tests;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod work_tests;

@@ -1,0 +1,317 @@
+//! Which living processes are ours, from `/proc` alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::guard::MARK;
+use crate::workloads::Role;
+
+/// What is ours: everything that belongs to this data folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    /// As given, and with its links resolved.
+    folders: Vec<PathBuf>,
+    /// The guard, when it is the one that looks: whoever has lost their parent to it is ours.
+    guard: Option<i32>,
+}
+
+impl Scope {
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        let mut folders = vec![data_dir.to_owned()];
+        folders.extend(data_dir.canonicalize().ok().filter(|resolved| resolved != data_dir));
+        Self { folders, guard: None }
+    }
+
+    pub(crate) fn of_guard(data_dir: &Path, guard: i32) -> Self {
+        Self { guard: Some(guard), ..Self::new(data_dir) }
+    }
+
+    pub(crate) fn holds(&self, path: &Path) -> bool {
+        self.folders.iter().any(|folder| path != folder && path.starts_with(folder))
+    }
+
+    fn is(&self, path: &Path) -> bool {
+        self.folders.iter().any(|folder| path == folder)
+    }
+
+    /// Ids of the allocations that have a folder here.
+    pub(crate) fn allocations(&self) -> BTreeSet<String> {
+        let entries = self.folders.iter().filter_map(|folder| fs::read_dir(folder.join("alloc")).ok());
+        entries
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| is_allocation(name))
+            .collect()
+    }
+}
+
+/// One row of the process table. The start time tells a process from a later one with the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    /// As in `/proc/PID/stat`: `R`, `S`, `T`, `Z` …
+    pub(crate) state: u8,
+    /// Clock ticks since the kernel started.
+    pub(crate) started: u64,
+}
+
+impl Row {
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) row: Row,
+    pub(crate) role: Role,
+    pub(crate) alloc_id: Option<String>,
+}
+
+/// Every living process of ours. Never the caller itself, nor the guard.
+pub(crate) fn members(scope: &Scope) -> io::Result<Vec<Member>> {
+    let rows = table()?;
+    let allocations = scope.allocations();
+    let own = std::process::id() as i32;
+    let mut guards: BTreeSet<i32> = scope.guard.into_iter().collect();
+    let mut known: BTreeMap<i32, (Role, Option<String>)> = BTreeMap::new();
+    for row in rows.values().filter(|row| row.pid != own && !row.is_dead()) {
+        let facts = Facts::read(row.pid);
+        if let Some(guard) = facts.guard(scope)
+            && rows.get(&guard.0).is_some_and(|row| row.started == guard.1)
+        {
+            guards.insert(guard.0);
+        }
+        if let Some(found) = facts.role(scope, &allocations) {
+            known.insert(row.pid, found);
+        }
+    }
+    let living = rows.values().filter(|row| row.pid != own && !guards.contains(&row.pid) && !row.is_dead());
+    Ok(living
+        .filter_map(|row| {
+            let (role, alloc_id) = match known.get(&row.pid) {
+                Some(found) => found.clone(),
+                None => by_descent(row, &rows, &known, &guards)?,
+            };
+            Some(Member { row: *row, role, alloc_id })
+        })
+        .collect())
+}
+
+/// The living processes, by number.
+pub(crate) fn table() -> io::Result<BTreeMap<i32, Row>> {
+    let mut rows = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(row) = pid.and_then(row) {
+            rows.insert(row.pid, row);
+        }
+    }
+    Ok(rows)
+}
+
+pub(crate) fn row(pid: i32) -> Option<Row> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything, brackets too.
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let parent = fields.next()?.parse().ok()?;
+    let started = fields.nth(17)?.parse().ok()?;
+    Some(Row { pid, parent, state, started })
+}
+
+/// The nearest ancestor that is known decides; one that lost its parent to a guard is somebody's left-over task.
+fn by_descent(
+    row: &Row,
+    rows: &BTreeMap<i32, Row>,
+    known: &BTreeMap<i32, (Role, Option<String>)>,
+    guards: &BTreeSet<i32>,
+) -> Option<(Role, Option<String>)> {
+    let mut at = row.parent;
+    for _ in 0..rows.len() {
+        if guards.contains(&at) {
+            return Some((Role::Task, None));
+        }
+        match known.get(&at) {
+            Some((Role::Executor | Role::Task, alloc_id)) => return Some((Role::Task, alloc_id.clone())),
+            Some((role @ (Role::Agent | Role::Logmon), alloc_id)) => return Some((*role, alloc_id.clone())),
+            None => at = rows.get(&at)?.parent,
+        }
+    }
+    None
+}
+
+/// What a process tells about itself. Empty where this user may not read it: then it is not ours either.
+struct Facts {
+    pid: i32,
+    arguments: Vec<Vec<u8>>,
+    environment: Vec<u8>,
+}
+
+impl Facts {
+    fn read(pid: i32) -> Self {
+        let file = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let arguments = file("cmdline").split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+        Self { pid, arguments, environment: file("environ") }
+    }
+
+    fn role(&self, scope: &Scope, allocations: &BTreeSet<String>) -> Option<(Role, Option<String>)> {
+        let marked = self.mark().is_some_and(|(_, folder)| scope.is(folder));
+        match self.argument(1) {
+            b"executor" if self.log_of_executor().is_some_and(|log| scope.holds(&log)) => {
+                let alloc_id = self.log_of_executor().and_then(|log| alloc_of(&log));
+                return Some((Role::Executor, alloc_id));
+            }
+            b"logmon" | b"docker_logger" if self.variable("NOMAD_PLUGIN_MAGIC_COOKIE").is_some() => {
+                let open = self.open_file_in(scope);
+                return (marked || open.is_some())
+                    .then(|| (Role::Logmon, open.as_deref().and_then(alloc_of)));
+            }
+            b"agent" if marked || self.open_file_in(scope).is_some() => return Some((Role::Agent, None)),
+            _ => {}
+        }
+        let folders = ["NOMAD_ALLOC_DIR", "NOMAD_TASK_DIR", "NOMAD_SECRETS_DIR"];
+        let named = folders.iter().filter_map(|name| self.variable(name)).map(path_of);
+        if let Some(folder) = named.into_iter().find(|folder| scope.holds(folder)) {
+            let alloc_id = self.variable("NOMAD_ALLOC_ID").map(|id| String::from_utf8_lossy(id).into_owned());
+            return Some((Role::Task, alloc_id.or_else(|| alloc_of(folder))));
+        }
+        if let Some(alloc_id) = self.allocation_of_group(allocations) {
+            return Some((Role::Task, Some(alloc_id)));
+        }
+        marked.then_some((Role::Agent, None))
+    }
+
+    /// The guard's number and start time, as it wrote them into the environment of what it started.
+    fn guard(&self, scope: &Scope) -> Option<(i32, u64)> {
+        let (guard, folder) = self.mark()?;
+        scope.is(folder).then_some(guard)
+    }
+
+    fn mark(&self) -> Option<((i32, u64), &Path)> {
+        let mut parts = self.variable(MARK)?.splitn(3, |byte| *byte == b':');
+        let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<u64>().ok();
+        let guard = (number()? as i32, number()?);
+        Some((guard, path_of(parts.next()?)))
+    }
+
+    fn argument(&self, index: usize) -> &[u8] {
+        self.arguments.get(index).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn variable(&self, name: &str) -> Option<&[u8]> {
+        self.environment
+            .split(|byte| *byte == 0)
+            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    }
+
+    /// Nomad hands its executor a JSON object whose `LogFile` lies in the task's folder.
+    fn log_of_executor(&self) -> Option<PathBuf> {
+        let handed: serde_json::Value = serde_json::from_slice(self.argument(2)).ok()?;
+        handed["LogFile"].as_str().map(PathBuf::from)
+    }
+
+    fn open_file_in(&self, scope: &Scope) -> Option<PathBuf> {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid)).ok()?;
+        files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).find(|target| scope.holds(target))
+    }
+
+    /// Nomad names a task's control group `ALLOC.TASK`, whatever the hierarchy.
+    fn allocation_of_group(&self, allocations: &BTreeSet<String>) -> Option<String> {
+        if allocations.is_empty() {
+            return None;
+        }
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).ok()?;
+        let names = groups.split(['/', '\n']).filter_map(|part| part.split_once('.'));
+        names.map(|(id, _)| id).find(|id| allocations.contains(*id)).map(str::to_owned)
+    }
+}
+
+/// The allocation that a path below a data folder belongs to: the part after `alloc` that looks like an id.
+fn alloc_of(path: &Path) -> Option<String> {
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let pair = parts.windows(2).find(|pair| pair[0] == "alloc" && is_allocation(&pair[1]))?;
+    Some(pair[1].to_string())
+}
+
+fn is_allocation(name: &str) -> bool {
+    name.len() == 36 && name.split('-').count() == 5
+}
+
+fn path_of(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOC: &str = "fedbb3b1-dae0-a47b-538b-62dec51212a9";
+
+    fn facts(arguments: &[&str], environment: &[String]) -> Facts {
+        Facts {
+            pid: -1,
+            arguments: arguments.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            environment: environment.join("\0").into_bytes(),
+        }
+    }
+
+    fn role(arguments: &[&str], environment: &[String]) -> Option<(Role, Option<String>)> {
+        facts(arguments, environment).role(&Scope::new(Path::new("/data/agent")), &BTreeSet::new())
+    }
+
+    fn executor(folder: &str) -> String {
+        format!("{{\"LogFile\":\"{folder}/alloc/{ALLOC}/t/executor.out\",\"LogLevel\":\"info\"}}")
+    }
+
+    #[test]
+    fn an_executor_is_ours_only_when_its_log_lies_below_our_folder() {
+        let ours = role(&["/usr/bin/nomad", "executor", &executor("/data/agent")], &[]);
+        let other = role(&["/usr/bin/nomad", "executor", &executor("/data/agent2")], &[]);
+
+        assert_eq!(ours, Some((Role::Executor, Some(ALLOC.to_owned()))));
+        assert_eq!(other, None);
+    }
+
+    #[test]
+    fn a_task_is_ours_by_the_folders_in_its_environment() {
+        let alloc_dir = format!("NOMAD_ALLOC_DIR=/data/agent/alloc/{ALLOC}/alloc");
+
+        assert_eq!(role(&["sleep", "1"], &[alloc_dir]), Some((Role::Task, Some(ALLOC.to_owned()))));
+        assert_eq!(role(&["sleep", "1"], &["NOMAD_ALLOC_DIR=/alloc".to_owned()]), None);
+        assert_eq!(role(&["sleep", "1"], &["NOMAD_TASK_DIR=/data/agent".to_owned()]), None);
+    }
+
+    #[test]
+    fn a_log_collector_and_an_agent_are_ours_by_the_guards_mark() {
+        let cookie = "NOMAD_PLUGIN_MAGIC_COOKIE=x".to_owned();
+        let mark = format!("{MARK}=17:99:/data/agent");
+
+        let logmon = role(&["/usr/bin/nomad", "logmon"], &[cookie.clone(), mark.clone()]);
+
+        assert_eq!(logmon, Some((Role::Logmon, None)));
+        assert_eq!(role(&["/usr/bin/nomad", "logmon"], &[cookie]), None);
+        assert_eq!(
+            role(&["nomad", "agent", "-config", "x"], std::slice::from_ref(&mark)),
+            Some((Role::Agent, None))
+        );
+        assert_eq!(facts(&[], &[mark]).guard(&Scope::new(Path::new("/data/agent"))), Some((17, 99)));
+    }
+
+    #[test]
+    fn a_process_with_brackets_and_spaces_in_its_name_is_read_rightly() {
+        let own = row(std::process::id() as i32).unwrap();
+
+        assert!(own.started > 0 && own.parent > 0 && !own.is_dead());
+        assert_eq!(row(-1), None);
+    }
+}

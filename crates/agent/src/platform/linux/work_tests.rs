@@ -1,0 +1,204 @@
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ionet_core::fault::WorkFault;
+use rustix::process::{Pid, getpriority_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use super::stage::{ALLOC, Stage, is_alive, until};
+use crate::teardown::sweep;
+use crate::workloads::{Role, count, freeze, thaw};
+
+/// A tree that never stops starting processes: the race that a freeze must win.
+const RESTLESS: &str = r#"
+sh -c 'while :; do sh -c "echo x >> ticks; sleep 0.01"; done' &
+sh -c 'while :; do sh -c "echo y >> ticks; sleep 0.01"; done' &
+wait"#;
+
+fn ticks(stage: &Stage) -> u64 {
+    fs::metadata(stage.dir.path().join("executor-0/ticks")).map_or(0, |file| file.len())
+}
+
+#[tokio::test]
+async fn freezing_stops_a_whole_restless_tree_and_thawing_lets_it_go_on_at_the_lowest_priority() {
+    let mut stage = Stage::new();
+    let executor = stage.executor(&stage.data(), RESTLESS);
+    until("ticks", || ticks(&stage) > 10).await;
+
+    freeze(&stage.data(), None).await.unwrap();
+
+    let frozen = stage.ours().await;
+    let stood = ticks(&stage);
+    assert!(frozen.iter().all(|process| process.frozen == (process.role == Role::Task)), "{frozen:?}");
+    assert!(frozen.iter().any(|process| process.pid == executor && process.role == Role::Executor));
+    assert!(frozen.iter().all(|process| process.alloc_id.as_deref() == Some(ALLOC)));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(ticks(&stage), stood);
+
+    thaw(&stage.data(), None).await.unwrap();
+
+    until("more ticks", || ticks(&stage) > stood + 10).await;
+    for task in stage.tasks().await {
+        if let Ok(nice) = getpriority_process(Pid::from_raw(task.pid as i32)) {
+            assert_eq!(nice, 19);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_nothing_of_ours_and_everything_of_others() {
+    let mut stage = Stage::new();
+    let other_folder = stage.dir.path().join("agent2");
+    let log = stage.data().join("alloc").join(ALLOC).join("alloc/logs/.t.stdout.fifo");
+    let stubborn =
+        stage.executor(&stage.data(), "trap '' TERM; sh -c 'trap \"\" TERM; sleep 600; sleep 600'");
+    let logmon = stage.plugin("logmon", &[], &format!("exec 5>'{}'; sleep 600", log.display()));
+    let other = stage.executor(&other_folder, "sleep 600");
+    let other_logmon = stage.plugin("logmon", &[], "while :; do sleep 0.05; done");
+    stage.until_tasks(2).await;
+    until("the log's file", || log.exists()).await;
+    freeze(&stage.data(), None).await.unwrap();
+
+    sweep(&stage.data(), None).await.unwrap();
+
+    assert_eq!(count(&stage.data(), None).await, Ok(0));
+    assert!(!is_alive(stubborn) && !is_alive(logmon));
+    assert!(is_alive(other) && is_alive(other_logmon));
+    sweep(&other_folder, None).await.unwrap();
+    assert!(!is_alive(other));
+}
+
+#[tokio::test]
+async fn a_task_that_obeys_has_time_to_leave() {
+    let mut stage = Stage::new();
+    let text = "sh -c 'trap \"echo bye > bye; exit\" TERM; while :; do sleep 0.05; done'; true";
+    stage.executor(&stage.data(), text);
+    stage.until_tasks(2).await;
+    freeze(&stage.data(), None).await.unwrap();
+
+    sweep(&stage.data(), None).await.unwrap();
+
+    assert_eq!(fs::read_to_string(stage.dir.path().join("executor-0/bye")).unwrap(), "bye\n");
+}
+
+#[tokio::test]
+async fn a_sweep_unmounts_what_nomad_mounted_for_secrets() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let stage = Stage::new();
+    let secrets = stage.data().join("alloc").join(ALLOC).join("t t/secrets");
+    fs::create_dir_all(&secrets).unwrap();
+    if rustix::mount::mount("tmpfs", &secrets, "tmpfs", rustix::mount::MountFlags::NOEXEC, None).is_err() {
+        eprintln!("skipped: needs the right to mount");
+        return;
+    }
+    fs::write(secrets.join("token"), "x").unwrap();
+
+    sweep(&stage.data(), None).await.unwrap();
+
+    assert!(!secrets.join("token").exists());
+    fs::remove_dir_all(stage.data()).unwrap();
+}
+
+/// Knows three containers: one of ours, one of another Nomad's, one that is nobody's job.
+struct FakeEngine {
+    states: Arc<Mutex<Vec<(&'static str, String)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl FakeEngine {
+    fn start(stage: &Stage) -> Self {
+        let states = ["ours", "theirs"].map(|id| (id, "running".to_owned()));
+        let engine =
+            Self { states: Arc::new(Mutex::new(states.to_vec())), asked: Arc::new(Mutex::new(Vec::new())) };
+        let listener = UnixListener::bind(stage.dir.path().join("docker.sock")).unwrap();
+        let (states, asked) = (Arc::clone(&engine.states), Arc::clone(&engine.asked));
+        let ours = stage.data().join("alloc").join(ALLOC).join("alloc");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = vec![0; 8192];
+                let length = stream.read(&mut head).await.unwrap();
+                let text = String::from_utf8_lossy(&head[..length]).into_owned();
+                let line = text.lines().next().unwrap_or_default().to_owned();
+                let body = answer(&line, &mut states.lock().unwrap(), &ours);
+                asked.lock().unwrap().push(line);
+                let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(reply.as_bytes()).await.unwrap();
+            }
+        });
+        engine
+    }
+
+    fn state(&self, id: &str) -> Option<String> {
+        let states = self.states.lock().unwrap();
+        states.iter().find(|(name, _)| *name == id).map(|(_, state)| state.clone())
+    }
+}
+
+fn answer(line: &str, states: &mut Vec<(&'static str, String)>, ours: &std::path::Path) -> String {
+    let to = |verb: &str| match verb {
+        "pause" => Some("paused"),
+        "unpause" => Some("running"),
+        "stop" => Some("exited"),
+        _ => None,
+    };
+    let target = line.split(' ').nth(1).unwrap_or_default();
+    let mut parts = target.trim_start_matches("/containers/").split(['/', '?']);
+    let id = parts.next().unwrap_or_default();
+    if id == "json" {
+        let list: Vec<_> = states
+            .iter()
+            .map(|(id, state)| {
+                let source = if *id == "ours" { ours } else { std::path::Path::new("/var/nomad/alloc/x") };
+                serde_json::json!({"Id": id, "State": state, "Mounts": [{"Type": "bind", "Source": source}]})
+            })
+            .collect();
+        return serde_json::to_string(&list).unwrap();
+    }
+    if line.starts_with("DELETE") {
+        states.retain(|(name, _)| *name != id);
+    } else if let Some(state) = parts.next().and_then(to) {
+        states.iter_mut().filter(|(name, _)| *name == id).for_each(|entry| entry.1 = state.to_owned());
+    }
+    "{}".to_owned()
+}
+
+#[tokio::test]
+async fn containers_of_ours_are_paused_let_go_slowly_and_removed_and_others_left_alone() {
+    let stage = Stage::new();
+    let engine = FakeEngine::start(&stage);
+    let socket = stage.dir.path().join("docker.sock");
+    let docker = Some(socket.as_path());
+
+    freeze(&stage.data(), docker).await.unwrap();
+    assert_eq!(engine.state("ours").as_deref(), Some("paused"));
+    thaw(&stage.data(), docker).await.unwrap();
+    assert_eq!(engine.state("ours").as_deref(), Some("running"));
+    freeze(&stage.data(), docker).await.unwrap();
+    assert_eq!(count(&stage.data(), docker).await, Ok(1));
+    sweep(&stage.data(), docker).await.unwrap();
+
+    assert_eq!(engine.state("ours"), None);
+    assert_eq!(engine.state("theirs").as_deref(), Some("running"));
+    let asked = engine.asked.lock().unwrap().clone();
+    let at = |verb: &str| asked.iter().rposition(|line| line.contains(verb)).unwrap();
+    assert!(at("/update") < at("/unpause"));
+    assert!(at("/unpause") < at("/stop?t=2") && at("/stop?t=2") < at("DELETE"));
+    assert!(!asked.iter().any(|line| line.contains("/theirs/")));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_holds_nothing_and_one_that_does_not_answer_is_a_fault() {
+    let stage = Stage::new();
+    let socket = stage.dir.path().join("docker.sock");
+
+    assert_eq!(sweep(&stage.data(), Some(&socket)).await, Ok(()));
+
+    drop(UnixListener::bind(&socket).unwrap());
+    assert_eq!(freeze(&stage.data(), Some(&socket)).await, Err(WorkFault::EngineDown));
+    assert_eq!(sweep(&stage.data(), Some(&socket)).await, Err(WorkFault::EngineDown));
+}

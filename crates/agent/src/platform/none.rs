@@ -1,0 +1,93 @@
+//! Windows and macOS: no agent can be started here yet, and every call says so. Nothing pretends to have worked.
+
+pub(crate) mod guard {
+    use std::path::Path;
+
+    use ionet_core::fault::{AgentFault, WorkFault};
+    use tokio::sync::mpsc;
+
+    use crate::guard::{GuardEvent, Running, Start};
+    use crate::supervisor::Waits;
+
+    /// No value of it exists.
+    #[derive(Debug)]
+    pub struct Guard(std::convert::Infallible);
+
+    impl Guard {
+        pub async fn connect(_run_dir: &Path) -> Option<(Self, mpsc::Receiver<GuardEvent>)> {
+            None
+        }
+
+        /// # Errors
+        /// `NoGuard`, always.
+        pub async fn connect_or_spawn(
+            _run_dir: &Path,
+            _program: &Path,
+        ) -> Result<(Self, mpsc::Receiver<GuardEvent>), AgentFault> {
+            Err(not_here())
+        }
+
+        pub fn running(&self) -> Option<Running> {
+            match self.0 {}
+        }
+
+        pub async fn start(&self, _start: Start) -> Result<Running, AgentFault> {
+            match self.0 {}
+        }
+
+        pub async fn reload(&self) {
+            match self.0 {}
+        }
+
+        pub async fn stop(&self) -> Result<(), WorkFault> {
+            match self.0 {}
+        }
+    }
+
+    /// # Errors
+    /// `NoGuard`, always.
+    pub async fn serve(_run_dir: &Path) -> Result<(), AgentFault> {
+        Err(not_here())
+    }
+
+    /// # Errors
+    /// `NoGuard`, always.
+    pub async fn serve_with(_run_dir: &Path, _waits: Waits) -> Result<(), AgentFault> {
+        Err(not_here())
+    }
+
+    fn not_here() -> AgentFault {
+        AgentFault::NoGuard("not made for this operating system yet".to_owned())
+    }
+}
+
+/// Nothing here can find or stop a process: `NotPermitted`, always.
+pub(crate) mod work {
+    use std::path::Path;
+
+    use ionet_core::fault::WorkFault;
+
+    use crate::workloads::OurProcess;
+
+    const NOT_HERE: WorkFault = WorkFault::NotPermitted;
+
+    pub(crate) async fn list(_data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> {
+        Err(NOT_HERE)
+    }
+
+    pub(crate) async fn count(_data_dir: &Path, _docker: Option<&Path>) -> Result<u32, WorkFault> {
+        Err(NOT_HERE)
+    }
+
+    pub(crate) async fn freeze(_data_dir: &Path, _docker: Option<&Path>) -> Result<(), WorkFault> {
+        Err(NOT_HERE)
+    }
+
+    pub(crate) async fn thaw(_data_dir: &Path, _docker: Option<&Path>) -> Result<(), WorkFault> {
+        Err(NOT_HERE)
+    }
+
+    pub(crate) async fn sweep(_data_dir: &Path, _docker: Option<&Path>) -> Result<(), WorkFault> {
+        Err(NOT_HERE)
+    }
+}

@@ -1,0 +1,110 @@
+//! An identity provider of a few lines, for what a well-behaved one never does. It gives no id tokens.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Form, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+
+type Fields = Vec<(String, String)>;
+
+/// Dropping it ends it.
+pub(crate) struct Issuer {
+    /// A realm: discovery is found below this path and nowhere else.
+    pub(crate) url: String,
+    seen: Arc<Seen>,
+    _serving: AbortOnDropHandle<()>,
+}
+
+/// What was asked, and how the token endpoint behaves.
+#[derive(Default)]
+struct Seen {
+    root: String,
+    tokens: Mutex<Vec<Fields>>,
+    revoked: Mutex<Vec<String>>,
+    /// Taken from the front; when there is none, a refresh gives the next pair.
+    answers: Mutex<Vec<(u16, Value)>>,
+}
+
+impl Issuer {
+    pub(crate) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let root = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{root}/realms/io");
+        let seen = Arc::new(Seen { root, ..Seen::default() });
+        let routes = Router::new()
+            .route("/realms/io/.well-known/openid-configuration", get(discovery))
+            .route("/jwks", get(async || Json(json!({"keys": []}))))
+            .route("/token", post(token))
+            .route("/device", post(device))
+            .route("/revoke", post(revoke))
+            .with_state(seen.clone());
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { url, seen, _serving: AbortOnDropHandle::new(serving) }
+    }
+
+    pub(crate) fn will_answer(&self, answers: impl IntoIterator<Item = (u16, Value)>) {
+        self.seen.answers.lock().unwrap().extend(answers);
+    }
+
+    /// The values that this field of the token requests had.
+    pub(crate) fn asked(&self, field: &str) -> Vec<String> {
+        self.seen.tokens.lock().unwrap().iter().filter_map(|form| value(form, field)).collect()
+    }
+
+    pub(crate) fn revoked(&self) -> Vec<String> {
+        self.seen.revoked.lock().unwrap().clone()
+    }
+}
+
+fn value(form: &Fields, name: &str) -> Option<String> {
+    form.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+}
+
+async fn discovery(State(seen): State<Arc<Seen>>) -> Json<Value> {
+    let root = &seen.root;
+    Json(json!({
+        "issuer": format!("{root}/realms/io"),
+        "authorization_endpoint": format!("{root}/auth"),
+        "token_endpoint": format!("{root}/token"),
+        "jwks_uri": format!("{root}/jwks"),
+        "device_authorization_endpoint": format!("{root}/device"),
+        "revocation_endpoint": format!("{root}/revoke"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    }))
+}
+
+async fn token(State(seen): State<Arc<Seen>>, Form(form): Form<Fields>) -> Response {
+    let count = {
+        let mut tokens = seen.tokens.lock().unwrap();
+        tokens.push(form);
+        tokens.len()
+    };
+    let mut answers = seen.answers.lock().unwrap();
+    let (status, body) = if answers.is_empty() {
+        let body = json!({"access_token": format!("access-{count}"), "refresh_token": format!("refresh-{count}"),
+            "token_type": "Bearer", "expires_in": 300});
+        (200, body)
+    } else {
+        answers.remove(0)
+    };
+    (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+}
+
+async fn device(State(seen): State<Arc<Seen>>, Form(form): Form<Fields>) -> Json<Value> {
+    assert!(value(&form, "code_challenge").is_some());
+    Json(
+        json!({"device_code": "d", "user_code": "ABCD-EFGH", "verification_uri": format!("{}/enter", seen.root),
+        "expires_in": 2, "interval": 1}),
+    )
+}
+
+async fn revoke(State(seen): State<Arc<Seen>>, Form(form): Form<Fields>) {
+    seen.revoked.lock().unwrap().extend(value(&form, "token"));
+}

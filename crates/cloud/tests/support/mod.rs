@@ -1,0 +1,34 @@
+//! What the tests of this crate stand on. Each test file uses a part of it.
+
+pub(crate) mod gateway;
+pub(crate) mod issuer;
+pub(crate) mod provider;
+
+use std::path::Path;
+use std::time::Duration;
+
+use ionet_cloud::{Cloud, Endpoints, Facts, IdentityFolder, Options};
+
+/// A PC whose folders lie in `home`, with no keyring and little patience.
+pub(crate) fn cloud(home: &Path, issuer: &str, gateway: &str, ca_pem: Option<String>) -> Cloud {
+    cloud_with(home, issuer, gateway, ca_pem, Options::default())
+}
+
+pub(crate) fn cloud_with(
+    home: &Path,
+    issuer: &str,
+    gateway: &str,
+    ca_pem: Option<String>,
+    options: Options,
+) -> Cloud {
+    let endpoints = Endpoints {
+        issuer: issuer.to_owned(),
+        client_id: "ionet-supplier".into(),
+        gateway: gateway.parse().unwrap(),
+        gateway_ca_pem: ca_pem,
+    };
+    let facts = Facts::of_parts(["board-1".to_owned()], [], []);
+    let identity = IdentityFolder::with_facts(home.join("identity"), facts);
+    let options = Options { keyring: false, answer_timeout: Duration::from_secs(10), ..options };
+    Cloud::new(endpoints, identity, home.join("session.json"), options).unwrap()
+}

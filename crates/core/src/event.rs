@@ -1,0 +1,173 @@
+//! Everything that can happen. One enum, one queue.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{AgentFault, CloudFault, GpuFault, LogFault, SettingsFault, SignInFault, WorkFault};
+use crate::hardware::{GpuSample, Hardware};
+use crate::region::RegionView;
+use crate::target::{AccountName, PauseEnd, Saved};
+use crate::time::UnixMs;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The owner asked for something: window, tray or command line.
+    Intent(Intent),
+    /// Something was noticed.
+    Signal(Signal),
+    /// An effect came back.
+    Outcome(Outcome),
+}
+
+/// What the owner can ask for. Travels over the wire.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(tag = "intent", rename_all = "snake_case")]
+pub enum Intent {
+    SignIn {
+        method: SignInMethod,
+    },
+    CancelSignIn,
+    SignOut,
+    /// Agree to the page of this version.
+    Agree {
+        version: u32,
+    },
+    Pause {
+        until: PauseEnd,
+    },
+    Resume,
+    /// Look for GPUs again.
+    Detect,
+    /// Try again now whatever is waiting to be tried again.
+    Retry,
+    /// Show the window.
+    Open,
+    OpenLink {
+        link: Link,
+    },
+    /// While a job runs, the first one is answered by a question in the snapshot.
+    Quit {
+        confirmed: bool,
+    },
+    KeepRunning,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(rename_all = "snake_case")]
+pub enum SignInMethod {
+    Browser,
+    /// RFC 8628: for PCs where no browser can come back.
+    DeviceCode,
+}
+
+/// Pages outside the app. Names, not addresses: a window cannot make the app open anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    DriverDownload,
+    AgentInstall,
+    Help,
+    /// Where the device code is typed in.
+    DeviceCodePage,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// A wait that [`crate::wake_at`] asked for is over.
+    Tick,
+    Region(RegionView),
+    RegionFault(CloudFault),
+    /// The provider gave a code for the person to type in.
+    DeviceCode(DeviceCode),
+    /// The agent ended without being asked to.
+    AgentExited {
+        fault: AgentFault,
+    },
+    Gpu(Vec<GpuSample>),
+    Logs(LogReport),
+    /// SIGTERM, or the desktop session ends.
+    Terminate,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct DeviceCode {
+    pub user_code: String,
+    pub verification_uri: String,
+    pub expires_at: UnixMs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct LogReport {
+    pub last_shipped_at: Option<UnixMs>,
+    /// Closed files that wait for their upload.
+    pub waiting: u32,
+    #[serde(skip)]
+    pub fault: Option<LogFault>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Loaded(Loaded),
+    Saved(Result<(), SettingsFault>),
+    SignedIn(Result<SignedIn, SignInFault>),
+    SignedOut,
+    Enrolled(Result<Device, CloudFault>),
+    Renewed(Result<Device, CloudFault>),
+    Detected(Result<Hardware, GpuFault>),
+    AgentStarted(Result<(), AgentFault>),
+    EligibleSet { eligible: bool, result: Result<(), CloudFault> },
+    Frozen(Result<(), WorkFault>),
+    Thawed(Result<(), WorkFault>),
+    AllocationsStopped(Result<(), CloudFault>),
+    AgentStopped(Result<(), WorkFault>),
+    LogsFlushed(Result<(), LogFault>),
+}
+
+/// What was found on the disk and in the keyring at start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    pub saved: Result<Saved, SettingsFault>,
+    /// The identity made at enrolment, if this is still the PC it was made on.
+    pub device: Option<Device>,
+    pub session: Option<SessionStore>,
+    /// A guard of an earlier life still holds a running agent.
+    pub agent_running: bool,
+    /// An enrolment token was handed over on the command line: no account is needed.
+    pub enrolment_token: bool,
+    /// Built with the feature `rehearsal`, or a double of Nomad or NVML is in play.
+    pub rehearsal: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    pub name: AccountName,
+    pub store: SessionStore,
+}
+
+/// Where the refresh token lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStore {
+    Keyring,
+    /// A file of mode 0600: this desktop has no keyring. The window says so.
+    File,
+}
+
+/// This PC as the gateway knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct Device {
+    /// Given by the gateway at enrolment; also the node's name.
+    pub id: String,
+    pub region: String,
+    pub node_pool: String,
+    /// The certificate's end.
+    pub expires_at: UnixMs,
+    /// Two thirds of its life.
+    pub renew_at: UnixMs,
+}

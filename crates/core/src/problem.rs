@@ -1,0 +1,249 @@
+//! What stands in the way, in terms that have a sentence and a next step in `locales/`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Link;
+use crate::fault::{AgentFault, CloudFault, GpuFault, LogFault, SettingsFault, SignInFault, WorkFault};
+use crate::state::{Account, Region, State};
+
+/// One problem. Its sentences are `problem-<code>-title` and `problem-<code>-body` with `args` filled in, and its
+/// button is `action-<action>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct Problem {
+    pub code: ProblemCode,
+    pub args: BTreeMap<String, String>,
+    pub action: Action,
+    /// Nothing can be earned until it is gone.
+    pub blocking: bool,
+}
+
+macro_rules! codes {
+    ($($code:ident = $text:literal),+ $(,)?) => {
+        /// Stable names: they are in the locale files, in `status --json` and in support requests.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "bindings", derive(specta::Type))]
+        pub enum ProblemCode { $(#[serde(rename = $text)] $code),+ }
+
+        impl ProblemCode {
+            pub const ALL: &[Self] = &[$(Self::$code),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$code => $text),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    SettingsDamaged = "settings-damaged",
+    SettingsUnwritable = "settings-unwritable",
+    ProviderDown = "provider-down",
+    SignInAbandoned = "sign-in-abandoned",
+    SignInRefused = "sign-in-refused",
+    SignInNotOurs = "sign-in-not-ours",
+    CodeExpired = "code-expired",
+    SessionEnded = "session-ended",
+    CannotStore = "cannot-store",
+    NoNetwork = "no-network",
+    GatewayDown = "gateway-down",
+    GatewaySlow = "gateway-slow",
+    GatewayGarbled = "gateway-garbled",
+    GatewayRefused = "gateway-refused",
+    ClockWrong = "clock-wrong",
+    CertificateRefused = "certificate-refused",
+    CertificateExpired = "certificate-expired",
+    DeviceLost = "device-lost",
+    DriverMissing = "driver-missing",
+    DriverBroken = "driver-broken",
+    DriverTooOld = "driver-too-old",
+    NoGpu = "no-gpu",
+    AgentMissing = "agent-missing",
+    AgentNotExecutable = "agent-not-executable",
+    AgentCrashed = "agent-crashed",
+    AgentBadPlan = "agent-bad-plan",
+    PortInUse = "port-in-use",
+    NoIntroduction = "no-introduction",
+    NoGuard = "no-guard",
+    WorkStillThere = "work-still-there",
+    EngineDown = "engine-down",
+    LogDiskFull = "log-disk-full",
+    LogRefused = "log-refused",
+    NoKeyring = "no-keyring",
+}
+
+/// The deed that the problem's button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    None,
+    SignIn,
+    Retry,
+    Detect,
+    Resume,
+    Open { link: Link },
+}
+
+/// Everything that stands in the way now, the most fundamental first: what would be wrong whatever came after it.
+pub fn problems(state: &State) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let faults = &state.faults;
+    found.extend(faults.settings.as_ref().map(of_settings));
+    let lost = state.is_lost().then(|| plain(ProblemCode::DeviceLost, Action::None, true));
+    found.extend(lost);
+    found.extend(faults.sign_in.as_ref().and_then(of_sign_in));
+    found.extend(faults.enrolment.as_ref().map(|fault| of_cloud(fault, state.device.is_none())));
+    found.extend(faults.gpu.as_ref().map(of_gpu));
+    found.extend(faults.agent.as_ref().map(of_agent));
+    if let Region::Unreachable { fault, .. } = &state.region {
+        found.push(of_cloud(fault, true));
+    }
+    found.extend(faults.work.as_ref().map(of_work));
+    found.extend(state.logs.fault.as_ref().map(of_logs));
+    if let Account::SignedIn { store: crate::event::SessionStore::File, .. } = state.account {
+        found.push(plain(ProblemCode::NoKeyring, Action::None, false));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|problem| seen.insert(problem.code));
+    found
+}
+
+fn plain(code: ProblemCode, action: Action, blocking: bool) -> Problem {
+    Problem { code, args: BTreeMap::new(), action, blocking }
+}
+
+fn with(code: ProblemCode, action: Action, blocking: bool, args: &[(&str, String)]) -> Problem {
+    let args = args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Problem { code, args, action, blocking }
+}
+
+fn of_settings(fault: &SettingsFault) -> Problem {
+    match fault {
+        SettingsFault::Damaged => plain(ProblemCode::SettingsDamaged, Action::Resume, true),
+        SettingsFault::CannotWrite(why) => {
+            with(ProblemCode::SettingsUnwritable, Action::Retry, false, &[("why", why.clone())])
+        }
+    }
+}
+
+fn of_sign_in(fault: &SignInFault) -> Option<Problem> {
+    use ProblemCode as Code;
+    Some(match fault {
+        SignInFault::ProviderDown => plain(Code::ProviderDown, Action::SignIn, true),
+        SignInFault::Abandoned => plain(Code::SignInAbandoned, Action::SignIn, true),
+        SignInFault::Refused(why) => with(Code::SignInRefused, Action::SignIn, true, &[("why", why.clone())]),
+        SignInFault::NotOurs(_) => plain(Code::SignInNotOurs, Action::SignIn, true),
+        SignInFault::CodeExpired => plain(Code::CodeExpired, Action::SignIn, true),
+        SignInFault::CannotStore(why) => {
+            with(Code::CannotStore, Action::SignIn, true, &[("why", why.clone())])
+        }
+        SignInFault::SessionEnded => plain(Code::SessionEnded, Action::SignIn, false),
+        SignInFault::Cancelled => return None,
+    })
+}
+
+fn of_cloud(fault: &CloudFault, blocking: bool) -> Problem {
+    use ProblemCode as Code;
+    match fault {
+        CloudFault::NoNetwork => plain(Code::NoNetwork, Action::Retry, blocking),
+        CloudFault::Unavailable(_) => plain(Code::GatewayDown, Action::Retry, blocking),
+        CloudFault::Slow => plain(Code::GatewaySlow, Action::Retry, blocking),
+        CloudFault::Garbled => plain(Code::GatewayGarbled, Action::Retry, blocking),
+        CloudFault::ClockWrong { skew_ms } => of_clock(*skew_ms),
+        CloudFault::CertificateRefused => plain(Code::CertificateRefused, Action::Retry, true),
+        CloudFault::CertificateExpired => plain(Code::CertificateExpired, Action::Retry, true),
+        CloudFault::DeviceLost => plain(Code::DeviceLost, Action::None, true),
+        CloudFault::NotSignedIn => plain(Code::SessionEnded, Action::SignIn, blocking),
+        CloudFault::Refused(why) => {
+            with(Code::GatewayRefused, Action::Retry, blocking, &[("why", why.clone())])
+        }
+        CloudFault::CannotStore(why) => {
+            with(Code::CannotStore, Action::Retry, blocking, &[("why", why.clone())])
+        }
+    }
+}
+
+/// `direction` is `ahead` or `behind`; `hours` and `minutes` are how far, rounded down.
+fn of_clock(skew_ms: i64) -> Problem {
+    let direction = if skew_ms > 0 { "ahead" } else { "behind" };
+    let minutes = skew_ms.unsigned_abs() / 60_000;
+    with(
+        ProblemCode::ClockWrong,
+        Action::Retry,
+        true,
+        &[
+            ("direction", direction.to_owned()),
+            ("hours", (minutes / 60).to_string()),
+            ("minutes", (minutes % 60).to_string()),
+        ],
+    )
+}
+
+fn of_gpu(fault: &GpuFault) -> Problem {
+    use ProblemCode as Code;
+    let driver = Action::Open { link: Link::DriverDownload };
+    match fault {
+        GpuFault::DriverMissing => plain(Code::DriverMissing, driver, true),
+        GpuFault::DriverBroken(why) => {
+            with(Code::DriverBroken, Action::Detect, true, &[("why", why.clone())])
+        }
+        GpuFault::DriverTooOld { found, needed } => {
+            with(Code::DriverTooOld, driver, true, &[("found", found.clone()), ("needed", needed.clone())])
+        }
+        GpuFault::NoGpu => plain(Code::NoGpu, Action::Detect, true),
+    }
+}
+
+fn of_agent(fault: &AgentFault) -> Problem {
+    use ProblemCode as Code;
+    match fault {
+        AgentFault::Missing => plain(Code::AgentMissing, Action::Open { link: Link::AgentInstall }, true),
+        AgentFault::NotExecutable(path) => {
+            with(Code::AgentNotExecutable, Action::Retry, true, &[("path", path.clone())])
+        }
+        AgentFault::PortInUse => plain(Code::PortInUse, Action::Retry, true),
+        AgentFault::Crashed { code } => {
+            let code = code.map_or_else(|| "–".to_owned(), |code| code.to_string());
+            with(Code::AgentCrashed, Action::Retry, true, &[("code", code)])
+        }
+        AgentFault::BadPlan(why) => with(Code::AgentBadPlan, Action::Retry, true, &[("why", why.clone())]),
+        AgentFault::NoIntroduction(fault) => match fault {
+            CloudFault::Refused(why) => {
+                with(Code::NoIntroduction, Action::Retry, true, &[("why", why.clone())])
+            }
+            CloudFault::NoNetwork
+            | CloudFault::Unavailable(_)
+            | CloudFault::Slow
+            | CloudFault::Garbled
+            | CloudFault::ClockWrong { .. }
+            | CloudFault::CertificateRefused
+            | CloudFault::CertificateExpired
+            | CloudFault::DeviceLost
+            | CloudFault::NotSignedIn
+            | CloudFault::CannotStore(_) => of_cloud(fault, true),
+        },
+        AgentFault::NoGuard(why) => with(Code::NoGuard, Action::Retry, true, &[("why", why.clone())]),
+    }
+}
+
+fn of_work(fault: &WorkFault) -> Problem {
+    match fault {
+        WorkFault::StillThere { left } => {
+            with(ProblemCode::WorkStillThere, Action::Retry, false, &[("left", left.to_string())])
+        }
+        WorkFault::NotPermitted => {
+            with(ProblemCode::WorkStillThere, Action::Retry, false, &[("left", "1".into())])
+        }
+        WorkFault::EngineDown => plain(ProblemCode::EngineDown, Action::Retry, false),
+    }
+}
+
+fn of_logs(fault: &LogFault) -> Problem {
+    match fault {
+        LogFault::DiskFull => plain(ProblemCode::LogDiskFull, Action::None, false),
+        LogFault::Refused(_) | LogFault::Unreachable => plain(ProblemCode::LogRefused, Action::None, false),
+    }
+}

@@ -1,0 +1,81 @@
+//! What the region (through the gateway) says about this PC.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::Money;
+use crate::time::UnixMs;
+
+/// The region's word on this PC, as the gateway's watch delivers it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RegionView {
+    /// None until a node of this device has registered.
+    pub node: Option<Node>,
+    pub jobs: Vec<Job>,
+    pub earnings: Option<Earnings>,
+    /// The gateway works with a double of Nomad.
+    pub rehearsal: bool,
+    /// The owner has reported this PC lost: its certificate is worthless.
+    pub lost: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct Node {
+    pub id: String,
+    pub status: NodeStatus,
+    pub eligible: bool,
+}
+
+/// Nomad's node status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(rename_all = "snake_case")]
+pub enum NodeStatus {
+    Initializing,
+    Ready,
+    Down,
+    Disconnected,
+}
+
+/// One allocation on this PC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct Job {
+    /// Nomad's allocation id.
+    pub allocation: String,
+    /// The job's name as the customer gave it.
+    pub name: String,
+    pub status: JobStatus,
+    /// When the region placed it here, by the servers' clock.
+    pub placed_at: UnixMs,
+    pub earned: Money,
+}
+
+/// Nomad's client status of an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    Pending,
+    Running,
+    Complete,
+    Failed,
+    Lost,
+}
+
+impl JobStatus {
+    /// Still holds the PC.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Pending | Self::Running)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct Earnings {
+    /// Since midnight UTC by the gateway's clock.
+    pub today: Money,
+    /// `USDC`.
+    pub currency: String,
+    pub as_of: UnixMs,
+}

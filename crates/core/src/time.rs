@@ -1,0 +1,29 @@
+//! Time and sizes as the core sees them: numbers that arrive with an event.
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since the Unix epoch, by the PC's own clock unless a field says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(transparent)]
+pub struct UnixMs(#[cfg_attr(feature = "bindings", specta(type = i32))] pub i64);
+
+impl UnixMs {
+    pub fn plus(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+}
+
+/// A size in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(transparent)]
+pub struct Bytes(#[cfg_attr(feature = "bindings", specta(type = i32))] pub u64);
+
+/// The moment an event is handled. `mono_ms` never goes back and drives every wait; `wall` is only shown,
+/// saved, and compared with dates that came from elsewhere (a certificate's end, a pause's end).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    pub wall: UnixMs,
+    pub mono_ms: u64,
+}

@@ -1,0 +1,230 @@
+//! The wire between a supplier's PC and the io.net gateway: requests, answers, paths and problem codes.
+//!
+//! Three kinds of caller, one listener (HTTPS; a client certificate is asked for, not demanded):
+//! - **account**: `Authorization: Bearer <access token>` of the identity provider;
+//! - **device**: mTLS with the certificate from enrolment;
+//! - **nobody**: health, the OpenAPI document, renewal of an expired certificate.
+//!
+//! Times are milliseconds since the Unix epoch by the gateway's clock. Money is a decimal string.
+//! Every error is `application/problem+json` ([`Problem`]) with a stable `code`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Paths, so that client and server cannot disagree.
+pub mod path {
+    pub const HEALTH: &str = "/healthz";
+    pub const OPENAPI: &str = "/openapi.json";
+    /// POST, account or enrolment token: [`super::EnrolRequest`] -> [`super::Certificate`].
+    /// GET, account: [`super::DeviceList`].
+    pub const DEVICES: &str = "/v1/devices";
+    /// POST, account: 204. From then on the device's certificate is worthless.
+    pub const DEVICE_LOST: &str = "/v1/devices/{device}/lost";
+    /// POST, account: [`super::EnrolmentToken`], for machines without a browser.
+    pub const ENROLMENT_TOKENS: &str = "/v1/enrolment-tokens";
+    /// POST, nobody: [`super::RenewRequest`] -> [`super::Certificate`]; the CSR's signature by the recorded device
+    /// key is the proof.
+    pub const RENEWALS: &str = "/v1/renewals";
+    /// POST, device: [`super::RenewRequest`] -> [`super::Certificate`].
+    pub const CERTIFICATE: &str = "/v1/device/certificate";
+    /// POST, device: -> [`super::Introduction`].
+    pub const INTRODUCTION: &str = "/v1/device/introduction";
+    /// PUT, device: [`super::EligibilityRequest`] -> 204.
+    pub const ELIGIBILITY: &str = "/v1/device/eligibility";
+    /// POST, device: asks the region to stop every allocation of this device's nodes -> [`super::StopAnswer`].
+    pub const STOP: &str = "/v1/device/allocations/stop";
+    /// GET, device: long poll, `?index=N&wait=SECONDS` -> [`super::DeviceState`]. Answers at once when its index is
+    /// above N, else at the first change or after `wait` (at most 60) seconds with the same index.
+    pub const WATCH: &str = "/v1/device/watch";
+    /// POST, device: [`super::UploadRequest`] -> [`super::UploadAnswer`].
+    pub const UPLOADS: &str = "/v1/device/uploads";
+}
+
+/// RFC 9457.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    /// One of [`code`].
+    pub code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Stable problem codes.
+pub mod code {
+    /// 401: no or a worthless token.
+    pub const NOT_SIGNED_IN: &str = "not-signed-in";
+    /// 401: a device endpoint without a client certificate of ours.
+    pub const NO_CERTIFICATE: &str = "no-certificate";
+    /// 403: the device was reported lost.
+    pub const DEVICE_LOST: &str = "device-lost";
+    /// 403/404: somebody else's, or unknown. The two are not told apart.
+    pub const NOT_YOURS: &str = "not-yours";
+    /// 401: the enrolment token is used up, expired or unknown.
+    pub const TOKEN_SPENT: &str = "token-spent";
+    /// 409: this device key is already enrolled for another account.
+    pub const KEY_TAKEN: &str = "key-taken";
+    /// 400: the certificate signing request cannot be read, or its signature or key is not acceptable.
+    pub const BAD_CSR: &str = "bad-csr";
+    /// 400: anything else that is wrong with the request.
+    pub const BAD_REQUEST: &str = "bad-request";
+    /// 409: no node of this device is registered yet.
+    pub const NO_NODE: &str = "no-node";
+    /// 502: the region does not answer or refused.
+    pub const REGION_UNREACHABLE: &str = "region-unreachable";
+    /// 413: more than an upload may be.
+    pub const TOO_LARGE: &str = "too-large";
+    /// 404: no such path.
+    pub const NOT_FOUND: &str = "not-found";
+    /// 405: the path does not take this method.
+    pub const METHOD_NOT_ALLOWED: &str = "method-not-allowed";
+    /// 503: not now (the request took too long, or the identity provider does not answer); the same again later may do.
+    pub const UNAVAILABLE: &str = "unavailable";
+    /// 500.
+    pub const INTERNAL: &str = "internal";
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EnrolRequest {
+    /// PKCS#10, PEM. The gateway takes its public key (EC P-256) and nothing else.
+    pub csr_pem: String,
+    /// What the owner calls this PC; at most 60 characters are kept.
+    pub label: String,
+    /// The version of the agreement that the owner agreed to.
+    pub agreement: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RenewRequest {
+    pub device: String,
+    /// PKCS#10, PEM, signed by the device's recorded key.
+    pub csr_pem: String,
+}
+
+/// What enrolment and renewal give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Certificate {
+    /// The device's id, for ever; the name its node must have.
+    pub device: String,
+    /// Leaf, then intermediate.
+    pub chain_pem: String,
+    /// The root that signs the region's servers.
+    pub ca_pem: String,
+    pub issued_at_ms: i64,
+    pub expires_at_ms: i64,
+    pub region: String,
+    pub datacenter: String,
+    pub node_pool: String,
+    /// `host:port` of the region's RPC endpoints.
+    pub servers: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EnrolmentToken {
+    /// A secret; good for one enrolment.
+    pub token: String,
+    pub expires_at_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceList {
+    pub devices: Vec<DeviceSummary>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceSummary {
+    pub device: String,
+    pub label: String,
+    pub enrolled_at_ms: i64,
+    pub expires_at_ms: i64,
+    pub lost: bool,
+}
+
+/// A Nomad introduction token, minted for node name = device id. A secret.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Introduction {
+    pub token: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EligibilityRequest {
+    pub eligible: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StopAnswer {
+    /// Allocations of this device that were pending or running when asked.
+    pub stopping: Vec<String>,
+}
+
+/// What the gateway has to tell a device. Replaced whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceState {
+    pub index: u64,
+    /// The newest node that registered under this device's id.
+    pub node: Option<NodeState>,
+    /// Live allocations, and those that ended today, newest first, at most 100.
+    pub allocations: Vec<AllocationState>,
+    pub earnings: EarningsState,
+    /// The region is a double.
+    pub rehearsal: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeState {
+    pub id: String,
+    /// Nomad's word: `initializing`, `ready`, `down`, `disconnected`.
+    pub status: String,
+    pub eligible: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AllocationState {
+    pub id: String,
+    pub job: String,
+    /// Nomad's client status: `pending`, `running`, `complete`, `failed`, `lost`.
+    pub status: String,
+    /// By the servers' clock.
+    pub placed_at_ms: i64,
+    pub earned: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EarningsState {
+    /// Since midnight UTC.
+    pub today: String,
+    pub currency: String,
+    pub as_of_ms: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UploadRequest {
+    pub objects: Vec<UploadObject>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadObject {
+    /// Relative, `[a-z0-9._/-]`, no `..`; lands below the device's own prefix.
+    pub name: String,
+    pub length: u64,
+    /// Lower-case hex.
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UploadAnswer {
+    /// In the order asked for.
+    pub grants: Vec<UploadGrant>,
+}
+
+/// A presigned PUT, bound to key, length, checksum and a few minutes. A secret until it expires.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UploadGrant {
+    pub url: String,
+    /// Headers that must be sent exactly so.
+    pub headers: Vec<(String, String)>,
+    pub expires_at_ms: i64,
+}

@@ -1,0 +1,100 @@
+//! One stream's open file: appended to, and closed when it is full or old.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::Limits;
+use crate::names::Names;
+use crate::platform;
+
+const OPEN: &str = "current.log";
+/// Closed files wait under this name until they are packed.
+pub(crate) const CLOSED: &str = "closed-";
+
+pub(crate) struct Roll {
+    folder: PathBuf,
+    names: Arc<Names>,
+    limits: Limits,
+    open: Option<Open>,
+}
+
+struct Open {
+    file: File,
+    bytes: u64,
+    since: SystemTime,
+}
+
+impl Roll {
+    pub(crate) fn new(folder: PathBuf, names: Arc<Names>, limits: Limits) -> Self {
+        Self { folder, names, limits, open: None }
+    }
+
+    /// Goes on with the file of an earlier life, cut back to its first `bytes`. Returns how many there are.
+    pub(crate) fn resume(&mut self, bytes: u64, now: SystemTime) -> io::Result<u64> {
+        let path = self.folder.join(OPEN);
+        if !path.exists() {
+            return Ok(0);
+        }
+        let file = platform::append(&path)?;
+        let length = file.metadata()?.len();
+        if length > bytes {
+            file.set_len(bytes)?;
+        }
+        let bytes = length.min(bytes);
+        self.open = Some(Open { file, bytes, since: now });
+        Ok(bytes)
+    }
+
+    /// Whether the file should be closed before `more` bytes go into it.
+    pub(crate) fn is_due(&self, more: usize, now: SystemTime) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            let old = now.duration_since(open.since).is_ok_and(|age| age >= self.limits.max_age);
+            open.bytes > 0 && (old || open.bytes + more as u64 > self.limits.max_file_bytes)
+        })
+    }
+
+    /// All of it or nothing: a line that did not fit leaves no piece behind.
+    pub(crate) fn append(&mut self, text: &[u8], now: SystemTime) -> io::Result<()> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                platform::make_private(&self.folder)?;
+                let file = platform::append(&self.folder.join(OPEN))?;
+                let bytes = file.metadata()?.len();
+                self.open.insert(Open { file, bytes, since: now })
+            }
+        };
+        match open.file.write_all(text) {
+            Ok(()) => {
+                open.bytes += text.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                if open.file.set_len(open.bytes).is_err() {
+                    self.open = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the open file, also one that an earlier life left. The next line starts a new one.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        self.open = None;
+        let path = self.folder.join(OPEN);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
+                fs::rename(&path, self.folder.join(format!("{CLOSED}{}.log", self.names.next())))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// No room, or no more of the room that this user is given.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

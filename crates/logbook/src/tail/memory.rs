@@ -1,0 +1,78 @@
+//! How far each foreign log has been read, kept in a small file.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::series::Head;
+use crate::platform;
+
+/// Where one stream stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// The file of the series that is being read: its number (jobs), or how it begins (agent).
+    pub(crate) number: u64,
+    pub(crate) head: Option<Head>,
+    /// How much of it has been read.
+    pub(crate) offset: u64,
+    /// How long the stream's own open file was then.
+    pub(crate) written: u64,
+}
+
+pub(crate) struct Memory {
+    path: PathBuf,
+    marks: BTreeMap<String, Mark>,
+    changed: bool,
+}
+
+impl Memory {
+    /// A damaged file counts as none: lines come twice rather than never.
+    pub(crate) fn load(path: PathBuf) -> Self {
+        let text = fs::read(&path).unwrap_or_default();
+        let marks = serde_json::from_slice(&text).unwrap_or_else(|error| {
+            if !text.is_empty() {
+                tracing::warn!(%error, "how far the agent's logs had been read is not known any more");
+            }
+            BTreeMap::new()
+        });
+        Self { path, marks, changed: false }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Mark> {
+        self.marks.get(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.marks.keys()
+    }
+
+    pub(crate) fn set(&mut self, name: &str, mark: &Mark) {
+        if self.marks.get(name) != Some(mark) {
+            self.marks.insert(name.to_owned(), mark.clone());
+            self.changed = true;
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.changed |= self.marks.remove(name).is_some();
+    }
+
+    /// By a rename, so that it is never half written.
+    pub(crate) fn save(&mut self) -> io::Result<()> {
+        if !self.changed {
+            return Ok(());
+        }
+        let next = self.path.with_extension("json.part");
+        let text = serde_json::to_vec(&self.marks).map_err(io::Error::other)?;
+        let written = platform::create(&next).and_then(|mut file: File| file.write_all(&text));
+        if let Err(error) = written.and_then(|()| fs::rename(&next, &self.path)) {
+            let _ = fs::remove_file(&next);
+            return Err(error);
+        }
+        self.changed = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Which files make up a foreign log, in which order.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::platform::Folder;
+
+const NEWEST: &str = "client.log";
+/// Enough of a file's beginning to hold its first line's time.
+const HEAD: u64 = 256;
+
+/// How a file begins: what it is known by when it is renamed. Inodes are used again, and are not to be had everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    length: u64,
+    sha256: String,
+}
+
+impl Head {
+    /// `None` for an empty file: it cannot be told from any other.
+    pub(crate) fn of(file: &File) -> io::Result<Option<Self>> {
+        Self::of_first(file, HEAD)
+    }
+
+    pub(crate) fn is_of(&self, file: &File) -> bool {
+        Self::of_first(file, self.length).ok().flatten().is_some_and(|head| head == *self)
+    }
+
+    /// A head taken when there was less to see of the file should be taken again.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.length >= HEAD
+    }
+
+    fn of_first(file: &File, length: u64) -> io::Result<Option<Self>> {
+        let mut file = file;
+        file.seek(SeekFrom::Start(0))?;
+        let mut start = Vec::new();
+        file.take(length).read_to_end(&mut start)?;
+        let head = Self { length: start.len() as u64, sha256: hex::encode(Sha256::digest(&start)) };
+        Ok((head.length > 0).then_some(head))
+    }
+}
+
+/// The agent's files, oldest first, the one being written last. Taken when two looks agree: the newest could be renamed
+/// between being listed and being opened.
+pub(crate) fn agent_series(folder: &Folder) -> io::Result<Vec<File>> {
+    let mut names = agent_names(folder)?;
+    for _ in 0..10 {
+        let files: Vec<_> = names.iter().filter_map(|name| folder.file(name).ok()).collect();
+        let again = agent_names(folder)?;
+        if again == names && files.len() == names.len() {
+            return Ok(files);
+        }
+        names = again;
+    }
+    Err(io::Error::from(io::ErrorKind::WouldBlock))
+}
+
+/// The file being written, alone.
+pub(crate) fn agent_newest(folder: &Folder) -> Option<File> {
+    folder.file(NEWEST).ok()
+}
+
+fn agent_names(folder: &Folder) -> io::Result<Vec<String>> {
+    let nanos = |name: &str| name.strip_prefix("client-")?.strip_suffix(".log")?.parse::<u128>().ok();
+    let mut names: Vec<_> = folder
+        .names()?
+        .into_iter()
+        .filter_map(|name| if name == NEWEST { Some((u128::MAX, name)) } else { Some((nanos(&name)?, name)) })
+        .collect();
+    names.sort();
+    Ok(names.into_iter().map(|(_, name)| name).collect())
+}
+
+/// `TASK.stdout` and `TASK.stderr` with the numbers of their files, rising; the highest is being written.
+pub(crate) fn job_series(folder: &Folder) -> BTreeMap<String, Vec<u64>> {
+    let mut series = BTreeMap::<String, Vec<u64>>::new();
+    for name in folder.names().unwrap_or_default() {
+        if let Some((log, number)) = name.rsplit_once('.')
+            && (log.ends_with(".stdout") || log.ends_with(".stderr"))
+            && !log.starts_with('.')
+            && let Ok(number) = number.parse()
+        {
+            series.entry(log.to_owned()).or_default().push(number);
+        }
+    }
+    series.values_mut().for_each(|numbers| numbers.sort_unstable());
+    series
+}

@@ -1,0 +1,222 @@
+//! The logbook as a whole, in a folder of its own and by a clock that the test moves.
+
+mod disk;
+mod follow;
+mod shipping;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use flate2::read::GzDecoder;
+use tempfile::TempDir;
+
+use super::*;
+use crate::redact::Redactor;
+
+/// A logbook whose housekeeping is done by hand. Field order is drop order.
+struct Shelf {
+    book: Arc<Book>,
+    _writer: WorkerGuard,
+    seconds: Arc<AtomicU64>,
+    folder: TempDir,
+}
+
+impl Shelf {
+    fn new(limits: Limits) -> Self {
+        Self::in_folder(TempDir::new().unwrap(), Arc::new(AtomicU64::new(1_763_880_000)), limits)
+    }
+
+    fn in_folder(folder: TempDir, seconds: Arc<AtomicU64>, limits: Limits) -> Self {
+        let time = seconds.clone();
+        let clock = Clock::by(move || UNIX_EPOCH + Duration::from_secs(time.load(Ordering::Relaxed)));
+        let (book, writer) = Book::open(&folder.path().join("logs"), limits, clock).unwrap();
+        Self { book: Arc::new(book), _writer: writer, seconds, folder }
+    }
+
+    /// Another life on the same folder.
+    fn restart(self, limits: Limits) -> Self {
+        let Self { book, _writer, seconds, folder } = self;
+        drop((book, _writer));
+        Self::in_folder(folder, seconds, limits)
+    }
+
+    fn pass(&self, time: Duration) {
+        self.seconds.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.folder.path().join("logs")
+    }
+
+    /// Writes whole lines and waits until they are through.
+    fn write(&self, lines: &[&str]) {
+        for line in lines {
+            self.book.printed().write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+        self.book.drain();
+    }
+
+    /// Names of the files that wait, oldest first.
+    fn waiting(&self) -> Vec<String> {
+        self.book.outbox.waiting().into_iter().map(|parcel| parcel.name).collect()
+    }
+
+    /// What waits of one stream, unpacked and put together.
+    fn unpacked(&self, stream: &str) -> Vec<u8> {
+        let of_stream = |name: &String| name.rsplit_once('/').is_some_and(|(above, _)| above == stream);
+        let files = self.waiting().into_iter().filter(of_stream);
+        files.flat_map(|name| unpack(&self.logs().join("outbox").join(name))).collect()
+    }
+
+    fn text(&self, stream: &str) -> String {
+        String::from_utf8(self.unpacked(stream)).unwrap()
+    }
+
+    fn report(&self) -> LogReport {
+        self.book.report().borrow().clone()
+    }
+}
+
+fn unpack(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(fs::File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn small() -> Limits {
+    Limits { max_file_bytes: 1000, max_age: Duration::from_secs(60), max_total_bytes: 1 << 30 }
+}
+
+#[test]
+fn what_waits_is_byte_for_byte_the_redacted_lines() {
+    let shelf = Shelf::new(small());
+    let lines: Vec<_> = (0..100).map(|n| format!(r#"{{"n":{n},"mail":"a{n}@example.test"}}"#)).collect();
+
+    shelf.write(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    shelf.book.close();
+
+    let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    assert_eq!(shelf.unpacked("app"), Redactor::new(None).redact(whole.as_bytes()));
+    assert!(shelf.text("app").contains(r#"{"n":99,"mail":"[e-mail]"}"#));
+    let waiting = shelf.waiting();
+    assert!(waiting.len() > 2, "{waiting:?}");
+    for name in &waiting {
+        assert!(unpack(&shelf.logs().join("outbox").join(name)).len() <= 1000, "{name}");
+        assert!(
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c)),
+            "{name}"
+        );
+    }
+    assert_eq!(shelf.report().waiting as usize, waiting.len());
+}
+
+#[test]
+fn a_file_is_closed_when_its_first_line_is_old() {
+    let shelf = Shelf::new(small());
+    shelf.write(&["one"]);
+    shelf.pass(Duration::from_secs(59));
+    shelf.book.tick();
+    assert_eq!(shelf.waiting().len(), 0);
+
+    shelf.pass(Duration::from_secs(1));
+    shelf.book.tick();
+
+    assert_eq!(shelf.text("app"), "one\n");
+    shelf.book.tick();
+    assert_eq!(shelf.waiting().len(), 1, "an empty file is never closed");
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_file_loses_and_doubles_nothing() {
+    let shelf = Shelf::new(small());
+    shelf.write(&["one", "two"]);
+
+    let shelf = shelf.restart(small());
+    shelf.write(&["three"]);
+    shelf.book.close();
+
+    assert_eq!(shelf.text("app"), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn an_end_between_packing_and_tidying_up_doubles_nothing() {
+    let shelf = Shelf::new(small());
+    shelf.write(&["one"]);
+    shelf.book.close();
+    let name = shelf.waiting().remove(0);
+    let closed = name.trim_start_matches("app/").trim_end_matches(".gz");
+    fs::write(shelf.logs().join("app").join(format!("closed-{closed}")), "one\n").unwrap();
+    fs::write(shelf.logs().join("packing.part"), "half").unwrap();
+
+    let shelf = shelf.restart(small());
+    shelf.book.tick();
+
+    assert_eq!(shelf.waiting(), [name]);
+    assert_eq!(shelf.text("app"), "one\n");
+}
+
+#[test]
+fn beyond_the_total_limit_shipped_files_go_before_waiting_ones() {
+    let shelf = Shelf::new(small());
+    for line in ["oldest", "older", "newer", "newest"] {
+        shelf.write(&[line]);
+        shelf.book.close();
+    }
+    let parcels = shelf.book.outbox.waiting();
+    shelf.book.outbox.shipped(&parcels[2]).unwrap();
+    let one = parcels[0].bytes;
+
+    let trimmed = |files: u64| outbox::Outbox::new(&shelf.logs(), one * files).unwrap().trim();
+
+    assert_eq!(trimmed(4), outbox::Lost::default());
+    assert_eq!(trimmed(3), outbox::Lost::default(), "the shipped one went");
+    assert_eq!(shelf.text("app"), "oldest\nolder\nnewest\n");
+    assert_eq!(trimmed(2), outbox::Lost { files: 1, bytes: one });
+    assert_eq!(shelf.text("app"), "older\nnewest\n");
+}
+
+#[test]
+fn lines_of_the_program_become_redacted_json() {
+    let folder = TempDir::new().unwrap();
+    let logbook = Logbook::open(folder.path(), Limits::default()).unwrap();
+    let subscriber = tracing_subscriber::registry().with(logbook.layer());
+
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!(job = 7, authorization = "Bearer 0123456789abcdef", "a job arrived");
+    });
+    logbook.book.close();
+
+    let parcels = logbook.book.outbox.waiting();
+    let line: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(&unpack(&parcels[0].path)).unwrap();
+    assert_eq!(line["message"], "a job arrived");
+    assert_eq!(line["job"], 7);
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["authorization"], "Bearer [redacted]");
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_said_so() {
+    let folder = TempDir::new().unwrap();
+    let taken = folder.path().join("file");
+    fs::write(&taken, "").unwrap();
+
+    let fault = Logbook::open(&taken, Limits::default()).err().unwrap();
+
+    assert_eq!(fault.path, taken);
+}
+
+#[test]
+fn dropping_the_logbook_writes_out_what_is_queued() {
+    let folder = TempDir::new().unwrap();
+    let logbook = Logbook::open(folder.path(), Limits::default()).unwrap();
+    logbook.book.printed().write_all(b"last words\n").unwrap();
+
+    drop(logbook);
+
+    assert_eq!(fs::read_to_string(folder.path().join("app/current.log")).unwrap(), "last words\n");
+}

@@ -1,0 +1,207 @@
+//! From the outbox into a store that does as it is told.
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+use ionet_core::fault::LogFault;
+
+use super::*;
+
+/// Answers each request with what was planned for it, and then with yes.
+#[derive(Default, Clone)]
+struct FakeStore(Arc<Mutex<Shop>>);
+
+#[derive(Default)]
+struct Shop {
+    grants: VecDeque<LogFault>,
+    puts: VecDeque<Option<LogFault>>,
+    asked: Vec<String>,
+    stored: Vec<(String, Vec<u8>)>,
+    /// No answer ever comes.
+    hangs: bool,
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    type Grant = Object;
+
+    async fn grants(&self, objects: &[Object]) -> Result<Vec<Object>, LogFault> {
+        let mut shop = self.0.lock().unwrap();
+        shop.asked.extend(objects.iter().map(|object| object.name.clone()));
+        match shop.grants.pop_front() {
+            Some(fault) => Err(fault),
+            None => Ok(objects.to_vec()),
+        }
+    }
+
+    async fn put(&self, grant: Object, file: &Path) -> Result<(), LogFault> {
+        let (hangs, answer) = {
+            let mut shop = self.0.lock().unwrap();
+            (shop.hangs, shop.puts.pop_front())
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        if let Some(Some(fault)) = answer {
+            return Err(fault);
+        }
+        let bytes = fs::read(file).unwrap();
+        assert_eq!(grant.length, bytes.len() as u64);
+        self.0.lock().unwrap().stored.push((grant.name, bytes));
+        Ok(())
+    }
+}
+
+impl FakeStore {
+    fn plan(&self, with: impl FnOnce(&mut Shop)) {
+        with(&mut self.0.lock().unwrap());
+    }
+
+    fn stored(&self) -> Vec<String> {
+        self.0.lock().unwrap().stored.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked.len()
+    }
+}
+
+/// A shelf with so many closed files, and a store.
+fn shelf_with(files: usize) -> (Shelf, FakeStore, Shipper<FakeStore>) {
+    let shelf = Shelf::new(small());
+    for n in 0..files {
+        shelf.write(&[&format!("line {n}")]);
+        shelf.book.close();
+    }
+    let store = FakeStore::default();
+    let shipper = Shipper::new(shelf.book.clone(), store.clone());
+    (shelf, store, shipper)
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn files_are_shipped_oldest_first_and_then_leave_the_outbox() {
+    let (shelf, store, shipper) = shelf_with(3);
+    let names = shelf.waiting();
+
+    shipper.flush(SOON).await.unwrap();
+
+    assert_eq!(store.stored(), names);
+    assert_eq!(shelf.waiting(), [""; 0]);
+    let report = shelf.report();
+    assert_eq!((report.waiting, report.fault), (0, None));
+    assert_eq!(report.last_shipped_at.unwrap().0, 1_763_880_000_000);
+    let kept = unpack(&shelf.logs().join("shipped").join(&names[0]));
+    assert_eq!(kept, b"line 0\n", "the app's own lines stay at hand");
+}
+
+#[tokio::test]
+async fn a_flush_takes_the_open_file_along() {
+    let (shelf, store, shipper) = shelf_with(0);
+    shelf.write(&["open"]);
+
+    shipper.flush(SOON).await.unwrap();
+
+    assert_eq!(store.stored().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_or_cut_upload_asks_for_a_fresh_grant() {
+    let (shelf, store, shipper) = shelf_with(2);
+    store.plan(|shop| {
+        shop.puts = [Some(LogFault::Refused(403)), None, Some(LogFault::Unreachable), None].into();
+    });
+
+    shipper.flush(SOON).await.unwrap();
+
+    assert_eq!(store.asked(), 4);
+    assert_eq!(store.stored().len(), 2);
+    assert_eq!(shelf.report().fault, None);
+}
+
+#[tokio::test]
+async fn a_file_that_was_not_stored_stays() {
+    let (shelf, store, shipper) = shelf_with(1);
+    store.plan(|shop| shop.puts = [Some(LogFault::Refused(500)), Some(LogFault::Refused(503))].into());
+
+    let flushed = shipper.flush(SOON).await;
+
+    assert_eq!(flushed, Err(LogFault::Refused(503)));
+    assert_eq!(shelf.text("app"), "line 0\n");
+    let report = shelf.report();
+    assert_eq!((report.waiting, report.fault), (1, Some(LogFault::Refused(503))));
+}
+
+#[tokio::test]
+async fn one_refused_file_does_not_keep_the_others_back() {
+    let (shelf, store, shipper) = shelf_with(3);
+    let names = shelf.waiting();
+    store.plan(|shop| shop.grants = [LogFault::Refused(413)].into());
+
+    let flushed = shipper.flush(SOON).await;
+
+    assert_eq!(flushed, Err(LogFault::Refused(413)));
+    assert_eq!(store.stored(), names[1..]);
+    assert_eq!(shelf.waiting(), names[..1]);
+    assert_eq!(shelf.report().fault, Some(LogFault::Refused(413)));
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_everything_is_not_asked_for_every_file() {
+    let (_shelf, store, shipper) = shelf_with(10);
+    store.plan(|shop| shop.grants = vec![LogFault::Refused(403); 10].into());
+
+    let flushed = shipper.flush(SOON).await;
+
+    assert_eq!(flushed, Err(LogFault::Refused(403)));
+    assert_eq!(store.asked(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_by_its_deadline_when_the_store_hangs() {
+    let (shelf, store, shipper) = shelf_with(1);
+    store.plan(|shop| shop.hangs = true);
+
+    let flushed = shipper.flush(SOON).await;
+
+    assert_eq!(flushed, Err(LogFault::Unreachable));
+    assert_eq!(shelf.waiting().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_store_is_tried_again_until_it_answers() {
+    let (shelf, store, shipper) = shelf_with(2);
+    store.plan(|shop| shop.grants = vec![LogFault::Unreachable; 12].into());
+    let mut report = shelf.book.report();
+
+    let shipped = async {
+        report.wait_for(|report| report.last_shipped_at.is_some() && report.waiting == 0).await.is_ok()
+    };
+    tokio::select! {
+        () = shipper.run() => unreachable!("it never ends"),
+        shipped = shipped => assert!(shipped),
+    }
+
+    assert_eq!(store.stored().len(), 2);
+    assert_eq!(store.asked(), 12 + 2);
+}
+
+#[tokio::test]
+async fn what_is_packed_later_is_shipped_without_being_asked() {
+    let (shelf, store, shipper) = shelf_with(0);
+    let mut report = shelf.book.report();
+
+    let later = async {
+        tokio::task::yield_now().await;
+        shelf.write(&["later"]);
+        shelf.book.close();
+        report.wait_for(|report| report.last_shipped_at.is_some()).await.is_ok()
+    };
+    tokio::select! {
+        () = shipper.run() => unreachable!("it never ends"),
+        shipped = later => assert!(shipped),
+    }
+
+    assert_eq!(store.stored().len(), 1);
+}

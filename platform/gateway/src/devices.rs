@@ -1,0 +1,325 @@
+//! Devices: enrolment, certificates and their renewal, and the end of a lost one.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use base64::Engine as _;
+use ionet_gateway_api::{
+    Certificate, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Problem, RenewRequest, path,
+};
+use rand::RngCore as _;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::Shared;
+use crate::accounts::{Account, ENROLMENT_TOKEN_PREFIX, Enroller, token_hash};
+use crate::ca::{Issued, Order};
+use crate::clock::now_ms;
+use crate::csr::Request;
+use crate::http::Json;
+use crate::problem::Refusal;
+use crate::store::{DeviceRow, EnrolOutcome, Enrolment};
+use crate::tls::Peer;
+
+const LABEL_LENGTH: usize = 60;
+const TOKEN_LIFETIME_MS: i64 = 24 * 3600 * 1000;
+
+/// The caller is a device: it holds the key of a live certificate that we issued, and it is not lost.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    pub(crate) id: String,
+    pub(crate) public_key: String,
+}
+
+impl FromRequestParts<Shared> for Device {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
+        let peer = parts.extensions.get::<Peer>().ok_or(Refusal::NoCertificate)?;
+        let leaf = Leaf::read(&peer.0, &gateway.config.region.name).ok_or(Refusal::NoCertificate)?;
+        let holder = gateway.store.holder(&leaf.serial).await?.ok_or(Refusal::NoCertificate)?;
+        if holder.device != leaf.device || holder.public_key != leaf.public_key {
+            return Err(Refusal::NoCertificate);
+        }
+        if holder.lost_at_ms.is_some() {
+            return Err(Refusal::DeviceLost);
+        }
+        Ok(Self { id: holder.device, public_key: holder.public_key })
+    }
+}
+
+/// Enrols a device. The request's public key is all that is taken from it. The same account with the same key gets
+/// the same device again, with a new certificate.
+#[utoipa::path(
+    post, path = path::DEVICES, tag = "account", request_body = EnrolRequest,
+    security(("account" = []), ("enrolment_token" = [])),
+    responses(
+        (status = 201, body = Certificate),
+        (status = 400, body = Problem, description = "bad-csr, bad-request", content_type = "application/problem+json"),
+        (status = 401, body = Problem, description = "not-signed-in, token-spent", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "device-lost", content_type = "application/problem+json"),
+        (status = 409, body = Problem, description = "key-taken", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn enrol(
+    State(gateway): State<Shared>,
+    enroller: Enroller,
+    Json(body): Json<EnrolRequest>,
+) -> Result<(StatusCode, Json<Certificate>), Refusal> {
+    if body.agreement == 0 {
+        return Err(Refusal::BadRequest("the owner agreed to no version of the agreement".to_owned()));
+    }
+    let request = Request::read(&body.csr_pem)?;
+    let public_key = request.key_hex();
+    let (account, token_hash) = match enroller {
+        Enroller::Account(Account(account)) => (account, None),
+        Enroller::Token(hash) => {
+            let account = gateway.store.token_account(&hash, &public_key, now_ms()).await?;
+            (account.ok_or(Refusal::TokenSpent)?, Some(hash))
+        }
+    };
+    let device = device_for(gateway.store.device_by_key(&public_key).await?, &account)?;
+    let issued = issue(&gateway, &device, request).await?;
+    let enrolment = Enrolment {
+        account: &account,
+        token_hash: token_hash.as_deref(),
+        device: &device,
+        label: &label(&body.label),
+        agreement: body.agreement,
+        public_key: &public_key,
+        serial: &issued.serial,
+        issued_at_ms: issued.issued_at_ms,
+        expires_at_ms: issued.expires_at_ms,
+    };
+    match gateway.store.enrol(&enrolment).await? {
+        EnrolOutcome::Enrolled => {}
+        EnrolOutcome::TokenSpent => return Err(Refusal::TokenSpent),
+        EnrolOutcome::KeyTaken => return Err(Refusal::KeyTaken),
+        EnrolOutcome::DeviceLost => return Err(Refusal::DeviceLost),
+    }
+    tracing::info!(device, by_token = token_hash.is_some(), "a device was enrolled");
+    Ok((StatusCode::CREATED, Json(certificate(&gateway, device, issued))))
+}
+
+/// The account's devices.
+#[utoipa::path(
+    get, path = path::DEVICES, tag = "account", security(("account" = [])),
+    responses(
+        (status = 200, body = DeviceList),
+        (status = 401, body = Problem, description = "not-signed-in", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
+    State(gateway): State<Shared>,
+    Account(account): Account,
+) -> Result<Json<DeviceList>, Refusal> {
+    let devices = gateway.store.devices_of(&account).await?.into_iter().map(summary).collect();
+    Ok(Json(DeviceList { devices }))
+}
+
+/// "This PC is lost". Its certificate gets nothing any more, and its nodes are drained and held ineligible.
+#[utoipa::path(
+    post, path = path::DEVICE_LOST, tag = "account", security(("account" = [])),
+    params(("device" = String, Path, description = "the device's id")),
+    responses(
+        (status = 204),
+        (status = 401, body = Problem, description = "not-signed-in", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "not-yours", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn lost(
+    State(gateway): State<Shared>,
+    Account(account): Account,
+    Path(device): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    if !gateway.store.mark_lost(&account, &device, now_ms()).await? {
+        return Err(Refusal::NotYours);
+    }
+    tracing::info!(device, "a device was reported lost");
+    gateway.changes.bump(&device);
+    gateway.lost.notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A token that lets one machine without a browser enrol for this account.
+#[utoipa::path(
+    post, path = path::ENROLMENT_TOKENS, tag = "account", security(("account" = [])),
+    responses(
+        (status = 201, body = EnrolmentToken),
+        (status = 401, body = Problem, description = "not-signed-in", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn enrolment_token(
+    State(gateway): State<Shared>,
+    Account(account): Account,
+) -> Result<(StatusCode, Json<EnrolmentToken>), Refusal> {
+    let mut secret = [0; 32];
+    rand::rng().fill_bytes(&mut secret);
+    let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret);
+    let token = format!("{ENROLMENT_TOKEN_PREFIX}{text}");
+    let now = now_ms();
+    let expires_at_ms = now + TOKEN_LIFETIME_MS;
+    gateway.store.add_token(&account, &token_hash(&token), now, expires_at_ms).await?;
+    tracing::info!("an enrolment token was made");
+    Ok((StatusCode::CREATED, Json(EnrolmentToken { token, expires_at_ms })))
+}
+
+/// Renews a certificate, also an expired one, by proof of the device's key: the request must be signed by it.
+#[utoipa::path(
+    post, path = path::RENEWALS, tag = "nobody", request_body = RenewRequest,
+    responses(
+        (status = 200, body = Certificate),
+        (status = 400, body = Problem, description = "bad-csr, bad-request", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "not-yours, device-lost", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn renew_by_key(
+    State(gateway): State<Shared>,
+    Json(body): Json<RenewRequest>,
+) -> Result<Json<Certificate>, Refusal> {
+    let request = Request::read(&body.csr_pem)?;
+    let device = gateway.store.device(&body.device).await?.ok_or(Refusal::NotYours)?;
+    if device.public_key != request.key_hex() {
+        return Err(Refusal::NotYours);
+    }
+    renew(&gateway, device.device, request).await.map(Json)
+}
+
+/// Renews the certificate with which the device calls.
+#[utoipa::path(
+    post, path = path::CERTIFICATE, tag = "device", request_body = RenewRequest, security(("device" = [])),
+    responses(
+        (status = 200, body = Certificate),
+        (status = 400, body = Problem, description = "bad-csr, bad-request", content_type = "application/problem+json"),
+        (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "not-yours, device-lost", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn renew_by_certificate(
+    State(gateway): State<Shared>,
+    device: Device,
+    Json(body): Json<RenewRequest>,
+) -> Result<Json<Certificate>, Refusal> {
+    let request = Request::read(&body.csr_pem)?;
+    if body.device != device.id || device.public_key != request.key_hex() {
+        return Err(Refusal::NotYours);
+    }
+    renew(&gateway, device.id, request).await.map(Json)
+}
+
+async fn renew(gateway: &Shared, device: String, request: Request) -> Result<Certificate, Refusal> {
+    if gateway.store.is_lost(&device).await? {
+        return Err(Refusal::DeviceLost);
+    }
+    let issued = issue(gateway, &device, request).await?;
+    if !gateway.store.renew(&device, &issued.serial, issued.issued_at_ms, issued.expires_at_ms).await? {
+        return Err(Refusal::DeviceLost);
+    }
+    tracing::info!(device, "a certificate was renewed");
+    Ok(certificate(gateway, device, issued))
+}
+
+async fn issue(gateway: &Shared, device: &str, request: Request) -> Result<Issued, Refusal> {
+    let role = format!("client.{}.nomad", gateway.config.region.name);
+    let order = Order {
+        public_key: request.public_key,
+        request: request.der,
+        common_name: device.to_owned(),
+        dns_names: vec![role.clone(), format!("{device}.{role}")],
+        lifetime: Duration::from_secs(gateway.config.devices.lifetime_s),
+    };
+    Ok(gateway.authority.issue(order).await?)
+}
+
+fn certificate(gateway: &Shared, device: String, issued: Issued) -> Certificate {
+    let region = &gateway.config.region;
+    Certificate {
+        device,
+        chain_pem: issued.chain_pem,
+        ca_pem: gateway.authority.root_pem().to_owned(),
+        issued_at_ms: issued.issued_at_ms,
+        expires_at_ms: issued.expires_at_ms,
+        region: region.name.clone(),
+        datacenter: region.datacenter.clone(),
+        node_pool: region.node_pool.clone(),
+        servers: region.servers.clone(),
+    }
+}
+
+/// The device that a key enrols as: its own of old, or a new one.
+fn device_for(known: Option<DeviceRow>, account: &str) -> Result<String, Refusal> {
+    match known {
+        None => Ok(format!("d-{}", uuid::Uuid::new_v4().simple())),
+        Some(device) if device.account != account => Err(Refusal::KeyTaken),
+        Some(device) if device.lost_at_ms.is_some() => Err(Refusal::DeviceLost),
+        Some(device) => Ok(device.device),
+    }
+}
+
+fn label(asked: &str) -> String {
+    asked
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(LABEL_LENGTH)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+fn summary(row: DeviceRow) -> DeviceSummary {
+    DeviceSummary {
+        device: row.device,
+        label: row.label,
+        enrolled_at_ms: row.enrolled_at_ms,
+        expires_at_ms: row.expires_at_ms,
+        lost: row.lost_at_ms.is_some(),
+    }
+}
+
+/// What is read from a client certificate.
+struct Leaf {
+    serial: String,
+    device: String,
+    public_key: String,
+}
+
+impl Leaf {
+    /// None: no certificate of a device of this region, or not valid now (the connection may be older than that).
+    fn read(der: &[u8], region: &str) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        if !certificate.validity().is_valid() {
+            return None;
+        }
+        let suffix = format!(".client.{region}.nomad");
+        let names = certificate.subject_alternative_name().ok()??;
+        let mut devices = names.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(name) => name.strip_suffix(&suffix),
+            GeneralName::OtherName(..)
+            | GeneralName::RFC822Name(_)
+            | GeneralName::X400Address(_)
+            | GeneralName::DirectoryName(_)
+            | GeneralName::EDIPartyName(_)
+            | GeneralName::URI(_)
+            | GeneralName::IPAddress(_)
+            | GeneralName::RegisteredID(_)
+            | GeneralName::Invalid(..) => None,
+        });
+        Some(Self {
+            device: devices.next()?.to_owned(),
+            serial: hex::encode(certificate.raw_serial()),
+            public_key: hex::encode(certificate.public_key().raw),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_keeps_sixty_characters_and_no_control_ones() {
+        assert_eq!(label("  Büro\n-PC\u{7} "), "Büro-PC");
+        assert_eq!(label(&"ö".repeat(80)).chars().count(), 60);
+    }
+}

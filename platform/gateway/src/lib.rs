@@ -1,0 +1,100 @@
+//! The supplier gateway: what stands between suppliers' PCs and the io.net region.
+//!
+//! It alone holds a Nomad token and the bucket's keys. PCs enrol by an account, then speak to it by mTLS with the
+//! certificate that it gave them. It introduces their nodes, controls them, meters their work and grants their uploads.
+
+mod accounts;
+mod ca;
+mod clock;
+pub mod config;
+mod csr;
+mod devices;
+mod http;
+pub mod ledger;
+mod metering;
+mod nodes;
+mod nomad;
+mod problem;
+mod store;
+mod tls;
+mod uploads;
+mod watch;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use crate::ca::{AuthorityError, CertificateAuthority, EmbeddedAuthority, Issued, Order};
+pub use crate::config::Config;
+pub use crate::http::openapi;
+
+/// Everything that the handlers and the two background tasks share.
+pub(crate) struct Gateway {
+    config: Config,
+    store: store::Store,
+    accounts: accounts::Accounts,
+    authority: Box<dyn CertificateAuthority>,
+    nomad: nomad::Nomad,
+    uploads: uploads::Uploads,
+    changes: watch::Changes,
+    /// Calls the watcher over lost devices.
+    lost: Notify,
+    shutdown: CancellationToken,
+}
+
+pub(crate) type Shared = Arc<Gateway>;
+
+/// Runs a gateway with the embedded authority until `shutdown`, then ends requests, metering and database in order.
+///
+/// Fails when something that the configuration names cannot be read; the region and the issuer may come later.
+pub async fn serve(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let authority = Box::new(EmbeddedAuthority::load(&config.devices)?);
+    serve_with(config, authority, listener, shutdown).await
+}
+
+/// The same with another certificate authority.
+pub async fn serve_with(
+    config: Config,
+    authority: Box<dyn CertificateAuthority>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    // An error means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    config.check()?;
+    let tls = tls::server_config(&config.tls, authority.trusted())?;
+    let gateway = Arc::new(Gateway {
+        store: store::Store::open(&config.database_url).await?,
+        accounts: accounts::Accounts::new(&config.accounts)?,
+        authority,
+        nomad: nomad::Nomad::new(&config.region).context("the region's HTTP API")?,
+        uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
+        changes: watch::Changes::new(),
+        lost: Notify::new(),
+        shutdown: shutdown.clone(),
+        config,
+    });
+    let tasks = TaskTracker::new();
+    tasks.spawn(metering::run(Arc::clone(&gateway)));
+    tasks.spawn(nodes::hold_lost(Arc::clone(&gateway)));
+    tasks.close();
+    tracing::info!(address = %listener.local_addr()?, region = gateway.config.region.name, "the gateway listens");
+    tls::serve(listener, tls, http::router(Arc::clone(&gateway)), shutdown).await;
+    tasks.wait().await;
+    gateway.store.close().await;
+    tracing::info!("the gateway has ended");
+    Ok(())
+}
+
+/// Marks a device as lost on an operator's word. A running gateway on the same database notices within seconds.
+pub async fn report_lost(config: &Config, device: &str) -> anyhow::Result<()> {
+    let store = store::Store::open(&config.database_url).await?;
+    let found = store.mark_lost_by_operator(device, clock::now_ms()).await?;
+    store.close().await;
+    anyhow::ensure!(found, "there is no device {device}");
+    Ok(())
+}

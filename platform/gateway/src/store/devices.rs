@@ -1,0 +1,284 @@
+//! Accounts, devices, their certificates, and enrolment tokens.
+
+use super::{Store, Tx};
+
+/// A device.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct DeviceRow {
+    pub(crate) device: String,
+    pub(crate) account: String,
+    pub(crate) label: String,
+    /// SubjectPublicKeyInfo, DER, lower-case hex.
+    pub(crate) public_key: String,
+    pub(crate) enrolled_at_ms: i64,
+    pub(crate) lost_at_ms: Option<i64>,
+    /// When its newest certificate expires; 0 without one.
+    pub(crate) expires_at_ms: i64,
+}
+
+/// Who holds a certificate.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct Holder {
+    pub(crate) device: String,
+    pub(crate) public_key: String,
+    pub(crate) lost_at_ms: Option<i64>,
+}
+
+/// An enrolment to be written down.
+#[derive(Debug)]
+pub(crate) struct Enrolment<'a> {
+    pub(crate) account: &'a str,
+    /// Hash of the enrolment token that pays for it, if one does.
+    pub(crate) token_hash: Option<&'a str>,
+    pub(crate) device: &'a str,
+    pub(crate) label: &'a str,
+    pub(crate) agreement: u32,
+    pub(crate) public_key: &'a str,
+    pub(crate) serial: &'a str,
+    pub(crate) issued_at_ms: i64,
+    pub(crate) expires_at_ms: i64,
+}
+
+/// What came of writing an enrolment down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EnrolOutcome {
+    Enrolled,
+    TokenSpent,
+    /// Another device took the key in the meantime.
+    KeyTaken,
+    DeviceLost,
+}
+
+const DEVICE: &str = "SELECT d.device, d.account, d.label, d.public_key, d.enrolled_at_ms, d.lost_at_ms, \
+    COALESCE((SELECT MAX(c.expires_at_ms) FROM certificates c WHERE c.device = d.device), 0) AS expires_at_ms \
+    FROM devices d";
+
+impl Store {
+    /// The id of an account; it is made at first sight.
+    pub(crate) async fn account(&self, issuer: &str, subject: &str) -> Result<String, sqlx::Error> {
+        let known = "SELECT account FROM accounts WHERE issuer = $1 AND subject = $2";
+        let found = sqlx::query_scalar(known).bind(issuer).bind(subject).fetch_optional(&self.pool).await?;
+        if let Some(account) = found {
+            return Ok(account);
+        }
+        sqlx::query(
+            "INSERT INTO accounts (account, issuer, subject, created_at_ms) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (issuer, subject) DO NOTHING",
+        )
+        .bind(format!("a-{}", uuid::Uuid::new_v4().simple()))
+        .bind(issuer)
+        .bind(subject)
+        .bind(crate::clock::now_ms())
+        .execute(&self.pool)
+        .await?;
+        sqlx::query_scalar(known).bind(issuer).bind(subject).fetch_one(&self.pool).await
+    }
+
+    pub(crate) async fn device(&self, device: &str) -> Result<Option<DeviceRow>, sqlx::Error> {
+        sqlx::query_as(&format!("{DEVICE} WHERE d.device = $1")).bind(device).fetch_optional(&self.pool).await
+    }
+
+    pub(crate) async fn device_by_key(&self, public_key: &str) -> Result<Option<DeviceRow>, sqlx::Error> {
+        let query = format!("{DEVICE} WHERE d.public_key = $1");
+        sqlx::query_as(&query).bind(public_key).fetch_optional(&self.pool).await
+    }
+
+    /// An account's devices, the oldest first.
+    pub(crate) async fn devices_of(&self, account: &str) -> Result<Vec<DeviceRow>, sqlx::Error> {
+        let query = format!("{DEVICE} WHERE d.account = $1 ORDER BY d.enrolled_at_ms, d.device");
+        sqlx::query_as(&query).bind(account).fetch_all(&self.pool).await
+    }
+
+    /// Who holds the certificate with this serial number.
+    pub(crate) async fn holder(&self, serial: &str) -> Result<Option<Holder>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT d.device, d.public_key, d.lost_at_ms FROM certificates c \
+             JOIN devices d ON d.device = c.device WHERE c.serial = $1",
+        )
+        .bind(serial)
+        .fetch_optional(&self.pool)
+        .await
+    }
+
+    /// Whether the device is lost; one that does not exist counts as lost.
+    pub(crate) async fn is_lost(&self, device: &str) -> Result<bool, sqlx::Error> {
+        let found: Option<(Option<i64>,)> =
+            sqlx::query_as("SELECT lost_at_ms FROM devices WHERE device = $1")
+                .bind(device)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(!matches!(found, Some((None,))))
+    }
+
+    /// Marks an account's device as lost. False: the account has no such device.
+    pub(crate) async fn mark_lost(
+        &self,
+        account: &str,
+        device: &str,
+        now_ms: i64,
+    ) -> Result<bool, sqlx::Error> {
+        let done = sqlx::query(
+            "UPDATE devices SET lost_at_ms = COALESCE(lost_at_ms, $1) WHERE device = $2 AND account = $3",
+        )
+        .bind(now_ms)
+        .bind(device)
+        .bind(account)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The same on an operator's word. False: there is no such device.
+    pub(crate) async fn mark_lost_by_operator(&self, device: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let done = sqlx::query("UPDATE devices SET lost_at_ms = COALESCE(lost_at_ms, $1) WHERE device = $2")
+            .bind(now_ms)
+            .bind(device)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Writes down a device (or its further enrolment), its certificate and the spent token, or nothing of them.
+    pub(crate) async fn enrol(&self, enrolment: &Enrolment<'_>) -> Result<EnrolOutcome, sqlx::Error> {
+        let mut tx = self.write().await?;
+        if !spend_token(&mut tx, enrolment).await? {
+            return Ok(EnrolOutcome::TokenSpent);
+        }
+        sqlx::query(
+            "INSERT INTO devices (device, account, label, agreement, public_key, enrolled_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (public_key) DO UPDATE \
+             SET label = excluded.label, agreement = excluded.agreement \
+             WHERE devices.device = excluded.device AND devices.account = excluded.account \
+             AND devices.lost_at_ms IS NULL",
+        )
+        .bind(enrolment.device)
+        .bind(enrolment.account)
+        .bind(enrolment.label)
+        .bind(i64::from(enrolment.agreement))
+        .bind(enrolment.public_key)
+        .bind(enrolment.issued_at_ms)
+        .execute(&mut *tx)
+        .await?;
+        let (device, lost): (String, Option<i64>) =
+            sqlx::query_as("SELECT device, lost_at_ms FROM devices WHERE public_key = $1")
+                .bind(enrolment.public_key)
+                .fetch_one(&mut *tx)
+                .await?;
+        if device != enrolment.device {
+            return Ok(EnrolOutcome::KeyTaken);
+        }
+        if lost.is_some() {
+            return Ok(EnrolOutcome::DeviceLost);
+        }
+        insert_certificate(
+            &mut tx,
+            enrolment.device,
+            enrolment.serial,
+            enrolment.issued_at_ms,
+            enrolment.expires_at_ms,
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(EnrolOutcome::Enrolled)
+    }
+
+    /// Writes down a renewed certificate. False: the device was lost in the meantime, and nothing was written.
+    pub(crate) async fn renew(
+        &self,
+        device: &str,
+        serial: &str,
+        issued_at_ms: i64,
+        expires_at_ms: i64,
+    ) -> Result<bool, sqlx::Error> {
+        let mut tx = self.write().await?;
+        let lost: Option<i64> = sqlx::query_scalar("SELECT lost_at_ms FROM devices WHERE device = $1")
+            .bind(device)
+            .fetch_one(&mut *tx)
+            .await?;
+        if lost.is_some() {
+            return Ok(false);
+        }
+        insert_certificate(&mut tx, device, serial, issued_at_ms, expires_at_ms).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Writes down a new enrolment token, by its hash.
+    pub(crate) async fn add_token(
+        &self,
+        account: &str,
+        token_hash: &str,
+        issued_at_ms: i64,
+        expires_at_ms: i64,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO enrolment_tokens (token_hash, account, issued_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(token_hash)
+        .bind(account)
+        .bind(issued_at_ms)
+        .bind(expires_at_ms)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// The account that a live enrolment token stands for. A used one counts as live for the key that it was used
+    /// for, so that a PC that never got the answer can ask again.
+    pub(crate) async fn token_account(
+        &self,
+        token_hash: &str,
+        public_key: &str,
+        now_ms: i64,
+    ) -> Result<Option<String>, sqlx::Error> {
+        sqlx::query_scalar(
+            "SELECT account FROM enrolment_tokens WHERE token_hash = $1 AND expires_at_ms > $2 \
+             AND (used_at_ms IS NULL OR used_for = $3)",
+        )
+        .bind(token_hash)
+        .bind(now_ms)
+        .bind(public_key)
+        .fetch_optional(&self.pool)
+        .await
+    }
+}
+
+async fn spend_token(tx: &mut Tx, enrolment: &Enrolment<'_>) -> Result<bool, sqlx::Error> {
+    let Some(token_hash) = enrolment.token_hash else { return Ok(true) };
+    let spent = sqlx::query(
+        "UPDATE enrolment_tokens SET used_at_ms = $1, used_for = $2 WHERE token_hash = $3 AND account = $4 \
+         AND expires_at_ms > $1 AND (used_at_ms IS NULL OR used_for = $2)",
+    )
+    .bind(enrolment.issued_at_ms)
+    .bind(enrolment.public_key)
+    .bind(token_hash)
+    .bind(enrolment.account)
+    .execute(&mut **tx)
+    .await?;
+    Ok(spent.rows_affected() == 1)
+}
+
+async fn insert_certificate(
+    tx: &mut Tx,
+    device: &str,
+    serial: &str,
+    issued_at_ms: i64,
+    expires_at_ms: i64,
+) -> Result<(), sqlx::Error> {
+    // An expired certificate opens nothing, so its row is of no more use.
+    sqlx::query("DELETE FROM certificates WHERE device = $1 AND expires_at_ms < $2")
+        .bind(device)
+        .bind(issued_at_ms)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "INSERT INTO certificates (serial, device, issued_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(serial)
+    .bind(device)
+    .bind(issued_at_ms)
+    .bind(expires_at_ms)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,128 @@
+//! The long poll: what the gateway has to tell a device, replaced whole at every change.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use ionet_gateway_api::{AllocationState, DeviceState, EarningsState, NodeState, Problem, path};
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use utoipa::IntoParams;
+
+use crate::Shared;
+use crate::clock::{DAY_NS, now_ms, now_ns};
+use crate::devices::Device;
+use crate::http::{Json, Query};
+use crate::ledger::decimal;
+use crate::problem::Refusal;
+
+const LONGEST_WAIT_S: u64 = 60;
+const MOST_ALLOCATIONS: usize = 100;
+
+/// Which devices changed, by an index that only grows, also over a restart: it begins at the clock.
+pub(crate) struct Changes {
+    begin: u64,
+    devices: Mutex<HashMap<String, watch::Sender<u64>>>,
+}
+
+impl Changes {
+    pub(crate) fn new() -> Self {
+        Self { begin: clock_index(), devices: Mutex::default() }
+    }
+
+    /// Something changed for this device.
+    pub(crate) fn bump(&self, device: &str) {
+        let next = |index: &mut u64| *index = clock_index().max(*index + 1);
+        self.with(device, |sender| sender.send_modify(next));
+    }
+
+    fn subscribe(&self, device: &str) -> watch::Receiver<u64> {
+        self.with(device, watch::Sender::subscribe)
+    }
+
+    fn with<T>(&self, device: &str, act: impl FnOnce(&watch::Sender<u64>) -> T) -> T {
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        act(devices.entry(device.to_owned()).or_insert_with(|| watch::Sender::new(self.begin)))
+    }
+}
+
+/// What the caller has seen, and how long it would wait for more.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WatchQuery {
+    /// The index of the last answer; 0 or absent: answer at once.
+    #[serde(default)]
+    index: u64,
+    /// Seconds; at most 60 count.
+    wait: Option<u64>,
+}
+
+/// The device's state, at once when it is newer than `index`, else at the first change or after `wait` seconds.
+#[utoipa::path(
+    get, path = path::WATCH, tag = "device", security(("device" = [])), params(WatchQuery),
+    responses(
+        (status = 200, body = DeviceState),
+        (status = 400, body = Problem, description = "bad-request", content_type = "application/problem+json"),
+        (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "device-lost", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn watch(
+    State(gateway): State<Shared>,
+    device: Device,
+    Query(query): Query<WatchQuery>,
+) -> Result<Json<DeviceState>, Refusal> {
+    let wait = Duration::from_secs(query.wait.unwrap_or(LONGEST_WAIT_S).min(LONGEST_WAIT_S));
+    let until = Instant::now() + wait;
+    let mut changes = gateway.changes.subscribe(&device.id);
+    // Not only newer: an index from the future, after the clock was set back, must not wait for it to come.
+    if *changes.borrow_and_update() == query.index {
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = tokio::time::sleep_until(until) => {}
+            () = gateway.shutdown.cancelled() => {}
+        }
+    }
+    if gateway.store.is_lost(&device.id).await? {
+        return Err(Refusal::DeviceLost);
+    }
+    // Read before the state: a change in between makes the next poll answer at once.
+    let index = *changes.borrow_and_update();
+    state(&gateway, &device.id, index).await.map(Json)
+}
+
+async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState, Refusal> {
+    let now = now_ns();
+    let midnight = now - now.rem_euclid(DAY_NS);
+    let node = gateway.store.nodes_of(device).await?.into_iter().next();
+    let rows = gateway.store.allocations_since(device, midnight).await?;
+    let today = rows.iter().map(|row| row.entry().earned_between(midnight, now, row.silent_since_ns()));
+    let today = today.fold(0_i64, i64::saturating_add);
+    let allocations = rows.iter().take(MOST_ALLOCATIONS).map(|row| {
+        let entry = row.entry();
+        AllocationState {
+            id: row.allocation.clone(),
+            job: row.job.clone(),
+            status: entry.status.word().to_owned(),
+            placed_at_ms: entry.created_ns / 1_000_000,
+            earned: decimal(entry.total_at(now, row.silent_since_ns())),
+        }
+    });
+    Ok(DeviceState {
+        index,
+        node: node.map(|row| NodeState { id: row.node, status: row.status, eligible: row.eligible != 0 }),
+        allocations: allocations.collect(),
+        earnings: EarningsState {
+            today: decimal(today),
+            currency: gateway.config.prices.currency.clone(),
+            as_of_ms: now / 1_000_000,
+        },
+        rehearsal: gateway.nomad.is_double(),
+    })
+}
+
+fn clock_index() -> u64 {
+    u64::try_from(now_ms()).unwrap_or(0)
+}

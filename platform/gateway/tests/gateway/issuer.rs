@@ -1,0 +1,96 @@
+//! An OpenID Connect issuer, as far as a resource server sees one.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rcgen::KeyPair;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub(crate) struct Issuer {
+    pub(crate) url: String,
+    key: Mutex<(String, KeyPair)>,
+    published: Arc<Mutex<Value>>,
+    serving: JoinHandle<()>,
+}
+
+impl Issuer {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let published = Arc::new(Mutex::new(json!({ "keys": [] })));
+        let (keys, issuer) = (Arc::clone(&published), url.clone());
+        let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/jwks") });
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || Json(discovery)))
+            .route("/jwks", get(async move || Json(keys.lock().unwrap().clone())));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let key = Mutex::new((String::new(), KeyPair::generate().unwrap()));
+        let issuer = Self { url, key, published, serving };
+        issuer.rotate("first");
+        issuer
+    }
+
+    /// Signs with a new key from now on, and publishes only that one (and one of a kind that nobody knows).
+    pub(crate) fn rotate(&self, id: &str) {
+        let key = KeyPair::generate().unwrap();
+        let point = key.public_key_raw();
+        let jwk = json!({
+            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": id,
+            "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..]),
+        });
+        *self.published.lock().unwrap() = json!({ "keys": [{ "kty": "AKP", "kid": "odd" }, jwk] });
+        *self.key.lock().unwrap() = (id.to_owned(), key);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.serving.abort();
+    }
+
+    /// An access token for an account.
+    pub(crate) fn token(&self, subject: &str) -> String {
+        self.sign(json!({ "sub": subject }))
+    }
+
+    /// An access token with some claims changed; null takes one away.
+    pub(crate) fn sign(&self, changes: Value) -> String {
+        let key = self.key.lock().unwrap();
+        sign(&key.1, &key.0, Algorithm::ES256, &self.claims(changes))
+    }
+
+    pub(crate) fn claims(&self, changes: Value) -> Value {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut claims = json!({
+            "iss": self.url, "aud": "urn:ionet:gateway", "sub": "alice", "iat": now, "exp": now + 300,
+        });
+        let map = claims.as_object_mut().unwrap();
+        for (name, value) in changes.as_object().unwrap() {
+            map.insert(name.clone(), value.clone());
+        }
+        map.retain(|_, value| !value.is_null());
+        claims
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub(crate) fn sign(key: &KeyPair, id: &str, algorithm: Algorithm, claims: &Value) -> String {
+    let mut header = Header::new(algorithm);
+    header.kid = Some(id.to_owned());
+    let key = if algorithm == Algorithm::HS256 {
+        EncodingKey::from_secret(key.public_key_raw())
+    } else {
+        EncodingKey::from_ec_der(&key.serialize_der())
+    };
+    jsonwebtoken::encode(&header, claims, &key).unwrap()
+}

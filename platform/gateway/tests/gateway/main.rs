@@ -1,0 +1,14 @@
+//! The gateway on a real listener, against an issuer and a region that the tests play.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests; clippy knows that of their functions, not of the stand's"
+)]
+
+mod accounts;
+mod devices;
+mod http;
+mod metering;
+mod nodes;
+mod stand;
+mod uploads;

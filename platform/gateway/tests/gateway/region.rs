@@ -1,0 +1,275 @@
+//! A region that does what a test says: Nomad's HTTP API as the gateway uses it, with shapes as recorded from a real one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+
+pub(crate) struct FakeRegion {
+    pub(crate) url: String,
+    inner: Arc<Inner>,
+    serving: JoinHandle<()>,
+}
+
+struct Inner {
+    script: Mutex<Script>,
+    lines: broadcast::Sender<String>,
+    called: tokio::sync::watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Script {
+    index: i64,
+    nodes: BTreeMap<String, Value>,
+    allocations: BTreeMap<String, Value>,
+    calls: Vec<Call>,
+    said: Vec<String>,
+    answers: BTreeMap<String, u16>,
+    stream_denied: bool,
+    is_double: bool,
+}
+
+/// A change that the gateway asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+impl FakeRegion {
+    pub(crate) async fn start() -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let inner = Arc::new(Inner {
+            script: Mutex::new(Script { index: 100, ..Script::default() }),
+            lines: broadcast::Sender::new(1000),
+            called: tokio::sync::watch::Sender::new(0),
+        });
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Arc::new(Self { url, inner, serving })
+    }
+
+    pub(crate) fn stop(&self) {
+        self.serving.abort();
+    }
+
+    /// From now on the event stream answers 200 and stays silent, as for a token that may not read it.
+    pub(crate) fn deny_stream(&self) {
+        self.inner.script.lock().unwrap().stream_denied = true;
+    }
+
+    pub(crate) fn be_a_double(&self) {
+        self.inner.script.lock().unwrap().is_double = true;
+    }
+
+    /// Answers a change at this path with this status.
+    pub(crate) fn answer(&self, path: &str, status: u16) {
+        self.inner.script.lock().unwrap().answers.insert(path.to_owned(), status);
+    }
+
+    /// Registers a node or changes it, and tells the stream.
+    pub(crate) fn node(&self, id: &str, name: &str, changes: Value) {
+        self.inner.node(id, name, &changes);
+    }
+
+    /// Places an allocation or changes it, and tells the stream.
+    pub(crate) fn allocation(&self, id: &str, node: &str, changes: Value) {
+        let line = self.inner.script.lock().unwrap().allocation(id, node, &changes);
+        self.inner.tell(line);
+    }
+
+    /// Sends the stream's lines so far once more.
+    pub(crate) fn replay(&self) {
+        let said = self.inner.script.lock().unwrap().said.clone();
+        for line in said {
+            let _ = self.inner.lines.send(line);
+        }
+    }
+
+    /// The same without a word to the stream.
+    pub(crate) fn allocation_silently(&self, id: &str, node: &str, changes: Value) {
+        self.inner.script.lock().unwrap().allocation(id, node, &changes);
+    }
+
+    pub(crate) fn forget_allocation(&self, id: &str) {
+        self.inner.script.lock().unwrap().allocations.remove(id);
+    }
+
+    /// The changes asked for so far whose path ends so.
+    pub(crate) fn calls(&self, ending: &str) -> Vec<Call> {
+        let script = self.inner.script.lock().unwrap();
+        script.calls.iter().filter(|call| call.path.ends_with(ending)).cloned().collect()
+    }
+
+    /// Waits until the gateway has asked for this many changes whose path ends so.
+    pub(crate) async fn until_called(&self, ending: &str, times: usize) -> Vec<Call> {
+        let mut called = self.inner.called.subscribe();
+        let enough = called.wait_for(|_| self.calls(ending).len() >= times);
+        drop(tokio::time::timeout(super::PATIENCE, enough).await.expect("the gateway should ask").unwrap());
+        self.calls(ending)
+    }
+}
+
+impl Drop for FakeRegion {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Inner {
+    fn node(&self, id: &str, name: &str, changes: &Value) {
+        let line = self.script.lock().unwrap().node(id, name, changes);
+        self.tell(line);
+    }
+
+    fn tell(&self, line: String) {
+        self.script.lock().unwrap().said.push(line.clone());
+        // Nobody listening is no error.
+        let _ = self.lines.send(line);
+    }
+}
+
+impl Script {
+    fn node(&mut self, id: &str, name: &str, changes: &Value) -> String {
+        self.index += 1;
+        let index = self.index;
+        let node = self.nodes.entry(id.to_owned()).or_insert_with(|| {
+            json!({
+                "ID": id, "NodePool": "gamers", "Status": "ready", "SchedulingEligibility": "eligible",
+                "CreateIndex": index, "StatusUpdatedAt": now_s(), "Drain": false, "Meta": {},
+            })
+        });
+        node["Name"] = json!(name);
+        change(node, changes, index);
+        event("Node", "NodeStreamEvent", id, node, index)
+    }
+
+    fn allocation(&mut self, id: &str, node: &str, changes: &Value) -> String {
+        self.index += 1;
+        let index = self.index;
+        let name = self.nodes.get(node).map(|node| node["Name"].clone()).unwrap_or_default();
+        let allocation = self.allocations.entry(id.to_owned()).or_insert_with(|| {
+            let now = now_s() * 1_000_000_000;
+            json!({
+                "ID": id, "NodeID": node, "NodeName": name, "JobID": "render", "TaskGroup": "g",
+                "ClientStatus": "pending", "DesiredStatus": "run", "CreateTime": now, "ModifyTime": now,
+                "CreateIndex": index, "TaskStates": null,
+            })
+        });
+        change(allocation, changes, index);
+        let mut stub = allocation.clone();
+        stub.as_object_mut().unwrap().remove("Job");
+        event("Allocation", "AllocationUpdated", id, &stub, index)
+    }
+
+    fn read(&self, path: &[&str]) -> Option<Value> {
+        Some(match path {
+            ["v1", "nodes"] => self.nodes.values().cloned().collect(),
+            ["v1", "node", id] => self.nodes.get(*id)?.clone(),
+            ["v1", "node", id, "allocations"] => {
+                self.allocations.values().filter(|allocation| allocation["NodeID"] == **id).cloned().collect()
+            }
+            ["v1", "allocations"] => self.allocations.values().cloned().collect(),
+            ["v1", "allocation", id] => self.allocations.get(*id)?.clone(),
+            _ => return None,
+        })
+    }
+}
+
+fn change(object: &mut Value, changes: &Value, index: i64) {
+    object["ModifyIndex"] = json!(index);
+    for (name, value) in changes.as_object().unwrap() {
+        object[name] = value.clone();
+    }
+}
+
+fn event(topic: &str, kind: &str, key: &str, object: &Value, index: i64) -> String {
+    let event =
+        json!({ "Topic": topic, "Type": kind, "Key": key, "Index": index, "Payload": { topic: object } });
+    format!("{}\n", json!({ "Index": index, "Events": [event] }))
+}
+
+async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    let allowed = request.headers().get("x-nomad-token").is_some_and(|token| token == "gateway-token");
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let mut response = match (parts.method, segments.as_slice()) {
+        (Method::GET, ["v1", "event", "stream"]) => event_stream(&inner, allowed),
+        _ if !allowed => (StatusCode::FORBIDDEN, "Permission denied").into_response(),
+        (Method::GET, segments) => match inner.script.lock().unwrap().read(segments) {
+            Some(found) => Json(found).into_response(),
+            None => (StatusCode::NOT_FOUND, "not found").into_response(),
+        },
+        (_, segments) => do_change(&inner, &path, segments, &body),
+    };
+    if inner.script.lock().unwrap().is_double {
+        response.headers_mut().insert("x-ionet-double", "nomad".parse().unwrap());
+    }
+    response
+}
+
+fn event_stream(inner: &Inner, allowed: bool) -> Response {
+    if !allowed || inner.script.lock().unwrap().stream_denied {
+        return Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()).into_response();
+    }
+    let lines = stream::unfold(inner.lines.subscribe(), |mut lines| async move {
+        let line = lines.recv().await.ok()?;
+        Some((Ok::<_, std::io::Error>(Bytes::from(line)), lines))
+    });
+    let heartbeat = stream::once(async { Ok(Bytes::from_static(b"{}\n")) });
+    Body::from_stream(futures_util::StreamExt::chain(heartbeat, lines)).into_response()
+}
+
+fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Response {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let status = {
+        let mut script = inner.script.lock().unwrap();
+        script.calls.push(Call { path: path.to_owned(), body: body.clone() });
+        script.answers.get(path).copied()
+    };
+    let response = match (status, segments) {
+        (Some(status), _) => (StatusCode::from_u16(status).unwrap(), "scripted").into_response(),
+        (None, ["v1", "acl", "identity", "client-introduction-token"]) => {
+            Json(json!({ "JWT": "a.b.c" })).into_response()
+        }
+        (None, ["v1", "node", id, "eligibility"]) => {
+            change_node(inner, id, &json!({ "SchedulingEligibility": body["Eligibility"] }))
+        }
+        (None, ["v1", "node", id, "drain"]) => {
+            change_node(inner, id, &json!({ "SchedulingEligibility": "ineligible" }))
+        }
+        (None, ["v1", "allocation", _, "stop"]) => Json(json!({ "EvalID": "e", "Index": 1 })).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    };
+    inner.called.send_modify(|count| *count += 1);
+    response
+}
+
+fn change_node(inner: &Inner, id: &str, changes: &Value) -> Response {
+    let name =
+        inner.script.lock().unwrap().nodes.get(id).map(|node| node["Name"].as_str().unwrap().to_owned());
+    match name {
+        Some(name) => {
+            inner.node(id, &name, changes);
+            Json(json!({ "NodeModifyIndex": 1 })).into_response()
+        }
+        None => (StatusCode::INTERNAL_SERVER_ERROR, "node not found").into_response(),
+    }
+}
+
+pub(crate) fn now_s() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}

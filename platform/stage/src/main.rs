@@ -1,0 +1,149 @@
+//! `ionet-stage`: the io.net side on loopback, and the demo's customer.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use ionet_stage::{Facts, NomadChoice, Options, Stage, asked_to_end, example_job};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// Starts identity provider, S3, region and gateway on loopback and keeps them until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The stage's own folder. It is emptied at the start if an earlier stage made it.
+    #[arg(long, global = true, default_value = "target/demo/stage")]
+    dir: PathBuf,
+    /// Take this Nomad instead of looking for one.
+    #[arg(long)]
+    nomad: Option<PathBuf>,
+    /// Take the double even if there is a real Nomad.
+    #[arg(long, conflicts_with = "nomad")]
+    double: bool,
+    /// Also start a container engine of the stage's own (needs root and docker.io).
+    #[arg(long)]
+    engine: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Submits a job to the running stage's region as the demo's customer.
+    Submit {
+        /// A job in the form of Nomad's API; without it the example that prints its progress.
+        job: Option<PathBuf>,
+        /// The example's name; without it one that is free.
+        #[arg(long, conflicts_with = "job")]
+        name: Option<String>,
+    },
+    /// Lists the customer's jobs and where they run.
+    Jobs,
+    /// Prints the running stage's facts as JSON.
+    Facts,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,ionet_stage=info")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        None => run(arguments).await,
+        Some(Command::Submit { job, name }) => submit(&arguments.dir, job, name).await,
+        Some(Command::Jobs) => jobs(&arguments.dir).await,
+        Some(Command::Facts) => facts(&arguments.dir),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ionet-stage: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let mut options = Options::new(arguments.dir);
+    options.engine = arguments.engine;
+    options.nomad = match arguments.nomad {
+        Some(path) => NomadChoice::Path(path),
+        None if arguments.double => NomadChoice::Double,
+        None => NomadChoice::Found,
+    };
+    let stage = tokio::select! {
+        started = Stage::start(options) => started?,
+        () = asked_to_end() => return Ok(()),
+    };
+    let facts = stage.facts();
+    println!("ready");
+    println!("  region    {} ({:?} {})", facts.nomad.api.address, facts.agent.kind, facts.agent.version);
+    println!("  gateway   {}", facts.gateway);
+    println!("  sign-in   {}", facts.issuer);
+    println!("  bucket    {}", facts.bucket.display());
+    asked_to_end().await;
+    stage.stop().await;
+    println!("ended");
+    Ok(())
+}
+
+async fn submit(dir: &std::path::Path, job: Option<PathBuf>, name: Option<String>) -> Result<()> {
+    let facts = Facts::read(dir)?;
+    let region = facts.customer()?;
+    let job = match job {
+        Some(file) => {
+            let text = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))?
+        }
+        None => {
+            let name = name.unwrap_or_else(|| format!("demo-{:04x}", rand::random::<u16>()));
+            example_job(&name, facts.engine.is_some())
+        }
+    };
+    region.submit(&job).await?;
+    let id = text(&job["Job"]["ID"]);
+    println!("submitted {id}");
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        if let Some(allocation) = region.allocations(id).await?.first() {
+            println!("placed on {}: {}", text(&allocation["NodeName"]), text(&allocation["ClientStatus"]));
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("waiting for a PC that fits: it will start when one is online");
+    Ok(())
+}
+
+async fn jobs(dir: &std::path::Path) -> Result<()> {
+    let region = Facts::read(dir)?.customer()?;
+    let jobs = region.get("/v1/jobs").await?;
+    for job in jobs.as_array().into_iter().flatten() {
+        let id = text(&job["ID"]);
+        println!("{id}  {}", text(&job["Status"]));
+        for allocation in region.allocations(id).await? {
+            println!("    {}  on {}", text(&allocation["ClientStatus"]), text(&allocation["NodeName"]));
+        }
+    }
+    Ok(())
+}
+
+fn facts(dir: &std::path::Path) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(&Facts::read(dir)?)?);
+    Ok(())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}

@@ -1,0 +1,431 @@
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::agent::{Agent, NomadChoice};
+use crate::bucket::Bucket;
+use crate::child;
+use crate::engine::Engine;
+use crate::facts::{CustomerAccess, Endpoints, Facts, replace_json};
+use crate::gateway::{Gateway, Surroundings};
+use crate::identity::Identity;
+use crate::pki::Pki;
+use crate::platform::private_folder;
+use crate::region::{ApiFiles, Region, RegionError, Token};
+use crate::servers::{Heartbeat, Servers, Tokens};
+
+/// How to set the stage.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A folder for everything: made when absent, emptied when an earlier stage left it, refused when it holds anything else.
+    pub dir: PathBuf,
+    pub nomad: NomadChoice,
+    /// None: Nomad's own defaults.
+    pub heartbeat: Option<Heartbeat>,
+    /// The life of a device's certificate; None: seven days. At least a minute.
+    pub certificate_life: Option<Duration>,
+    /// The life of an access token; None: five minutes.
+    pub access_token_life: Option<Duration>,
+    /// Also start a container engine (needs root and Debian's docker.io).
+    pub engine: bool,
+    /// Where `platform/identity` lies.
+    pub identity: PathBuf,
+    /// None: `ionet-gateway` beside the running program.
+    pub gateway: Option<PathBuf>,
+}
+
+/// The running io.net side. Dropping it ends every process, in the reverse order of their start.
+#[must_use]
+#[derive(Debug)]
+pub struct Stage {
+    // Fields drop from the top: what was started last ends first.
+    engine: Option<Engine>,
+    gateway: Gateway,
+    servers: Servers,
+    bucket: Bucket,
+    identity: Identity,
+    agent: Agent,
+    pki: Pki,
+    tokens: Tokens,
+    operator: Region,
+    customer: Region,
+    dir: PathBuf,
+    /// Held as long as the stage stands.
+    _lock: File,
+}
+
+impl Options {
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            nomad: NomadChoice::default(),
+            heartbeat: None,
+            certificate_life: None,
+            access_token_life: None,
+            engine: false,
+            identity: Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("identity"),
+            gateway: None,
+        }
+    }
+}
+
+impl Stage {
+    /// Starts everything, each part when the one before it is ready, and writes `stage.json` and `endpoints.json` into the folder.
+    ///
+    /// # Errors
+    /// A part is missing or does not come up; what was started until then is ended.
+    pub async fn start(options: Options) -> Result<Self> {
+        let Ground { dir, lock, agent, gateway, pki } = Ground::prepare(&options)?;
+        tracing::info!("starting the identity provider");
+        let identity =
+            Identity::start(&options.identity, &dir.join("identity"), options.access_token_life).await?;
+        let bucket = Bucket::start(&dir.join("s3"))?;
+        tracing::info!(agent = ?agent.kind, version = agent.version, "starting the region");
+        let servers = Servers::start(&agent, &dir.join("nomad"), &pki, options.heartbeat).await?;
+        let tokens = servers.set_up().await?;
+        tracing::info!("starting the gateway");
+        let around = Surroundings {
+            pki: &pki,
+            issuer: identity.issuer(),
+            servers: &servers,
+            tokens: &tokens,
+            bucket: &bucket,
+            certificate_life: options.certificate_life,
+        };
+        let gateway = Gateway::start(gateway, &dir.join("gateway"), &around).await?;
+        let engine = if options.engine { Some(Engine::start(&dir.join("engine")).await?) } else { None };
+
+        let operator = Region::connect(servers.operator_files(), Some(&Token::read(&tokens.operator)?))?;
+        let customer =
+            Region::connect(&customer_files(&servers, &pki), Some(&Token::read(&tokens.customer)?))?;
+        let stage = Self {
+            engine,
+            gateway,
+            servers,
+            bucket,
+            identity,
+            agent,
+            pki,
+            tokens,
+            operator,
+            customer,
+            dir,
+            _lock: lock,
+        };
+        replace_json(&stage.dir.join(Endpoints::FILE), &stage.endpoints())?;
+        stage.write_facts()?;
+        Ok(stage)
+    }
+
+    /// Ends everything and returns when nothing of it is left. Its files stay.
+    pub async fn stop(self) {
+        // Waiting for processes blocks a thread for a moment.
+        if tokio::task::spawn_blocking(move || drop(self)).await.is_err() {
+            tracing::error!("a part of the stage did not end cleanly");
+        }
+    }
+
+    /// What `stage.json` holds, as of now.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            agent: self.agent.clone(),
+            issuer: self.identity.issuer().to_owned(),
+            gateway: self.gateway.url().to_owned(),
+            ca_pem: self.pki.ca.clone(),
+            nomad: CustomerAccess {
+                api: customer_files(&self.servers, &self.pki),
+                token_file: self.tokens.customer.clone(),
+                rpc: self.servers.rpc_address(),
+            },
+            bucket: self.bucket.folder().to_owned(),
+            gateway_db: self.gateway.database(),
+            pids: self.pids(),
+            engine: self.engine.as_ref().map(|engine| engine.facts().clone()),
+        }
+    }
+
+    /// What the app needs to find this side.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            issuer: self.identity.issuer().to_owned(),
+            client_id: "ionet-supplier".to_owned(),
+            gateway: self.gateway.url().to_owned(),
+            gateway_ca_pem: std::fs::read_to_string(&self.pki.ca).ok(),
+        }
+    }
+
+    pub fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Every process of the stage that runs just now, by name. S3 runs inside this process.
+    pub fn pids(&self) -> BTreeMap<String, u32> {
+        let parts = [
+            ("identity", self.identity.pid()),
+            ("nomad", self.servers.pid()),
+            ("gateway", self.gateway.pid()),
+            ("engine", self.engine.as_ref().map(Engine::pid)),
+        ];
+        parts.into_iter().filter_map(|(name, pid)| Some((name.to_owned(), pid?))).collect()
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// The folder of the bucket: an object's key is its path below.
+    pub fn bucket_dir(&self) -> &Path {
+        self.bucket.folder()
+    }
+
+    pub fn gateway_db(&self) -> PathBuf {
+        self.gateway.database()
+    }
+
+    /// For the gateway's own commands: `ionet-gateway --config FILE lost DEVICE`.
+    pub fn gateway_config(&self) -> PathBuf {
+        self.gateway.config_file()
+    }
+
+    /// The region with the management token: sees and may everything.
+    pub fn operator(&self) -> &Region {
+        &self.operator
+    }
+
+    /// The region as the demo's customer.
+    pub fn customer(&self) -> &Region {
+        &self.customer
+    }
+
+    /// Submits a job (`{"Job": {…}}`) as the customer; gives the evaluation's id.
+    ///
+    /// # Errors
+    /// See [`RegionError`].
+    pub async fn submit_job(&self, job: &Value) -> Result<String, RegionError> {
+        self.customer.submit(job).await
+    }
+
+    /// Reads from the region with the management token.
+    ///
+    /// # Errors
+    /// See [`RegionError`].
+    pub async fn nomad_get(&self, path: &str) -> Result<Value, RegionError> {
+        self.operator.get(path).await
+    }
+
+    /// The region vanishes: its server ends and its ports answer nobody.
+    ///
+    /// # Errors
+    /// `stage.json` cannot be written.
+    pub fn stop_region(&mut self) -> Result<()> {
+        self.servers.stop();
+        self.write_facts()
+    }
+
+    /// The region comes back at the same addresses with the same data.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub async fn start_region(&mut self) -> Result<()> {
+        self.servers.resume().await?;
+        self.write_facts()
+    }
+
+    /// The gateway ends in its own good order.
+    ///
+    /// # Errors
+    /// `stage.json` cannot be written.
+    pub fn stop_gateway(&mut self) -> Result<()> {
+        self.gateway.stop();
+        self.write_facts()
+    }
+
+    /// The gateway dies as in a crash.
+    ///
+    /// # Errors
+    /// `stage.json` cannot be written.
+    pub fn kill_gateway(&mut self) -> Result<()> {
+        self.gateway.kill();
+        self.write_facts()
+    }
+
+    /// # Errors
+    /// It does not come up.
+    pub async fn start_gateway(&mut self) -> Result<()> {
+        self.gateway.resume().await?;
+        self.write_facts()
+    }
+
+    /// # Errors
+    /// `stage.json` cannot be written.
+    pub fn stop_identity(&mut self) -> Result<()> {
+        self.identity.stop();
+        self.write_facts()
+    }
+
+    /// # Errors
+    /// It does not come up.
+    pub async fn start_identity(&mut self) -> Result<()> {
+        self.identity.resume().await?;
+        self.write_facts()
+    }
+
+    /// From now on the bucket answers every request with 403, or serves again.
+    pub fn refuse_uploads(&self, refuse: bool) {
+        self.bucket.refuse(refuse);
+    }
+
+    fn write_facts(&self) -> Result<()> {
+        replace_json(&self.dir.join(Facts::FILE), &self.facts())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Who finds the file may believe it.
+        let _ = std::fs::remove_file(self.dir.join(Facts::FILE));
+    }
+}
+
+fn customer_files(servers: &Servers, pki: &Pki) -> ApiFiles {
+    ApiFiles {
+        address: servers.operator_files().address.clone(),
+        ca: pki.ca.clone(),
+        cert: pki.customer.cert.clone(),
+        key: pki.customer.key.clone(),
+    }
+}
+
+/// What must be there before the first process starts.
+struct Ground {
+    dir: PathBuf,
+    lock: File,
+    agent: Agent,
+    /// The gateway's program.
+    gateway: PathBuf,
+    pki: Pki,
+}
+
+impl Ground {
+    fn prepare(options: &Options) -> Result<Self> {
+        private_folder(&options.dir).with_context(|| format!("{} cannot be made", options.dir.display()))?;
+        let dir = options.dir.canonicalize()?;
+        let lock = take_over(&dir)?;
+        let agent = options.nomad.resolve()?;
+        let gateway = options.gateway.clone().map_or_else(|| child::sibling("ionet-gateway"), Ok)?;
+        let pki_dir = dir.join("pki");
+        private_folder(&pki_dir)?;
+        Ok(Self { lock, agent, gateway, pki: Pki::make(&pki_dir)?, dir })
+    }
+}
+
+const LOCK: &str = "stage.lock";
+
+/// Makes sure that the folder is ours alone, and empties it of an earlier stage.
+fn take_over(dir: &Path) -> Result<File> {
+    let lock_file = dir.join(LOCK);
+    let mut entries = std::fs::read_dir(dir)?.peekable();
+    if entries.peek().is_some() && !lock_file.is_file() {
+        bail!("{} is not empty and was not made by a stage", dir.display());
+    }
+    let lock = File::create(&lock_file)?;
+    if lock.try_lock().is_err() {
+        bail!("another stage runs in {}", dir.display());
+    }
+    for entry in entries {
+        let path = entry?.path();
+        if path == lock_file {
+            continue;
+        }
+        let removed =
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.with_context(|| format!("{} cannot be removed", path.display()))?;
+    }
+    Ok(lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_somebodys_files_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
+
+        assert!(take_over(dir.path()).is_err());
+
+        assert!(dir.path().join("thesis.txt").exists());
+    }
+
+    #[test]
+    fn what_an_earlier_stage_left_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(take_over(dir.path()).unwrap());
+        std::fs::create_dir(dir.path().join("nomad")).unwrap();
+
+        let _lock = take_over(dir.path()).unwrap();
+
+        assert!(!dir.path().join("nomad").exists());
+    }
+
+    #[test]
+    fn two_stages_cannot_share_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = take_over(dir.path()).unwrap();
+
+        assert!(take_over(dir.path()).is_err());
+    }
+
+    /// None where something of it has not been built or installed: `./dev test` sees to that first.
+    fn everything_is_here(options: &Options) -> bool {
+        let missing = [
+            options.nomad.resolve().err().map(|error| error.to_string()),
+            child::sibling("ionet-gateway").err().map(|error| error.to_string()),
+            (!options.identity.join("node_modules").is_dir())
+                .then(|| "npm ci in platform/identity".to_owned()),
+        ];
+        missing.iter().flatten().for_each(|what| eprintln!("left out: {what}"));
+        missing.iter().all(Option::is_none)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn alive(pid: u32) -> bool {
+        Path::new(&format!("/proc/{pid}")).exists()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_stage_comes_up_whole_survives_a_lost_region_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options::new(dir.path().join("stage"));
+        if !everything_is_here(&options) {
+            return;
+        }
+
+        let mut stage = Stage::start(options).await.unwrap();
+        let file = stage.dir().join(Facts::FILE);
+        let names: Vec<String> = stage.pids().into_keys().collect();
+        assert_eq!(names, ["gateway", "identity", "nomad"]);
+        assert_eq!(Facts::read(stage.dir()).unwrap().pids, stage.pids());
+
+        stage.stop_region().unwrap();
+        assert!(stage.nomad_get("/v1/status/leader").await.is_err());
+        stage.start_region().await.unwrap();
+        assert!(stage.nomad_get("/v1/status/leader").await.is_ok());
+
+        let pids = stage.pids();
+        assert!(pids.values().all(|&pid| alive(pid)));
+        stage.stop().await;
+        assert!(!pids.values().any(|&pid| alive(pid)), "{pids:?}");
+        assert!(!file.exists());
+    }
+}

@@ -1,0 +1,34 @@
+//! The window: a socket to the resident program on one side, a page on the other. It decides nothing.
+
+#![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
+
+mod bindings;
+mod commands;
+mod link;
+mod resident;
+mod window;
+
+use std::path::PathBuf;
+
+use clap::Parser as _;
+
+/// The window of the io.net supplier app. It ends when it is closed; the resident program goes on.
+#[derive(Debug, clap::Parser)]
+#[command(name = "ionet-supplier-window", version)]
+struct Arguments {
+    /// Write the page's TypeScript types to this file, and end.
+    #[arg(long, value_name = "PATH")]
+    write_bindings: Option<PathBuf>,
+    /// Play one scene of ui/src/backend/scenes.ts instead of showing this PC.
+    #[arg(long, value_name = "NAME")]
+    scene: Option<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(path) = arguments.write_bindings {
+        return bindings::write(&path);
+    }
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    window::run(arguments.scene.as_deref())
+}

@@ -1,0 +1,68 @@
+//! No subcommand: start the resident program if it isn't running, then show the window.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use ionet_core::Intent;
+use ionet_wire::WireError;
+use ionet_wire::client::Client;
+use ionet_wire::message::Kind;
+use ionet_wire::paths::Folders;
+
+/// How long a resident program may take until it answers. It takes a fraction of a second; a broken one ends.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub async fn open(folders: &Folders) -> Result<()> {
+    let mut client = match Client::connect(&folders.socket(), Kind::Command).await {
+        Ok(client) => client,
+        Err(WireError::NobodyThere(_)) => start(folders).await?,
+        Err(error) => return Err(error.into()),
+    };
+    client.next().await?;
+    client.send(Intent::Open).await.context("the app went away")
+}
+
+/// Starts the resident program, detached from this terminal, and waits until it answers.
+async fn start(folders: &Folders) -> Result<Client> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    detach(&mut command);
+    let mut resident = command.spawn().context("the app could not be started")?;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut look_again = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        look_again.tick().await;
+        match Client::connect(&folders.socket(), Kind::Command).await {
+            Ok(client) => return Ok(client),
+            Err(WireError::NobodyThere(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Another start may have been faster: then ours ends with success, and the other's socket is there soon.
+        if let Some(status) = resident.try_wait()?
+            && !status.success()
+        {
+            bail!("the app ended at once ({status}); its log is in {}", folders.logs.display());
+        }
+        if tokio::time::Instant::now() > deadline {
+            bail!(
+                "the app did not answer within {} s; its log is in {}",
+                PATIENCE.as_secs(),
+                folders.logs.display()
+            );
+        }
+    }
+}
+
+#[cfg(unix)]
+fn detach(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    command.process_group(0);
+}
+
+#[cfg(windows)]
+fn detach(command: &mut Command) {
+    use std::os::windows::process::CommandExt as _;
+    const DETACHED_PROCESS: u32 = 0x0000_0008;
+    command.creation_flags(DETACHED_PROCESS);
+}

@@ -1,0 +1,42 @@
+//! `status`: what the window would say, for people and for programs.
+
+use ionet_core::{Phase, Snapshot};
+use ionet_words::Words;
+
+use super::exit;
+
+/// The exit code says the phase, so that a script needs no parser.
+pub fn exit_code(snapshot: &Snapshot) -> u8 {
+    match snapshot.phase {
+        Phase::Waiting | Phase::Earning => exit::OK,
+        Phase::Paused { .. } => exit::PAUSED,
+        Phase::Welcome | Phase::SigningIn | Phase::Agreement | Phase::Blocked { .. } => exit::NEEDS_OWNER,
+        Phase::Loading
+        | Phase::Enrolling
+        | Phase::Detecting
+        | Phase::Starting
+        | Phase::Connecting
+        | Phase::Pausing
+        | Phase::SigningOut
+        | Phase::Quitting => exit::UNDER_WAY,
+    }
+}
+
+/// A few lines for a person.
+pub fn describe(snapshot: &Snapshot, words: &Words) -> String {
+    let mut lines = Vec::new();
+    if snapshot.rehearsal {
+        lines.push(words.say("rehearsal-mark", &[]));
+    }
+    lines.push(words.phase_title(snapshot));
+    lines.push(words.phase_detail(snapshot));
+    if let Some(earnings) = &snapshot.earnings {
+        let today = words.money(earnings.today, &earnings.currency);
+        lines.push(words.say("tray-today", &[("amount", &today)]));
+    }
+    for problem in &snapshot.problems {
+        lines.push(format!("{}: {}", words.problem_title(problem), words.problem_body(problem)));
+    }
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
+}

@@ -1,0 +1,88 @@
+//! What is asked of the desktop, and the one way to do without one.
+
+pub mod tray;
+pub mod window;
+
+use ionet_core::{Intent, Snapshot};
+use tokio::sync::{mpsc, watch};
+
+/// The verbs. Nothing above this line knows a toolkit.
+pub trait Desktop: Send + Sync {
+    /// Opens a page in the owner's browser. True when some program took it.
+    fn open_page(&self, url: &str) -> bool;
+    /// Shows the window, or brings the open one to the front.
+    fn open_window(&self);
+    /// Says something outside the window. Returns when the desktop has taken it, or will not.
+    fn notify(&self, title: &str, body: &str);
+}
+
+/// A desktop that hangs must not hold up the program's end.
+const NOTIFIED_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A desktop session: a browser, a window, and a tray item that lives as long as the runtime.
+pub struct Session {
+    windows: ionet_wire::server::Windows,
+}
+
+impl Session {
+    pub fn start(
+        windows: ionet_wire::server::Windows,
+        snapshots: watch::Receiver<Snapshot>,
+        intents: mpsc::Sender<Intent>,
+    ) -> Self {
+        tokio::spawn(tray::run(snapshots, intents));
+        Self { windows }
+    }
+}
+
+impl Desktop for Session {
+    fn open_page(&self, url: &str) -> bool {
+        match open::that_detached(url) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "no browser could be opened");
+                false
+            }
+        }
+    }
+
+    fn open_window(&self) {
+        if *self.windows.count().borrow() > 0 {
+            self.windows.raise();
+            return;
+        }
+        if let Err(error) = window::spawn() {
+            tracing::warn!(%error, "the window could not be started");
+        }
+    }
+
+    fn notify(&self, title: &str, body: &str) {
+        let mut said = notify_rust::Notification::new();
+        said.appname("io.net Supplier").summary(title).body(body);
+        let (done, shown) = std::sync::mpsc::channel();
+        // Asked by a thread of its own: the call blocks, and must not do so inside the runtime.
+        std::thread::spawn(move || done.send(said.show().map(drop)));
+        match shown.recv_timeout(NOTIFIED_WITHIN) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "this desktop shows no notifications"),
+            Err(_) => tracing::debug!("this desktop takes no notification in time"),
+        }
+    }
+}
+
+/// A machine without a desktop: a data centre's.
+pub struct Headless;
+
+impl Desktop for Headless {
+    fn open_page(&self, _: &str) -> bool {
+        false
+    }
+
+    fn open_window(&self) {
+        tracing::info!("there is no desktop here to show a window on");
+    }
+
+    fn notify(&self, title: &str, body: &str) {
+        println!("{title}. {body}");
+    }
+}

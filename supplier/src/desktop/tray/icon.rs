@@ -1,0 +1,105 @@
+//! The ring: Snapshot -> shape -> pixels. State is told by shape, so that it never depends on colour alone.
+
+use ionet_core::{Phase, Snapshot};
+
+/// What the ring looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ring {
+    /// A nearly closed arc: earning, or online and ready to.
+    Full,
+    /// Half an arc: paused, or on the way there.
+    Half,
+    /// Dashes: starting.
+    Dashed,
+    /// An arc with a dot: the owner is needed.
+    Attention,
+}
+
+pub fn ring(snapshot: &Snapshot) -> Ring {
+    match snapshot.phase {
+        Phase::Earning | Phase::Waiting => Ring::Full,
+        Phase::Paused { .. } | Phase::Pausing | Phase::Quitting | Phase::SigningOut => Ring::Half,
+        Phase::Loading | Phase::Enrolling | Phase::Detecting | Phase::Starting | Phase::Connecting => {
+            Ring::Dashed
+        }
+        Phase::Welcome | Phase::SigningIn | Phase::Agreement | Phase::Blocked { .. } => Ring::Attention,
+    }
+}
+
+/// A square picture in ARGB32, network byte order, as StatusNotifierItem wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub side: u32,
+    pub argb: Vec<u8>,
+}
+
+const INK: [u8; 3] = [0xF2, 0xF4, 0xF8];
+const DOT: [u8; 3] = [0xF2, 0xB2, 0x4C];
+/// Samples a pixel's side: the edge of a 2 px stroke has to be soft at 22 px.
+const SAMPLES: u32 = 4;
+
+pub fn draw(ring: Ring, side: u32) -> Picture {
+    let pixels = (0..side).flat_map(|y| (0..side).map(move |x| (x, y)));
+    let argb = pixels.flat_map(|(x, y)| pixel(ring, side, x, y)).collect();
+    Picture { side, argb }
+}
+
+fn pixel(ring: Ring, side: u32, x: u32, y: u32) -> [u8; 4] {
+    let at = |pixel: u32, sample: u32| {
+        let position = f64::from(pixel) + (f64::from(sample) + 0.5) / f64::from(SAMPLES);
+        position / f64::from(side) * 2.0 - 1.0
+    };
+    let samples = (0..SAMPLES).flat_map(|i| (0..SAMPLES).map(move |j| (i, j)));
+    let inked: Vec<[u8; 3]> = samples.filter_map(|(i, j)| ink(ring, at(x, i), at(y, j))).collect();
+    let Some(colour) = inked.first() else { return [0; 4] };
+    let alpha = inked.len() as u32 * 255 / (SAMPLES * SAMPLES);
+    [u8::try_from(alpha).unwrap_or(u8::MAX), colour[0], colour[1], colour[2]]
+}
+
+/// The colour at a point of the square -1..1, if there is any.
+fn ink(ring: Ring, x: f64, y: f64) -> Option<[u8; 3]> {
+    let dotted = ring == Ring::Attention && (x - 0.62).hypot(y + 0.62) < 0.34;
+    if dotted {
+        return Some(DOT);
+    }
+    let near_dot = ring == Ring::Attention && (x - 0.62).hypot(y + 0.62) < 0.50;
+    let radius = x.hypot(y);
+    let on_stroke = (0.64..0.86).contains(&radius);
+    // Degrees clockwise from the top.
+    let angle = x.atan2(-y).to_degrees().rem_euclid(360.0);
+    let on_arc = match ring {
+        Ring::Full | Ring::Attention => !(20.0..70.0).contains(&angle),
+        Ring::Half => angle >= 180.0,
+        Ring::Dashed => (angle + 15.0).rem_euclid(60.0) < 34.0,
+    };
+    (on_stroke && on_arc && !near_dot).then_some(INK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Ring; 4] = [Ring::Full, Ring::Half, Ring::Dashed, Ring::Attention];
+
+    #[test]
+    fn every_state_has_a_shape_of_its_own_without_its_colour() {
+        let alphas = |ring| draw(ring, 22).argb.chunks(4).map(|p| p[0] > 127).collect::<Vec<_>>();
+
+        for (i, one) in ALL.iter().enumerate() {
+            for other in &ALL[i + 1..] {
+                let differing = alphas(*one).iter().zip(alphas(*other)).filter(|(a, b)| **a != *b).count();
+                assert!(differing > 15, "{one:?} and {other:?} differ in {differing} pixels of 484");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_has_four_bytes_a_pixel_and_a_clear_ground() {
+        for ring in ALL {
+            let picture = draw(ring, 44);
+
+            assert_eq!(picture.argb.len(), 44 * 44 * 4);
+            assert_eq!(picture.argb[..4], [0; 4], "{ring:?}");
+        }
+    }
+}

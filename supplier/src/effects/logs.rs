@@ -1,0 +1,65 @@
+//! Logs go to the bucket by grants from the gateway: no S3 credential is ever on this PC.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use ionet_cloud::{Cloud, CloudFault, LogFault, UploadGrant, UploadObject};
+use ionet_logbook::{Object, Sources, Store};
+
+use super::{FLUSHED_WITHIN, Shared};
+
+pub(super) struct Bucket {
+    cloud: Cloud,
+}
+
+impl Bucket {
+    pub(super) fn new(cloud: Cloud) -> Self {
+        Self { cloud }
+    }
+}
+
+#[async_trait]
+impl Store for Bucket {
+    type Grant = UploadGrant;
+
+    async fn grants(&self, objects: &[Object]) -> Result<Vec<UploadGrant>, LogFault> {
+        let asked: Vec<UploadObject> = objects.iter().map(asked).collect();
+        self.cloud.upload_grants(&asked).await.map_err(|fault| of_cloud(&fault))
+    }
+
+    async fn put(&self, grant: UploadGrant, file: &Path) -> Result<(), LogFault> {
+        let body = tokio::fs::read(file).await.map_err(|_| LogFault::Unreachable)?;
+        self.cloud.put(&grant, body).await
+    }
+}
+
+impl Shared {
+    pub(super) async fn flush_logs(&self) -> Result<(), LogFault> {
+        self.shipper.flush(FLUSHED_WITHIN).await
+    }
+}
+
+/// Where the agent and its jobs write.
+pub fn sources(folders: &ionet_wire::paths::Folders) -> Sources {
+    Sources { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") }
+}
+
+fn asked(object: &Object) -> UploadObject {
+    UploadObject { name: object.name.clone(), length: object.length, sha256: object.sha256.clone() }
+}
+
+fn of_cloud(fault: &CloudFault) -> LogFault {
+    match fault {
+        CloudFault::Refused(_) | CloudFault::DeviceLost | CloudFault::CertificateRefused => {
+            LogFault::Refused(403)
+        }
+        CloudFault::NoNetwork
+        | CloudFault::Unavailable(_)
+        | CloudFault::Slow
+        | CloudFault::Garbled
+        | CloudFault::ClockWrong { .. }
+        | CloudFault::CertificateExpired
+        | CloudFault::NotSignedIn
+        | CloudFault::CannotStore(_) => LogFault::Unreachable,
+    }
+}

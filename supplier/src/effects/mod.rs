@@ -1,0 +1,261 @@
+//! Effect -> outcome. One match; each arm a line or two into a crate below. Effects run beside the loop.
+
+mod agent;
+mod logs;
+mod region;
+
+pub use logs::sources as log_sources;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ionet_agent::guard::Guard;
+use ionet_agent::{teardown, workloads};
+use ionet_cloud::{Cloud, CloudFault, IdentityFolder, PageWords, Secret, SignInFault, SignInHooks};
+use ionet_core::event::{Link, Loaded, SignInMethod};
+use ionet_core::fault::{GpuFault, SettingsFault};
+use ionet_core::hardware::Hardware;
+use ionet_core::target::{AGREEMENT_VERSION, Saved};
+use ionet_core::{Effect, Event, Outcome, Signal};
+use ionet_logbook::{Logbook, Shipper};
+use ionet_wire::paths::Folders;
+use ionet_words::Words;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::desktop::Desktop;
+use crate::engine::Perform;
+use crate::settings;
+
+/// What the effects act with.
+pub struct Tools {
+    pub folders: Folders,
+    pub cloud: Cloud,
+    pub identity: IdentityFolder,
+    pub desktop: Box<dyn Desktop>,
+    pub logbook: Arc<Logbook>,
+    pub words: Words,
+    /// Given on the command line: enrols this PC without an account's session.
+    pub enrolment_token: Option<Secret<String>>,
+    /// Whether somebody could be signed in here at all.
+    pub sessions: bool,
+}
+
+#[derive(Clone)]
+pub struct Effects {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tools: Tools,
+    shipper: Shipper<logs::Bucket>,
+    events: mpsc::Sender<Event>,
+    guard: tokio::sync::Mutex<Option<Guard>>,
+    signing_in: Mutex<CancellationToken>,
+    /// Where the device code is typed in, while one is shown.
+    code_page: Mutex<Option<String>>,
+}
+
+/// How long the owner waits for the region's word while the PC is given back. It is given back all the same.
+const INELIGIBLE_WITHIN: Duration = Duration::from_secs(5);
+const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+const FLUSHED_WITHIN: Duration = Duration::from_secs(8);
+
+impl Effects {
+    pub fn new(tools: Tools, events: mpsc::Sender<Event>) -> Self {
+        let shipper = tools.logbook.shipper(logs::Bucket::new(tools.cloud.clone()));
+        let shared = Shared {
+            tools,
+            shipper,
+            events,
+            guard: tokio::sync::Mutex::new(None),
+            signing_in: Mutex::new(CancellationToken::new()),
+            code_page: Mutex::new(None),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The last word to the owner: whether anything of ours is left.
+    pub fn farewell(&self, clean: bool) {
+        let (title, body) = self.shared.tools.words.farewell(clean);
+        self.shared.tools.desktop.notify(&title, &body);
+    }
+}
+
+impl Perform for Effects {
+    fn perform(&self, effect: Effect) {
+        let shared = self.shared.clone();
+        // Taken before the task runs, so that a cancel sent right behind the sign-in finds it.
+        let cancel = shared.signing_in(&effect);
+        tokio::spawn(async move {
+            if let Some(outcome) = shared.clone().carry_out(effect, cancel).await {
+                shared.send(Event::Outcome(outcome)).await;
+            }
+        });
+    }
+}
+
+impl Shared {
+    async fn carry_out(self: Arc<Self>, effect: Effect, cancel: CancellationToken) -> Option<Outcome> {
+        let cloud = &self.tools.cloud;
+        Some(match effect {
+            Effect::Load => Outcome::Loaded(self.load().await),
+            Effect::Save(saved) => Outcome::Saved(self.save(saved).await),
+            Effect::SignIn(method) => Outcome::SignedIn(self.sign_in(method, cancel).await),
+            Effect::CancelSignIn => {
+                self.cancel_sign_in();
+                return None;
+            }
+            Effect::SignOut => {
+                cloud.sign_out().await;
+                Outcome::SignedOut
+            }
+            Effect::Enrol => Outcome::Enrolled(self.enrol().await),
+            Effect::Renew => Outcome::Renewed(self.renew().await),
+            Effect::Detect => Outcome::Detected(self.detect().await),
+            Effect::Watch => {
+                tokio::spawn(self.clone().watch());
+                return None;
+            }
+            Effect::StartAgent { tags } => Outcome::AgentStarted(self.start_agent(tags).await),
+            Effect::SetEligible(eligible) => {
+                let result = timeout(INELIGIBLE_WITHIN, cloud.set_eligible(eligible)).await;
+                Outcome::EligibleSet { eligible, result: result.unwrap_or(Err(CloudFault::Slow)) }
+            }
+            Effect::Freeze => {
+                Outcome::Frozen(workloads::freeze(&self.agent_data(), engine().as_deref()).await)
+            }
+            Effect::Thaw => Outcome::Thawed(workloads::thaw(&self.agent_data(), engine().as_deref()).await),
+            Effect::StopAllocations => {
+                let result = timeout(STOPPED_WITHIN, self.stop_allocations()).await;
+                Outcome::AllocationsStopped(result.unwrap_or(Err(CloudFault::Slow)))
+            }
+            Effect::StopAgent => Outcome::AgentStopped(self.stop_agent().await),
+            Effect::FlushLogs => Outcome::LogsFlushed(self.flush_logs().await),
+            Effect::OpenWindow => {
+                self.tools.desktop.open_window();
+                return None;
+            }
+            Effect::OpenLink(link) => {
+                self.open_link(link);
+                return None;
+            }
+            // The loop ends itself.
+            Effect::Exit => return None,
+        })
+    }
+
+    async fn send(&self, event: Event) {
+        // Nobody listens any more only when the program is ending.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn load(self: &Arc<Self>) -> Loaded {
+        let tools = &self.tools;
+        let saved = settings::load(&tools.folders.settings());
+        let agent_running = self.adopt_agent().await;
+        if !agent_running && let Err(fault) = teardown::sweep(&self.agent_data(), engine().as_deref()).await {
+            tracing::warn!(%fault, "an earlier life left something behind");
+        }
+        Loaded {
+            saved,
+            device: tools.cloud.load_device(),
+            session: if tools.sessions { tools.cloud.session().await } else { None },
+            agent_running,
+            enrolment_token: tools.enrolment_token.is_some(),
+            rehearsal: false,
+        }
+    }
+
+    async fn save(&self, saved: Saved) -> Result<(), SettingsFault> {
+        let path = self.tools.folders.settings();
+        tokio::task::spawn_blocking(move || settings::save(&path, &saved))
+            .await
+            .unwrap_or_else(|error| Err(SettingsFault::CannotWrite(error.to_string())))
+    }
+
+    fn signing_in(&self, effect: &Effect) -> CancellationToken {
+        let mut current = self.signing_in.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(effect, Effect::SignIn(_)) {
+            *current = CancellationToken::new();
+        }
+        current.clone()
+    }
+
+    fn cancel_sign_in(&self) {
+        self.signing_in.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+    }
+
+    async fn sign_in(
+        self: &Arc<Self>,
+        method: SignInMethod,
+        cancel: CancellationToken,
+    ) -> Result<ionet_core::event::SignedIn, SignInFault> {
+        let (at_browser, at_code) = (self.clone(), self.clone());
+        let say = |id: &str| self.tools.words.say(id, &[]);
+        let hooks = SignInHooks {
+            open_browser: Box::new(move |url| {
+                at_browser.tools.desktop.open_page(url.as_str());
+            }),
+            device_code: Box::new(move |code| {
+                *at_code.code_page.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(code.verification_uri.clone());
+                let _ = at_code.events.try_send(Event::Signal(Signal::DeviceCode(code)));
+            }),
+            words: PageWords {
+                done_title: say("callback-done-title"),
+                done_text: say("callback-done-body"),
+                failed_title: say("callback-failed-title"),
+                failed_text: say("callback-failed-body"),
+            },
+        };
+        self.tools.cloud.sign_in(method, hooks, cancel).await
+    }
+
+    async fn enrol(&self) -> Result<ionet_core::event::Device, CloudFault> {
+        let token = self.tools.enrolment_token.as_ref().map(|token| Secret::new(token.reveal().clone()));
+        let label = ionet_sensors::host_name();
+        self.tools.cloud.enrol(&label, AGREEMENT_VERSION, token).await
+    }
+
+    /// A running agent reads its new certificate when it is told to.
+    async fn renew(&self) -> Result<ionet_core::event::Device, CloudFault> {
+        let device = self.tools.cloud.renew().await?;
+        if let Some(guard) = &*self.guard.lock().await {
+            guard.reload().await;
+        }
+        Ok(device)
+    }
+
+    async fn detect(&self) -> Result<Hardware, GpuFault> {
+        let found = tokio::task::spawn_blocking(ionet_sensors::detect)
+            .await
+            .unwrap_or_else(|error| Err(GpuFault::DriverBroken(error.to_string())))?;
+        self.tools.identity.know_gpus(found.gpus.iter().map(|gpu| gpu.uuid.clone()));
+        Ok(found)
+    }
+
+    fn open_link(&self, link: Link) {
+        let page = match link {
+            Link::DriverDownload => "https://www.nvidia.com/drivers".to_owned(),
+            Link::AgentInstall => "https://developer.hashicorp.com/nomad/install".to_owned(),
+            Link::Help => "https://docs.io.net".to_owned(),
+            Link::DeviceCodePage => {
+                let page = self.code_page.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let Some(page) = page else { return };
+                page
+            }
+        };
+        self.tools.desktop.open_page(&page);
+    }
+
+    fn agent_data(&self) -> std::path::PathBuf {
+        self.tools.folders.agent_data()
+    }
+}
+
+/// The container engine that jobs run in; none in a rehearsal that runs them as plain processes.
+fn engine() -> Option<std::path::PathBuf> {
+    agent::drivers().docker_socket().map(ToOwned::to_owned)
+}

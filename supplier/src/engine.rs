@@ -1,0 +1,136 @@
+//! The loop. One owner of all state, one queue; it never waits for an effect.
+
+use std::time::Duration;
+
+use ionet_core::{Effect, Event, Signal, Snapshot, State, step, view, wake_at};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// Does what the core wants done, beside the loop.
+pub trait Perform {
+    /// Starts one effect and returns at once; its outcome comes back through the queue.
+    fn perform(&self, effect: Effect);
+}
+
+pub struct Engine {
+    state: State,
+    clock: Clock,
+    events: mpsc::Receiver<Event>,
+    snapshots: watch::Sender<Snapshot>,
+}
+
+/// A wait is cut into pieces of this length: a suspended PC wakes up late by its monotonic clock, and a date must
+/// not be missed by a night.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
+
+impl Engine {
+    pub fn new(events: mpsc::Receiver<Event>) -> (Self, watch::Receiver<Snapshot>) {
+        let state = State::default();
+        let (snapshots, watcher) = watch::channel(view(&state));
+        (Self { state, clock: Clock::start(), events, snapshots }, watcher)
+    }
+
+    /// Runs until the core wants the program to end, or every sender is gone.
+    pub async fn run(mut self, effects: &impl Perform) {
+        let mut event = Event::Signal(Signal::Tick);
+        loop {
+            if self.handle(event, effects).is_break() {
+                return;
+            }
+            event = match self.next_event().await {
+                Some(event) => event,
+                None => return,
+            };
+        }
+    }
+
+    fn handle(&mut self, event: Event, effects: &impl Perform) -> std::ops::ControlFlow<()> {
+        let before = ionet_core::phase::phase(&self.state, &ionet_core::problem::problems(&self.state));
+        let wanted = step(&mut self.state, event, self.clock.now());
+        let snapshot = view(&self.state);
+        if snapshot.phase != before {
+            tracing::info!(phase = ?snapshot.phase, "phase");
+        }
+        self.snapshots.send_if_modified(|shown| {
+            let changed = *shown != snapshot;
+            *shown = snapshot;
+            changed
+        });
+        for effect in wanted {
+            if effect == Effect::Exit {
+                return std::ops::ControlFlow::Break(());
+            }
+            effects.perform(effect);
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    async fn next_event(&mut self) -> Option<Event> {
+        let now = self.clock.now();
+        let wanted = wake_at(&self.state, now).map(|mono_ms| Instant::from_std(self.clock.instant(mono_ms)));
+        let nap = Instant::now() + LONGEST_NAP;
+        let deadline = wanted.map_or(nap, |wanted| wanted.min(nap));
+        tokio::select! {
+            event = self.events.recv() => event,
+            () = tokio::time::sleep_until(deadline) => Some(Event::Signal(Signal::Tick)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use ionet_core::event::{Loaded, SessionStore};
+    use ionet_core::target::{AccountName, Saved};
+    use ionet_core::{Intent, Outcome, Phase};
+
+    use super::*;
+
+    /// Answers `Load` with a fresh PC and notes everything else.
+    struct Script {
+        events: mpsc::Sender<Event>,
+        asked: Mutex<Vec<Effect>>,
+    }
+
+    impl Perform for Script {
+        fn perform(&self, effect: Effect) {
+            let outcome = match effect {
+                Effect::Load => Outcome::Loaded(Loaded {
+                    saved: Ok(Saved {
+                        account: Some(AccountName { subject: "a".into(), shown: "a@example.test".into() }),
+                        ..Saved::default()
+                    }),
+                    device: None,
+                    session: Some(SessionStore::Keyring),
+                    agent_running: false,
+                    enrolment_token: false,
+                    rehearsal: true,
+                }),
+                Effect::StopAgent => Outcome::AgentStopped(Ok(())),
+                Effect::FlushLogs => Outcome::LogsFlushed(Ok(())),
+                other => return self.asked.lock().unwrap().push(other),
+            };
+            self.events.try_send(Event::Outcome(outcome)).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fresh_pc_asks_for_consent_and_quits_when_asked_to() {
+        let (events, queue) = mpsc::channel(16);
+        let (engine, mut snapshots) = Engine::new(queue);
+        let script = Script { events: events.clone(), asked: Mutex::default() };
+        let quit = async {
+            snapshots.wait_for(|snapshot| snapshot.phase == Phase::Agreement).await.unwrap();
+            events.send(Event::Intent(Intent::Quit { confirmed: false })).await.unwrap();
+        };
+
+        let (ran, ()) =
+            tokio::join!(tokio::time::timeout(Duration::from_secs(10), engine.run(&script)), quit);
+
+        assert!(ran.is_ok(), "the loop did not end");
+        assert!(script.asked.lock().unwrap().is_empty(), "nothing is enrolled or run before consent");
+    }
+}

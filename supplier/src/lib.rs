@@ -1,0 +1,9 @@
+//! The resident program: sensors notice, the core decides, effects act, tray and window only show.
+
+pub mod clock;
+pub mod commands;
+pub mod desktop;
+pub mod effects;
+pub mod engine;
+pub mod resident;
+pub mod settings;

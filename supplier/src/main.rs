@@ -1,0 +1,215 @@
+//! `ionet-supplier`: the resident program, and the commands that speak to it.
+
+#![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use ionet_cloud::Secret;
+use ionet_core::target::PauseEnd;
+use ionet_core::{Intent, Phase, Snapshot, Target};
+use ionet_supplier::commands::{self, exit, open, status};
+use ionet_supplier::resident::{self, Ended, Run};
+use ionet_wire::WireError;
+use ionet_wire::client::Client;
+use ionet_wire::message::Kind;
+use ionet_wire::paths::Folders;
+use ionet_words::Words;
+
+/// Lends this PC's GPU to the io.net cloud. Without a subcommand: shows the window, and starts the app if needed.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    App(AppCommand),
+    #[command(flatten)]
+    Account(AccountCommand),
+    /// Started by the app: ends what runs here when the app is gone.
+    #[command(hide = true)]
+    Guard {
+        #[arg(long)]
+        run_dir: PathBuf,
+    },
+}
+
+/// Starts the resident program or speaks to it.
+#[derive(Subcommand)]
+enum AppCommand {
+    /// Run the resident program in the foreground.
+    Run {
+        /// Without tray, window and keyring; logs to standard output too.
+        #[arg(long)]
+        headless: bool,
+        /// Enrol by the token in this file ("-": standard input) instead of an account's sign-in.
+        #[arg(long, value_name = "FILE", requires = "headless")]
+        enrolment_token_file: Option<PathBuf>,
+        /// Agree to the page that the window would show: what runs here, what it may see, what it costs.
+        #[arg(long, requires = "headless")]
+        agree: bool,
+    },
+    /// Show the window.
+    Open,
+    /// What is going on. Exit codes: 0 online, 1 error, 3 not running, 4 paused, 5 needs you, 6 under way.
+    Status {
+        /// The whole snapshot, as docs/status.md describes it.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the PC back until it is resumed. Returns when nothing is running any more.
+    Pause,
+    /// Earn again.
+    Resume,
+    /// Tear down and end the app.
+    Quit,
+}
+
+/// Asks the gateway, by the session that was signed in here.
+#[derive(Subcommand)]
+enum AccountCommand {
+    /// The PCs of this account.
+    Devices,
+    /// Say that one of this account's PCs is lost: its certificate is worthless from then on.
+    Lost {
+        /// As `devices` lists it.
+        device: String,
+    },
+    /// Make an enrolment token for a machine without a browser. It is a secret; it goes to standard output.
+    EnrolmentToken,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    // Linux needs no event loop on this thread; where the tray wants one, it gets this thread.
+    let code = runtime.block_on(dispatch(arguments.command.unwrap_or(Command::App(AppCommand::Open))));
+    // A blocking read (standard input, a driver that hangs) must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code.map_or_else(|error| failed(&error), ExitCode::from)
+}
+
+async fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::Guard { run_dir } => {
+            ionet_agent::guard::serve(&run_dir).await?;
+            Ok(exit::OK)
+        }
+        Command::App(command) => app(command, Folders::open()?).await,
+        Command::Account(command) => account(command, &Folders::open()?).await,
+    }
+}
+
+async fn app(command: AppCommand, folders: Folders) -> Result<u8> {
+    match command {
+        AppCommand::Run { headless, enrolment_token_file, agree } => {
+            let enrolment_token = enrolment_token_file.map(read_token).transpose()?;
+            run(Run { headless, enrolment_token, agree }, folders).await
+        }
+        AppCommand::Open => open::open(&folders).await.map(|()| exit::OK),
+        AppCommand::Status { json } => show_status(&folders, json).await,
+        AppCommand::Pause => {
+            let pause = Intent::Pause { until: PauseEnd::Resumed };
+            ask(&folders, pause, |snapshot| matches!(snapshot.phase, Phase::Paused { .. })).await
+        }
+        AppCommand::Resume => {
+            ask(&folders, Intent::Resume, |snapshot| snapshot.target == Target::Earning).await
+        }
+        AppCommand::Quit => quit(&folders).await,
+    }
+}
+
+async fn run(run: Run, folders: Folders) -> Result<u8> {
+    let headless = run.headless;
+    match resident::run(run, folders.clone()).await? {
+        Ended::Quit { clean: true } => Ok(exit::OK),
+        Ended::Quit { clean: false } => Ok(exit::FAILED),
+        Ended::AlreadyRunning if headless => anyhow::bail!("the app is already running for this user"),
+        Ended::AlreadyRunning => open::open(&folders).await.map(|()| exit::OK),
+    }
+}
+
+async fn show_status(folders: &Folders, json: bool) -> Result<u8> {
+    let mut client = match Client::connect(&folders.socket(), Kind::Command).await {
+        Ok(client) => client,
+        Err(WireError::NobodyThere(_)) => return not_running(),
+        Err(error) => return Err(error.into()),
+    };
+    let snapshot = client.next().await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&snapshot)?);
+    } else {
+        println!("{}", status::describe(&snapshot, &Words::of_this_desktop()));
+    }
+    Ok(status::exit_code(&snapshot))
+}
+
+async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> bool) -> Result<u8> {
+    match commands::ask(folders, intent, taken).await {
+        Ok(snapshot) => {
+            println!("{}", status::describe(&snapshot, &Words::of_this_desktop()));
+            Ok(exit::OK)
+        }
+        Err(WireError::NobodyThere(_)) => not_running(),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The command line was typed on purpose: no question is asked. Done when the app is gone.
+async fn quit(folders: &Folders) -> Result<u8> {
+    match commands::ask(folders, Intent::Quit { confirmed: true }, |_| false).await {
+        Ok(_) | Err(WireError::Closed) => Ok(exit::OK),
+        Err(WireError::NobodyThere(_)) => not_running(),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn account(command: AccountCommand, folders: &Folders) -> Result<u8> {
+    let (cloud, _) = resident::cloud(folders, true)?;
+    match command {
+        AccountCommand::Devices => {
+            for device in cloud.devices().await? {
+                let state = if device.lost { "lost" } else { "good" };
+                println!("{}\t{state}\t{}", device.device, device.label);
+            }
+        }
+        AccountCommand::Lost { device } => {
+            cloud.mark_lost(&device).await?;
+            println!("{device}");
+        }
+        AccountCommand::EnrolmentToken => println!("{}", cloud.enrolment_token().await?.reveal()),
+    }
+    Ok(exit::OK)
+}
+
+fn read_token(file: PathBuf) -> Result<Secret<String>> {
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).context("no token on standard input")?;
+    } else {
+        text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let token = text.trim();
+    anyhow::ensure!(!token.is_empty(), "the enrolment token is empty: make a new one with `enrolment-token`");
+    Ok(Secret::new(token.to_owned()))
+}
+
+fn not_running() -> Result<u8> {
+    eprintln!("ionet-supplier: the app is not running; start it with `ionet-supplier`");
+    Ok(exit::NOT_RUNNING)
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("ionet-supplier: {error:#}");
+    ExitCode::from(exit::FAILED)
+}

@@ -1,0 +1,104 @@
+//! The event stream.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::LIMIT;
+use crate::{
+    Options, Region, jobs,
+    shapes::{has_shape, recording_text},
+};
+
+/// The events that a stream delivers until it has been quiet for `quiet`.
+pub(super) async fn collect(region: &Region, query: &str, quiet: Duration) -> Result<Vec<Value>> {
+    let answer = region.open(&format!("/v1/event/stream?{query}"), &region.gateway).await?;
+    let mut stream = answer.bytes_stream();
+    let mut text = Vec::new();
+    while let Ok(Some(bytes)) = timeout(quiet, stream.next()).await {
+        text.extend_from_slice(&bytes?);
+    }
+    let mut lines = std::str::from_utf8(&text)?.lines();
+    let first = lines.next().context("no line at all")?;
+    if first != "{}" {
+        bail!("the first line is {first}");
+    }
+    let mut events = Vec::new();
+    for line in lines {
+        let line: Value = serde_json::from_str(line)?;
+        events.extend(line["Events"].as_array().cloned().unwrap_or_default());
+    }
+    Ok(events)
+}
+
+pub async fn the_stream_starts_with_an_empty_object_and_replays(region: &Region) -> Result<()> {
+    let agent = region.ready_client(Options::default()).await?;
+    let id = region.ready(&agent.name).await?["ID"].as_str().unwrap_or_default().to_owned();
+
+    let all = collect(region, "topic=Node", Duration::from_secs(1)).await?;
+    let kinds: Vec<_> = all.iter().filter_map(|event| event["Type"].as_str()).collect();
+    ensure!(kinds.first() == Some(&"NodeRegistration"), "{kinds:?}");
+    ensure!(all.iter().any(|event| event["Payload"]["Node"]["Status"] == "ready"), "{kinds:?}");
+    ensure!(all.iter().all(|event| event["Key"] == id.as_str()), "{all:?}");
+    let newest = all.iter().filter_map(|event| event["Index"].as_u64()).max().context("no index")?;
+
+    let after = collect(region, &format!("topic=Node&index={}", newest + 1), Duration::from_secs(1)).await?;
+    ensure!(after.iter().all(|event| event["Index"].as_u64() <= Some(newest)), "{after:?}");
+    ensure!(!after.is_empty(), "the newest old event was not delivered again");
+    Ok(())
+}
+
+pub async fn the_events_of_a_job_and_a_drain_come_as_recorded(region: &Region) -> Result<()> {
+    let agent = region.ready_client(Options::default()).await?;
+    let node = region.ready(&agent.name).await?["ID"].as_str().unwrap_or_default().to_owned();
+    region.submit(&jobs::loop_service("loop", &agent.name)).await?;
+    region.running("loop").await?;
+    let drain = json!({ "DrainSpec": { "Deadline": -1 }, "MarkEligible": false, "Meta": { "reason": "paused" } });
+    region.put(&format!("/v1/node/{node}/drain"), &region.gateway, &drain).await?;
+    region.alloc_when("loop", "stopped", LIMIT, |a| a["ClientStatus"] == "complete").await?;
+    region.node_when(&agent.name, "drained", LIMIT, |node| node["Drain"] == false).await?;
+    region.put(&format!("/v1/node/{node}/eligibility"), &region.gateway, &json!({ "Eligibility": "eligible" })).await?;
+    region.running("loop").await?;
+
+    let events = collect(region, "topic=Node&topic=Allocation", Duration::from_secs(1)).await?;
+    for line in recording_text("events.ndjson")?.lines() {
+        let line: Value = serde_json::from_str(line)?;
+        for recorded in line["Events"].as_array().into_iter().flatten() {
+            // The end of a node has an expectation of its own.
+            if recorded["Payload"]["Node"]["Status"] == "down" || recorded["Payload"]["Allocation"]["JobID"] == "once" {
+                continue;
+            }
+            let found = events.iter().find(|event| is_like(event, recorded));
+            let found = found.with_context(|| format!("no event like {}", summary(recorded)))?;
+            has_shape(&summary(recorded), recorded, found)?;
+        }
+    }
+    let job_in_payload = events.iter().any(|event| event["Payload"]["Allocation"].get("Job").is_some_and(|job| !job.is_null()));
+    ensure!(!job_in_payload, "an allocation's event carries its job");
+    let indices: Vec<_> = events.iter().filter_map(|event| event["Index"].as_u64()).collect();
+    ensure!(indices.is_sorted(), "{indices:?}");
+    Ok(())
+}
+
+fn is_like(event: &Value, recorded: &Value) -> bool {
+    let same = |pointer: &str| event.pointer(pointer) == recorded.pointer(pointer);
+    ["/Topic", "/Type"].iter().all(|pointer| same(pointer))
+        && ["/Payload/Node/Drain", "/Payload/Allocation/ClientStatus", "/Payload/Allocation/DesiredStatus"]
+            .iter()
+            .all(|pointer| same(pointer))
+}
+
+fn summary(event: &Value) -> String {
+    let of = |pointer: &str| event.pointer(pointer).map(Value::to_string).unwrap_or_default();
+    format!(
+        "{} {} {}{}{}",
+        of("/Topic"),
+        of("/Type"),
+        of("/Payload/Node/Drain"),
+        of("/Payload/Allocation/ClientStatus"),
+        of("/Payload/Allocation/DesiredStatus")
+    )
+}

@@ -1,0 +1,133 @@
+//! What a client keeps in its data directory between starts.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::raw_exec::Handle;
+use crate::{
+    model::{Alloc, TaskState, new_id},
+    platform::with_mode,
+};
+
+pub(super) struct Data {
+    dir: PathBuf,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Registration {
+    pub(super) has_registered: bool,
+    pub(super) identity: Option<String>,
+}
+
+/// An allocation that was running when the agent last wrote it down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KeptAlloc {
+    pub(super) alloc: Alloc,
+    pub(super) tasks: std::collections::BTreeMap<String, KeptTask>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct KeptTask {
+    pub(super) state: TaskState,
+    pub(super) handle: Option<Handle>,
+}
+
+impl Data {
+    pub(super) fn new(data_dir: &Path) -> Result<Self, String> {
+        let dir = data_dir.join("client");
+        let failed = |e: std::io::Error| {
+            let reason = match e.kind() {
+                std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => "not a directory".to_owned(),
+                std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                std::io::ErrorKind::ReadOnlyFilesystem => "read-only file system".to_owned(),
+                _ => e.to_string(),
+            };
+            format!("client setup failed: mkdir {}: {reason}", dir.display())
+        };
+        fs::create_dir_all(&dir).map_err(failed)?;
+        fs::create_dir_all(dir.join("allocs")).map_err(failed)?;
+        fs::create_dir_all(data_dir.join("alloc")).map_err(failed)?;
+        Ok(Self { dir })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Waits for ever while another agent uses the same directory, as the real one does.
+    pub(super) fn lock(&self) -> Result<File, String> {
+        let file = private(&self.dir.join("state.db")).map_err(|e| format!("client setup failed: {e}"))?;
+        file.lock().map_err(|e| format!("client setup failed: {e}"))?;
+        Ok(file)
+    }
+
+    /// The value in `client/NAME`, made on first use.
+    pub(super) fn id(&self, name: &str) -> Result<String, String> {
+        let path = self.dir.join(name);
+        if let Ok(text) = fs::read_to_string(&path)
+            && !text.trim().is_empty()
+        {
+            return Ok(text.trim().to_owned());
+        }
+        let id = new_id();
+        let written = private(&path).and_then(|mut file| file.write_all(id.as_bytes()));
+        written.map(|()| id).map_err(|e| format!("client setup failed: {e}"))
+    }
+
+    /// The introduction token that a supervisor laid down, if it did.
+    pub(super) fn intro_token(&self) -> Option<String> {
+        let text = fs::read_to_string(self.dir.join("intro_token.jwt")).ok()?;
+        Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+    }
+
+    pub(super) fn registration(&self) -> Registration {
+        read(&self.dir.join("registration.json")).unwrap_or_default()
+    }
+
+    pub(super) fn keep_registration(&self, registration: &Registration) {
+        write(&self.dir.join("registration.json"), registration);
+    }
+
+    pub(super) fn meta(&self) -> std::collections::BTreeMap<String, Option<String>> {
+        read(&self.dir.join("meta.json")).unwrap_or_default()
+    }
+
+    pub(super) fn keep_meta(&self, meta: &std::collections::BTreeMap<String, Option<String>>) {
+        write(&self.dir.join("meta.json"), meta);
+    }
+
+    pub(super) fn allocs(&self) -> Vec<KeptAlloc> {
+        let entries = fs::read_dir(self.dir.join("allocs")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| read(&entry.path())).collect()
+    }
+
+    pub(super) fn keep_alloc(&self, kept: &KeptAlloc) {
+        write(&self.alloc_file(&kept.alloc.id), kept);
+    }
+
+    fn alloc_file(&self, id: &str) -> PathBuf {
+        self.dir.join("allocs").join(format!("{id}.json"))
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Replaces the file whole. A disk that refuses leaves the old one; the agent goes on.
+fn write<T: Serialize>(path: &Path, value: &T) {
+    let fresh = path.with_extension("new");
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    if private(&fresh).and_then(|mut file| file.set_len(0).and_then(|()| file.write_all(&text))).is_ok() {
+        _ = fs::rename(fresh, path);
+    }
+}
+
+fn private(path: &Path) -> std::io::Result<File> {
+    with_mode(OpenOptions::new().create(true).truncate(false).write(true), 0o600).open(path)
+}

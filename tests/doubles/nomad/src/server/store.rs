@@ -1,0 +1,114 @@
+//! All that the servers know, behind one lock, with Nomad's index over it. It is written to
+//! `data_dir/server/state.json` after every change, so that a restart keeps it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{acl::Acl, events::Events};
+use crate::model::{Alloc, Evaluation, Node, new_id};
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) index: u64,
+    /// The index of the last change of each table.
+    pub(crate) tables: BTreeMap<Table, u64>,
+    pub(crate) acl: Acl,
+    pub(crate) pools: BTreeMap<String, Value>,
+    pub(crate) nodes: BTreeMap<String, Node>,
+    pub(crate) jobs: BTreeMap<String, Value>,
+    pub(crate) allocs: BTreeMap<String, Alloc>,
+    pub(crate) evals: BTreeMap<String, Evaluation>,
+    /// Allocations that failed and are placed anew at this time (nanoseconds since 1970).
+    pub(crate) reschedule_at: BTreeMap<String, i64>,
+    /// Signs introduction tokens and node identities.
+    pub(crate) signing_key: String,
+    #[serde(skip)]
+    pub(crate) events: Events,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Table {
+    Acl,
+    Pools,
+    Nodes,
+    Jobs,
+    Allocs,
+    Evals,
+}
+
+impl State {
+    /// The index of a change to these tables.
+    pub(crate) fn next_index(&mut self, tables: &[Table]) -> u64 {
+        self.index += 1;
+        self.tables.extend(tables.iter().map(|table| (*table, self.index)));
+        self.index
+    }
+
+    pub(crate) fn table_index(&self, table: Table) -> u64 {
+        self.tables.get(&table).copied().unwrap_or(1).max(1)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Store {
+    state: Arc<Mutex<State>>,
+    changed: Arc<watch::Sender<u64>>,
+}
+
+impl Store {
+    pub(crate) fn open(data_dir: &Path, event_buffer_size: usize) -> Result<Self, String> {
+        let file = data_dir.join("server").join("state.json");
+        std::fs::create_dir_all(data_dir.join("server")).map_err(|e| format!("server setup failed: {e}"))?;
+        let mut state: State = match std::fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|e| format!("server setup failed: {e}"))?,
+            Err(_) => State { index: 10, signing_key: new_id() + &new_id(), ..State::default() },
+        };
+        state.events = Events::new(event_buffer_size);
+        let (changed, _) = watch::channel(state.index);
+        let store = Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(changed) };
+        tokio::spawn(store.clone().keep(file));
+        Ok(store)
+    }
+
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = change(&mut state);
+        let index = state.index;
+        drop(state);
+        self.changed.send_if_modified(|seen| std::mem::replace(seen, index) != index);
+        answer
+    }
+
+    /// Fires after every change.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    async fn keep(self, file: PathBuf) {
+        let mut changes = self.watch();
+        loop {
+            let text = self.read(|state| serde_json::to_vec(state).unwrap_or_default());
+            let fresh = file.with_extension("new");
+            if std::fs::write(&fresh, text).is_ok() {
+                _ = std::fs::rename(&fresh, &file);
+            }
+            // A burst of changes is one write.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

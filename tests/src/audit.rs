@@ -1,0 +1,118 @@
+//! The second opinion on money: `tests/audit/earnings.py`, which shares no line with the gateway.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// What the script printed. Amounts are whole millionths.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Audit {
+    pub allocations: Vec<Line>,
+    pub recomputed: i64,
+    pub ledger: i64,
+    /// Line by line, the ledger holds what was recomputed.
+    pub equal: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Line {
+    pub id: String,
+    pub job: String,
+    pub status: String,
+    pub ended: bool,
+    pub recomputed: i64,
+    /// None: the ledger knows nothing of it.
+    pub ledger: Option<i64>,
+}
+
+/// What the servers said, and what is to be held against it.
+#[derive(Debug)]
+pub struct Books<'a> {
+    /// The servers' list of allocations.
+    pub allocations: &'a Value,
+    /// Job id to job.
+    pub jobs: &'a Value,
+    /// `{"default_micros_per_hour": N, "gpus": {slug: N}}`.
+    pub prices: &'a Value,
+    /// The gateway's SQLite file.
+    pub ledger: &'a Path,
+    pub node: &'a str,
+    pub as_of_ns: i64,
+}
+
+/// Runs the script on `books`; `folder` gets its input files.
+pub async fn recompute(folder: &Path, books: &Books<'_>) -> Result<Audit> {
+    std::fs::create_dir_all(folder)?;
+    let mut command = Command::new("python3");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("audit/earnings.py"));
+    for (name, value) in [("allocations", books.allocations), ("jobs", books.jobs), ("prices", books.prices)]
+    {
+        let file = folder.join(format!("{name}.json"));
+        std::fs::write(&file, serde_json::to_vec(value)?)?;
+        command.arg(format!("--{name}")).arg(file);
+    }
+    command.arg("--ledger").arg(books.ledger).args(["--node", books.node]);
+    command.args(["--as-of-ns", &books.as_of_ns.to_string()]);
+    let output = command.output().await.context("python3 cannot be started")?;
+    ensure!(output.status.success(), "the audit failed: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("the audit printed something else")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A ledger with one ended allocation: 36 s at 0.36 an hour.
+    fn ledger(folder: &Path, rate: i64) -> std::path::PathBuf {
+        let file = folder.join("ledger.db");
+        let sql = format!(
+            "CREATE TABLE allocations (allocation, node, job, status, ran, created_ns, ended_ns, rate_micros_per_hour); \
+             INSERT INTO allocations VALUES ('a1', 'n1', 'j', 'complete', 1, 1000000000, 37000000000, {rate})"
+        );
+        let script =
+            "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.close()";
+        let made = std::process::Command::new("python3").args(["-c", script]).arg(&file).arg(sql).status();
+        assert!(made.unwrap().success());
+        file
+    }
+
+    async fn audit(rate: i64) -> Audit {
+        let folder = tempfile::tempdir().unwrap();
+        let allocations = json!([
+            {"ID": "a1", "NodeID": "n1", "JobID": "j", "ClientStatus": "complete", "CreateTime": 1_000_000_000_i64,
+             "ModifyTime": 37_000_000_000_i64, "TaskStates": {"work": {"Events": [{"Type": "Started"}]}}},
+            {"ID": "other", "NodeID": "n2", "JobID": "j", "ClientStatus": "running", "CreateTime": 1, "ModifyTime": 2}
+        ]);
+        let ledger = ledger(folder.path(), rate);
+        let books = Books {
+            allocations: &allocations,
+            jobs: &json!({"j": {"Constraints": [{"LTarget": "${meta.ionet.gpu}", "RTarget": "x", "Operand": "="}]}}),
+            prices: &json!({"default_micros_per_hour": 1, "gpus": {"x": 360_000}}),
+            ledger: &ledger,
+            node: "n1",
+            as_of_ns: 0,
+        };
+        recompute(folder.path(), &books).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_is_right_is_found_to_be_right_to_the_millionth() {
+        let audit = audit(360_000).await;
+
+        assert!(audit.equal);
+        assert_eq!((audit.recomputed, audit.ledger, audit.allocations.len()), (3_600, 3_600, 1));
+    }
+
+    #[tokio::test]
+    async fn an_altered_ledger_is_found_out() {
+        let audit = audit(360_100).await;
+
+        assert!(!audit.equal);
+        assert_eq!(audit.recomputed, 3_600);
+    }
+}

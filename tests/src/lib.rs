@@ -1,0 +1,22 @@
+//! The journeys: the real built programs, walked from a first start to a paid job with nobody there.
+//!
+//! Every step reads what a person would see (the window by WebDriver, the tray item by D-Bus) and then asks the
+//! other side: the region, the gateway, the bucket, the process table.
+
+pub mod account;
+pub mod audit;
+pub mod breaks;
+pub mod card;
+pub mod certificate;
+#[path = "../doubles/desktop/mod.rs"]
+pub mod desktop;
+pub mod files;
+pub mod mounts;
+pub mod needs;
+pub mod pc;
+pub mod processes;
+pub mod report;
+pub mod steps;
+pub mod wait;
+pub mod window;
+pub mod world;

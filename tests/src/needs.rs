@@ -1,0 +1,73 @@
+//! What a machine must have before a journey can be walked on it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// Programs of the system, each with the Debian package that brings it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("WebKitWebDriver", "webkit2gtk-driver"),
+    ("dbus-daemon", "dbus"),
+    ("gnome-keyring-daemon", "gnome-keyring"),
+    ("node", "nodejs"),
+    ("python3", "python3"),
+];
+
+/// Programs of this project that a walk starts.
+const BUILT: &[&str] = &["ionet-supplier", "ionet-supplier-window"];
+
+/// What is missing for a walk with a desktop, in words: empty when nothing is.
+pub fn missing(programs: &Path) -> Vec<String> {
+    let mut wanted: Vec<(&str, &str)> = PROGRAMS.to_vec();
+    if std::env::var_os("DISPLAY").is_none_or(|display| display.is_empty()) {
+        wanted.push(("Xvfb", "xvfb"));
+    }
+    let absent = |(program, package): &(&str, &str)| {
+        on_path(program).is_none().then(|| format!("{program} (package {package})"))
+    };
+    let mut missing: Vec<String> = wanted.iter().filter_map(absent).collect();
+    missing.extend(missing_for_headless(programs));
+    let unbuilt = BUILT.iter().filter(|name| !programs.join(name).is_file());
+    missing.extend(unbuilt.map(|name| format!("{name} (not built in {})", programs.display())));
+    missing.sort();
+    missing.dedup();
+    missing
+}
+
+/// What is missing for a walk without a desktop.
+pub fn missing_for_headless(programs: &Path) -> Vec<String> {
+    let mut missing = Vec::new();
+    if on_path("node").is_none() {
+        missing.push("node (package nodejs)".to_owned());
+    }
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../platform/identity/node_modules");
+    if !modules.is_dir() {
+        missing.push("node modules (npm ci in platform/identity)".to_owned());
+    }
+    if !programs.join("ionet-supplier").is_file() {
+        missing.push(format!("ionet-supplier (not built in {})", programs.display()));
+    }
+    missing
+}
+
+/// Which of these programs are nowhere on `PATH`.
+pub fn absent(programs: &[&str]) -> Vec<String> {
+    programs
+        .iter()
+        .filter(|program| on_path(program).is_none())
+        .map(|program| (*program).to_owned())
+        .collect()
+}
+
+/// Where this project's programs lie: beside this one, or, for a test, one folder up.
+pub fn programs() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let folder = here.parent().context("a program lies in a folder")?;
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    Ok(folder.to_owned())
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}

@@ -1,0 +1,87 @@
+//! What the window shows, what the gateway's ledger holds, and what the servers' own list comes to, are one amount.
+
+use anyhow::{Context as _, Result, ensure};
+use ionet_core::money::Money;
+use serde_json::{Map, Value, json};
+
+use super::{Step, job};
+use crate::audit::{self, Audit, Books};
+use crate::breaks;
+use crate::wait::until;
+use crate::world::World;
+
+pub(super) async fn walk(world: &mut World) -> Result<String> {
+    let more_than_nothing = |amount: &str| amount.parse().is_ok_and(|money: Money| money.micros > 0);
+    let window = world.window()?;
+    window.attribute("today", "data-amount", world.patience, more_than_nothing).await?;
+    let so_far = window.attribute("job-earned", "data-amount", world.patience, more_than_nothing).await?;
+
+    let name = world.learnt.job()?.to_owned();
+    let allocation = world.learnt.first_allocation.clone().context("no job ran")?;
+    world.stage.customer().delete(&format!("/v1/job/{name}")).await?;
+    until("the job has ended", world.patience, || async {
+        let now = world.stage.nomad_get(&format!("/v1/allocation/{allocation}")).await?;
+        let status = now["ClientStatus"].clone();
+        let ended = matches!(status.as_str(), Some("complete" | "failed" | "lost"));
+        ensure!(ended, "it is {status}");
+        Ok(Some(()))
+    })
+    .await?;
+    world.learnt.printed = std::fs::read(job::output(world, &allocation)).context("what the job printed")?;
+    if world.is_broken(Step::Earnings) {
+        breaks::alter_ledger(&world.stage.gateway_db()).await?;
+    }
+
+    let audit = until("ledger and servers agree", world.patience, || async {
+        let audit = recompute(world).await?;
+        ensure!(
+            audit.equal && audit.allocations.iter().all(|line| line.ended),
+            "servers' list comes to {}, the ledger to {}",
+            amount(audit.recomputed),
+            amount(audit.ledger)
+        );
+        Ok(Some(audit))
+    })
+    .await?;
+    ensure!(audit.recomputed > 0 && audit.allocations.len() == 1, "{audit:?}");
+    let exact = amount(audit.recomputed);
+    let shown = world.window()?.attribute("today", "data-amount", world.patience, |now| now == exact).await?;
+    let said = world.window()?.field("today", world.patience).await?;
+    Ok(format!(
+        "window showed the job at {so_far} and shows “{said}” for today after it ended; the servers' list comes to \
+         {exact}, the gateway's ledger to {}, the window to {shown}",
+        amount(audit.ledger)
+    ))
+}
+
+/// The second opinion on everything that this node ever ran.
+async fn recompute(world: &World) -> Result<Audit> {
+    let mut jobs = Map::new();
+    for name in &world.learnt.jobs {
+        jobs.insert(name.clone(), world.stage.nomad_get(&format!("/v1/job/{name}")).await?);
+    }
+    let as_of_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+    let books = Books {
+        allocations: &world.stage.nomad_get("/v1/allocations").await?,
+        jobs: &Value::Object(jobs),
+        prices: &prices(world)?,
+        ledger: &world.stage.gateway_db(),
+        node: world.learnt.node()?,
+        as_of_ns: i64::try_from(as_of_ns)?,
+    };
+    audit::recompute(&world.notes("audit"), &books).await
+}
+
+/// The price list that the gateway was given.
+fn prices(world: &World) -> Result<Value> {
+    let text = std::fs::read_to_string(world.stage.dir().join("gateway/gateway.toml"))?;
+    let config: toml::Table = toml::from_str(&text)?;
+    let prices = config.get("prices").context("the gateway has no prices")?;
+    let default = prices.get("default_micros_per_hour").and_then(toml::Value::as_integer);
+    let gpus = prices.get("gpus").cloned().unwrap_or_else(|| toml::Table::new().into());
+    Ok(json!({"default_micros_per_hour": default.context("no default price")?, "gpus": gpus}))
+}
+
+fn amount(micros: i64) -> String {
+    Money { micros }.to_string()
+}

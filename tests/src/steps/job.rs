@@ -1,0 +1,89 @@
+//! A customer's job comes to this PC and works.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::Step;
+use crate::breaks;
+use crate::processes::{self, Process};
+use crate::wait::{until, until_seen};
+use crate::world::World;
+
+pub(super) async fn walk(world: &mut World) -> Result<String> {
+    let name = "render-island";
+    submit(world, name).await?;
+    let allocation = running(world, name).await?;
+    let id = allocation["ID"].as_str().context("an allocation without an id")?.to_owned();
+    world.window()?.shows(&["earning"], world.patience).await?;
+    let line = world.window()?.says(name, world.patience).await?;
+    let printed = progress(world, &id).await?;
+    let work = until_seen("the job's process", world.patience, || Ok(first(work(&id)))).await?;
+    // Still the same one, and it still works.
+    let node = world.learnt.node()?;
+    let now = world.stage.nomad_get(&format!("/v1/allocation/{id}")).await?;
+    ensure!(now["ClientStatus"] == "running" && now["NodeID"] == node, "it is {}", now["ClientStatus"]);
+    let heading = world.window()?.field("phase", world.patience).await?;
+    let title = world.desktop.tray.titled(&heading, world.patience).await?;
+    world.learnt.first_allocation = Some(id.clone());
+    Ok(format!(
+        "window: {line}; tray says “{title}”; the region runs allocation {} of {name} on this node, process {} \
+         works and printed “{printed}”",
+        &id[..8.min(id.len())],
+        work.pid
+    ))
+}
+
+/// Submits the example under this name, as the demo's customer.
+pub(super) async fn submit(world: &mut World, name: &str) -> Result<()> {
+    let mut job = ionet_stage::example_job(name, world.options.engine);
+    if world.is_broken(Step::Job) {
+        job = breaks::failing(job);
+    }
+    world.stage.submit_job(&job).await?;
+    world.learnt.jobs.push(name.to_owned());
+    Ok(())
+}
+
+/// The job's allocation that runs on this PC, by the region's word.
+pub(super) async fn running(world: &World, name: &str) -> Result<Value> {
+    until(&format!("the region runs {name} on this PC"), world.patience, || async {
+        let all = world.allocations().await?;
+        let ours: Vec<&Value> = all.iter().filter(|one| one["JobID"] == name).collect();
+        let states: Vec<&Value> = ours.iter().map(|one| &one["ClientStatus"]).collect();
+        let running = ours.iter().find(|one| one["ClientStatus"] == "running");
+        running.map(|one| Some((*one).clone())).with_context(|| format!("its allocations are {states:?}"))
+    })
+    .await
+}
+
+/// The allocation's processes: they carry its id in their environment, or, in a container, its cgroup does.
+pub(super) fn work(allocation: &str) -> Vec<Process> {
+    let carries = |process: &Process| {
+        process.environment().iter().any(|(name, value)| name == "NOMAD_ALLOC_ID" && value == allocation)
+    };
+    let plumbing = |process: &Process| {
+        ["logmon", "executor", "docker_logger"]
+            .iter()
+            .any(|part| process.command.contains(&format!(" {part}")))
+    };
+    processes::all().into_iter().filter(|one| carries(one) && !plumbing(one)).collect()
+}
+
+fn first(processes: Vec<Process>) -> Option<Process> {
+    processes.into_iter().next()
+}
+
+/// Where the task's standard output lies on this PC.
+pub(super) fn output(world: &World, allocation: &str) -> std::path::PathBuf {
+    world.pc.folders().agent_data().join(format!("alloc/{allocation}/alloc/logs/work.stdout.0"))
+}
+
+/// The job's newest line, once it has printed one.
+async fn progress(world: &World, allocation: &str) -> Result<String> {
+    let file = output(world, allocation);
+    until_seen("the job's first line", world.patience, || {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
+        Ok(text.lines().last().filter(|line| line.starts_with("step ")).map(str::to_owned))
+    })
+    .await
+}

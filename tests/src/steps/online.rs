@@ -1,0 +1,75 @@
+//! Online is what the region says, not what the agent thinks.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use ionet_core::hardware::tags;
+use serde_json::Value;
+
+use super::Step;
+use crate::pc::Pc;
+use crate::processes::{self, Process};
+use crate::wait::until;
+use crate::world::World;
+
+pub(super) async fn walk(world: &mut World) -> Result<String> {
+    if world.is_broken(Step::Online) {
+        world.stage.stop_region()?;
+    }
+    let device = world.learnt.device()?.to_owned();
+    let node = until("the region says that the node is ready", world.patience, || async {
+        let nodes = world.stage.nomad_get("/v1/nodes").await?;
+        let mut ours = nodes.as_array().into_iter().flatten().filter(|node| node["Name"] == device.as_str());
+        let ready = ours.find(|node| is_online(node)).cloned();
+        ready.map(Some).with_context(|| format!("the region lists {nodes}"))
+    })
+    .await?;
+    let id = node["ID"].as_str().context("a node without an id")?.to_owned();
+    world.learnt.node = Some(id.clone());
+    let said = world.window()?.shows(&["waiting"], world.patience).await?;
+    let title = said.lines().find(|line| line.contains("Waiting")).unwrap_or("waiting").trim().to_owned();
+    world.window()?.attribute("node-status", "data-status", world.patience, |word| word == "ready").await?;
+    let shown = world.window()?.field("device-id", world.patience).await?;
+    ensure!(shown == device, "the window shows device {shown}");
+
+    let node = world.node().await?;
+    ensure!(node["NodePool"] == "gamers" && node["Datacenter"] == "home", "pool {}", node["NodePool"]);
+    let hardware = world.pc.snapshot().await?.hardware.context("no hardware")?;
+    let wanted = tags(&hardware);
+    for (tag, value) in &wanted {
+        ensure!(node["Meta"][tag] == value.as_str(), "tag {tag} is {} and not {value}", node["Meta"][tag]);
+    }
+    let agent = agent(&world.pc)?;
+    clean(&agent)?;
+    Ok(format!(
+        "window shows “{title}” and device {device}; the region says node {} is ready and eligible in pool gamers with \
+         {} tags; the agent is process {} under the guard, in a clean environment and without its introduction token",
+        &id[..8.min(id.len())],
+        wanted.len(),
+        agent.pid
+    ))
+}
+
+pub(super) fn is_online(node: &Value) -> bool {
+    node["Status"] == "ready" && node["SchedulingEligibility"] == "eligible"
+}
+
+/// The one agent of this PC, whose parent is the guard.
+pub(super) fn agent(pc: &Pc) -> Result<Process> {
+    let ours = pc.processes(None);
+    let agents: Vec<&Process> = ours.iter().filter(|process| process.command.contains(" agent ")).collect();
+    let [agent] = agents.as_slice() else { bail!("agents: {}", processes::listed(&ours)) };
+    let guard = |pid: u32| ours.iter().any(|one| one.pid == pid && one.command.contains(" guard"));
+    ensure!(guard(agent.parent), "the agent's parent is not the guard: {}", processes::listed(&ours));
+    Ok((*agent).clone())
+}
+
+/// Neither the owner's surroundings nor a token get in.
+fn clean(agent: &Process) -> Result<()> {
+    const OF_THE_DESKTOP: [&str; 5] =
+        ["DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "XAUTHORITY", "AWS_CA_BUNDLE", "NOMAD_CLIENT_INTRO_TOKEN"];
+    for (name, value) in agent.environment() {
+        ensure!(!OF_THE_DESKTOP.contains(&name.as_str()), "{name} reached the agent");
+        ensure!(!value.contains("eyJ"), "a token stands in the agent's {name}");
+    }
+    ensure!(!agent.command.contains("eyJ"), "a token stands on the agent's command line");
+    Ok(())
+}

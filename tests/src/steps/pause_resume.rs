@@ -1,0 +1,146 @@
+//! Pause gives the PC back at once and wholly, also across a restart; Resume takes the job up again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use ionet_core::Phase;
+use rustix::process::Signal;
+
+use super::{Step, job, online, quit};
+use crate::processes::{self, Process};
+use crate::wait::until;
+use crate::world::World;
+use crate::{breaks, mounts};
+
+pub(super) async fn walk(world: &mut World) -> Result<String> {
+    let name = "train-small";
+    job::submit(world, name).await?;
+    let allocation = job::running(world, name).await?;
+    let allocation = allocation["ID"].as_str().context("an allocation without an id")?.to_owned();
+    world.window()?.shows(&["earning"], world.patience).await?;
+    if world.is_broken(Step::PauseResume) {
+        breaks::disarm_gateway(world).await?;
+    }
+
+    let paused = pause(world, &allocation).await?;
+    let until_when = world.window()?.field("phase-detail", world.patience).await?;
+    restart_while_paused(world).await?;
+    let resumed = Instant::now();
+    world.window()?.press("resume", world.patience).await?;
+    until("the region says that the node takes work again", world.patience, || async {
+        let node = world.node().await?;
+        ensure!(online::is_online(&node), "{} and {}", node["Status"], node["SchedulingEligibility"]);
+        Ok(Some(()))
+    })
+    .await?;
+    let online_after = resumed.elapsed();
+    let again = job::running(world, name).await?;
+    world.window()?.shows(&["earning"], world.patience).await?;
+    Ok(format!(
+        "tray's “{}” froze the job after {:.2} s and left nothing after {:.1} s; window says “{until_when}”, the region: \
+         ineligible, no allocation pending or running; a restart stayed paused; after Resume online in {:.1} s and \
+         allocation {} of {name} runs",
+        paused.label,
+        paused.frozen.as_secs_f64(),
+        paused.nothing_left.as_secs_f64(),
+        online_after.as_secs_f64(),
+        again["ID"].as_str().unwrap_or_default().get(..8).unwrap_or_default()
+    ))
+}
+
+struct Paused {
+    label: String,
+    frozen: Duration,
+    nothing_left: Duration,
+}
+
+async fn pause(world: &World, allocation: &str) -> Result<Paused> {
+    let watch = FreezeWatch::start(job::work(allocation).iter().map(|process| process.pid).collect());
+    let clicked = Instant::now();
+    let label =
+        world.desktop.tray.click("Pause", world.patience, |line| line.label.trim() == "Pause").await?;
+    let frozen = watch.frozen(clicked, world.patience).await?;
+    world.window()?.shows(&["paused"], world.patience).await?;
+    until("the region holds the node and has nothing on it", world.patience, || async {
+        let node = world.node().await?;
+        ensure!(node["SchedulingEligibility"] == "ineligible", "the node is still eligible");
+        let live = world.live_allocations().await?;
+        ensure!(live.is_empty(), "{} allocations hold the PC", live.len());
+        Ok(Some(()))
+    })
+    .await?;
+    let resident = world.pc.resident_pid().await?;
+    let driver = world.window()?.driver_pid();
+    // The guard is the resident program's own other half, and holds nothing now.
+    until("nothing but the resident program is left", world.patience, || async {
+        let ours = world.pc.processes(driver);
+        let kept = |process: &Process| process.pid == resident || process.command.contains(" guard ");
+        let mut left: Vec<Process> = ours.into_iter().filter(|process| !kept(process)).collect();
+        left.extend(job::work(allocation));
+        let mounted = mounts::below(world.pc.home());
+        ensure!(mounted.is_empty(), "still mounted: {mounted:?}");
+        ensure!(left.is_empty(), "still there: {}", processes::listed(&left));
+        Ok(Some(()))
+    })
+    .await?;
+    Ok(Paused { label, frozen, nothing_left: clicked.elapsed() })
+}
+
+/// The PC is switched off and on while paused: a pause survives it, and nothing runs meanwhile.
+async fn restart_while_paused(world: &mut World) -> Result<()> {
+    world.close_window().await?;
+    processes::signal(world.pc.resident_pid().await?, Signal::TERM)?;
+    world.pc.nothing_left(world.patience, |_| true).await?;
+    quit::last_words(world)?;
+    world.resident = Some(world.pc.resident("resident", &["run"])?);
+    let what = "it comes back paused";
+    world.pc.snapshot_with(what, world.patience, |now| matches!(now.phase, Phase::Paused { .. })).await?;
+    world.desktop.tray.item(world.patience).await?;
+    world.open_window().await?;
+    world.window()?.shows(&["paused"], world.patience).await?;
+    ensure!(world.live_allocations().await?.is_empty(), "work came to a paused PC");
+    Ok(())
+}
+
+/// Looks at processes without a pause until each of them stands still: a freeze may be short.
+struct FreezeWatch {
+    thread: std::thread::JoinHandle<Option<Instant>>,
+    over: Arc<AtomicBool>,
+}
+
+impl FreezeWatch {
+    fn start(pids: Vec<u32>) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = over.clone();
+        let thread = std::thread::spawn(move || {
+            while !pids.is_empty() && !ended.load(Ordering::Relaxed) {
+                if pids.iter().all(|pid| is_still(*pid)) {
+                    return Some(Instant::now());
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            None
+        });
+        Self { thread, over }
+    }
+
+    /// How long after `asked` they stood still.
+    async fn frozen(self, asked: Instant, patience: Duration) -> Result<Duration> {
+        let stood_still = until("the job's processes stand still", patience, || async {
+            Ok(self.thread.is_finished().then_some(()))
+        })
+        .await;
+        self.over.store(true, Ordering::Relaxed);
+        let seen = tokio::task::spawn_blocking(move || self.thread.join()).await?;
+        stood_still?;
+        let at = seen.ok().flatten().context("the job had no process to freeze")?;
+        Ok(at.duration_since(asked))
+    }
+}
+
+/// Stopped by a signal, or held by a container engine's freezer. One that is gone does not run either.
+fn is_still(pid: u32) -> bool {
+    Process::read(pid).is_none_or(|process| matches!(process.state, 'T' | 'D' | 'Z'))
+}

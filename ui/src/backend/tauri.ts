@@ -1,0 +1,17 @@
+import { commands, events } from "../bindings";
+import type { Backend } from "./index";
+
+export const backend: Backend = {
+  async watch(on) {
+    // Listens first: a change between the question and its answer is newer than the answer.
+    let told = false;
+    await events.view.listen(({ payload }) => {
+      told = true;
+      on(payload);
+    });
+    const first = await commands.view();
+    if (!told) on(first);
+  },
+  ask: async (intent) => void (await commands.intent(intent)),
+  start: async () => void (await commands.start()),
+};

@@ -1,0 +1,47 @@
+// Figures as they are written. `locales/examples.json` holds them to those of the tray and the command line.
+
+/**
+ * A decimal string of six places as a person reads it: two decimals from one unit upward, four below it, six below a
+ * hundredth; never rounded up, and no zeros after the second decimal. Without the currency.
+ */
+export function money(amount: string): string {
+  const [whole = "0", part = ""] = amount.split(".");
+  const micros = Number(whole.replace("-", "")) * 1_000_000 + Number(part.padEnd(6, "0"));
+  const decimals = micros >= 1_000_000 ? 2 : micros >= 10_000 ? 4 : 6;
+  const cut = part.padEnd(6, "0").slice(0, decimals).replace(/0+$/, "");
+  return `${whole}.${cut.padEnd(2, "0")}`;
+}
+
+/** The two largest units, rounded down: `1 h 12 min`, `35 min`, `4 s`. */
+export function duration(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  const days = Math.floor(hours / 24);
+  const two = (big: number, unit: string, small: number, less: string) =>
+    small ? `${big} ${unit} ${small} ${less}` : `${big} ${unit}`;
+  if (days) return two(days, "d", hours % 24, "h");
+  if (hours) return two(hours, "h", minutes % 60, "min");
+  return minutes ? `${minutes} min` : `${seconds} s`;
+}
+
+/** Bytes as gigabytes: one decimal below a hundred, none where it is whole. */
+export function gigabytes(bytes: number): string {
+  const size = bytes / 2 ** 30;
+  return size >= 100 ? size.toFixed(0) : size.toFixed(1).replace(/\.0$/, "");
+}
+
+/** `22:05`, or `2026-11-24 22:05` on another day than today, by this PC's time zone. */
+export function clock(at: number, now: number = Date.now()): string {
+  const [then, today] = [new Date(at), new Date(now)];
+  const two = (value: number) => String(value).padStart(2, "0");
+  const time = `${two(then.getHours())}:${two(then.getMinutes())}`;
+  return date(at) === date(today.getTime()) ? time : `${date(at)} ${time}`;
+}
+
+/** `2026-11-24`. */
+export function date(at: number): string {
+  const then = new Date(at);
+  const two = (value: number) => String(value).padStart(2, "0");
+  return `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}`;
+}

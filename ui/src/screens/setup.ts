@@ -1,0 +1,22 @@
+import type { Snapshot } from "../bindings";
+
+export type StepState = "done" | "now" | "later" | "needs-you";
+export type Step = { name: string; state: StepState };
+
+/** The way from an account to the region, as far as it has come. */
+export function steps(snapshot: Snapshot): Step[] {
+  const done: [string, boolean][] = [
+    ["setup-account", snapshot.account.account === "signed_in" || snapshot.device !== null],
+    ["setup-agreement", snapshot.agreement.agreed !== null],
+    ["setup-identity", snapshot.device !== null],
+    ["setup-gpu", snapshot.hardware !== null],
+    ["setup-agent", snapshot.phase.phase === "connecting"],
+    ["setup-region", snapshot.node?.status === "ready"],
+  ];
+  const current = done.findIndex(([, isDone]) => !isDone);
+  const stopped = snapshot.phase.phase === "blocked";
+  return done.map(([name, isDone], i) => ({
+    name,
+    state: isDone ? "done" : i !== current ? "later" : stopped ? "needs-you" : "now",
+  }));
+}

@@ -1,0 +1,84 @@
+import { FluentBundle, FluentResource } from "@fluent/bundle";
+
+import english from "../../locales/en.ftl?raw";
+import type { Action, Phase, Problem, Snapshot, Stage } from "./bindings";
+import { clock } from "./figures";
+
+/** Arguments that are numbers, so that a sentence can have a plural. `crates/words` keeps the same list. */
+const NUMBERS = ["hours", "minutes", "left", "count"];
+
+const bundle = new FluentBundle("en", { useIsolating: false });
+bundle.addResource(new FluentResource(english));
+
+/** The sentence `id`. An unknown id comes back as itself. */
+export function say(id: string, args: Record<string, string | number> = {}): string {
+  const pattern = bundle.getMessage(id)?.value;
+  if (!pattern) return id;
+  const typed = Object.entries(args).map(([name, value]) => [
+    name,
+    NUMBERS.includes(name) && value !== "" && !Number.isNaN(Number(value)) ? Number(value) : value,
+  ]);
+  return bundle.formatPattern(pattern, Object.fromEntries(typed), []);
+}
+
+/** `signing_in` as it stands in ids: `signing-in`. */
+const dashed = (name: string) => name.replaceAll("_", "-");
+
+export const problemTitle = (problem: Problem) => say(`problem-${problem.code}-title`, args(problem));
+export const problemBody = (problem: Problem) => say(`problem-${problem.code}-body`, args(problem));
+
+const args = (problem: Problem) => problem.args as Record<string, string>;
+
+/** The label of a problem's button; none where there is nothing to press. */
+export function actionLabel(action: Action): string | null {
+  if (action.do === "none") return null;
+  const id = action.do === "open" ? `action-open-${dashed(action.link)}` : `action-${dashed(action.do)}`;
+  return say(id);
+}
+
+export function phaseTitle(snapshot: Snapshot): string {
+  const problem = blocking(snapshot);
+  return problem ? problemTitle(problem) : say(`phase-${dashed(snapshot.phase.phase)}-title`);
+}
+
+export function phaseDetail(snapshot: Snapshot): string {
+  const problem = blocking(snapshot);
+  if (problem) return problemBody(problem);
+  const phase: Phase = snapshot.phase;
+  switch (phase.phase) {
+    case "pausing":
+    case "signing_out":
+    case "quitting":
+      return stageWords(snapshot.stage);
+    case "signing_in": {
+      const account = snapshot.account.account === "signing_in" ? snapshot.account : null;
+      if (account?.code) {
+        const { verification_uri: address, user_code: code } = account.code;
+        return say("phase-signing-in-code-detail", { address, code });
+      }
+      return say(account?.method === "device_code" ? "sign-in-code-wait" : "phase-signing-in-detail");
+    }
+    case "paused":
+      return phase.until.end === "resumed"
+        ? say("pause-end-resumed")
+        : say("pause-end-at", { time: clock(phase.until.at) });
+    case "earning": {
+      const running = snapshot.jobs.filter((job) => job.status === "running");
+      const [only] = running;
+      return only && running.length === 1
+        ? say("phase-earning-detail", { job: only.name })
+        : say("phase-earning-many-detail", { count: running.length });
+    }
+    default:
+      return say(`phase-${dashed(phase.phase)}-detail`);
+  }
+}
+
+export const stageWords = (stage: Stage | null) => say(stage ? `stage-${dashed(stage)}` : "stage-begun");
+
+/** The problem that a blocked phase names. */
+export function blocking(snapshot: Snapshot): Problem | undefined {
+  const phase = snapshot.phase;
+  if (phase.phase !== "blocked") return undefined;
+  return snapshot.problems.find((problem) => problem.code === phase.code);
+}

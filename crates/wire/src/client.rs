@@ -1,5 +1,6 @@
 //! A watcher's end: the window, or a command.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use interprocess::local_socket::tokio::Stream;
@@ -23,11 +24,12 @@ impl Client {
     /// Connects and greets. [`WireError::NobodyThere`] when no resident program runs.
     pub async fn connect(socket: &Path, kind: Kind) -> Result<Self, WireError> {
         let name = socket.to_fs_name::<GenericFilePath>()?;
-        let stream = Stream::connect(name).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+        let stream = Stream::connect(name).await.map_err(|error| {
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
                 WireError::NobodyThere(socket.to_owned())
+            } else {
+                error.into()
             }
-            _ => error.into(),
         })?;
         peer::check(&stream)?;
         let (mut reader, mut writer) = split(stream);

@@ -374,7 +374,7 @@ client {{
   }}
   options {{
     "driver.allowlist" = "raw_exec"
-    "fingerprint.denylist" = "{aws}env_gce,env_azure,env_digitalocean,consul,vault,cni,storage"
+    "fingerprint.denylist" = "{aws}env_gce,env_azure,env_digitalocean,consul,vault"
     {denied}
   }}
   drain_on_shutdown {{

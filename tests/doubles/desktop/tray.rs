@@ -81,7 +81,7 @@ impl Tray {
 
     pub async fn face(&self) -> Result<Face> {
         let item = self.newest().context("no item is in the tray")?;
-        let proxy = zbus::Proxy::new(&self.bus, item.owner, item.path, ITEM).await?;
+        let proxy = self.proxy(item.owner, item.path, ITEM).await?;
         let text = async |name: &str| proxy.get_property::<String>(name).await.unwrap_or_default();
         let tooltip = proxy.get_property::<OwnedValue>("ToolTip").await.ok();
         let pixels: usize = proxy.get_property::<Vec<Pixmap>>("IconPixmap").await.map_or(0, |all| all.len());
@@ -133,11 +133,26 @@ impl Tray {
         self.host.items.borrow().last().cloned()
     }
 
+    /// Every question goes to the item itself: what it said before is not kept.
+    async fn proxy(
+        &self,
+        owner: String,
+        path: String,
+        interface: &'static str,
+    ) -> Result<zbus::Proxy<'static>> {
+        let proxy = zbus::proxy::Builder::new(&self.bus)
+            .destination(owner)?
+            .path(path)?
+            .interface(interface)?
+            .cache_properties(zbus::proxy::CacheProperties::No);
+        Ok(proxy.build().await?)
+    }
+
     async fn menu_proxy(&self) -> Result<zbus::Proxy<'static>> {
         let item = self.newest().context("no item is in the tray")?;
-        let proxy = zbus::Proxy::new(&self.bus, item.owner.clone(), item.path, ITEM).await?;
+        let proxy = self.proxy(item.owner.clone(), item.path, ITEM).await?;
         let path: OwnedObjectPath = proxy.get_property("Menu").await?;
-        Ok(zbus::Proxy::new(&self.bus, item.owner, path, MENU).await?)
+        self.proxy(item.owner, path.to_string(), MENU).await
     }
 }
 

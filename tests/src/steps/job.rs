@@ -18,6 +18,8 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     let line = world.window()?.says(name, world.patience).await?;
     let printed = progress(world, &id).await?;
     let work = until_seen("the job's process", world.patience, || Ok(first(work(&id)))).await?;
+    let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", work.pid))?;
+    ensure!(cgroup.contains("docker") == world.options.engine, "process {} lies in {cgroup}", work.pid);
     // Still the same one, and it still works.
     let node = world.learnt.node()?;
     let now = world.stage.nomad_get(&format!("/v1/allocation/{id}")).await?;
@@ -26,10 +28,11 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     let title = world.desktop.tray.titled(&heading, world.patience).await?;
     world.learnt.first_allocation = Some(id.clone());
     Ok(format!(
-        "window: {line}; tray says “{title}”; the region runs allocation {} of {name} on this node, process {} \
+        "window: {line}; tray says “{title}”; the region runs allocation {} of {name} on this node, process {}{} \
          works and printed “{printed}”",
         &id[..8.min(id.len())],
-        work.pid
+        work.pid,
+        if world.options.engine { " in a container" } else { "" }
     ))
 }
 

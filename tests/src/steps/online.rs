@@ -37,6 +37,13 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     for (tag, value) in &wanted {
         ensure!(node["Meta"][tag] == value.as_str(), "tag {tag} is {} and not {value}", node["Meta"][tag]);
     }
+    let plan = std::fs::read_to_string(world.pc.folders().agent_config())?;
+    let (wanted_driver, other) =
+        if world.options.engine { ("docker", "raw_exec") } else { ("raw_exec", "docker") };
+    ensure!(
+        plan.contains(wanted_driver) && !plan.contains(other),
+        "the plan allows something else than {wanted_driver}"
+    );
     let agent = agent(&world.pc)?;
     clean(&agent)?;
     Ok(format!(

@@ -1,6 +1,6 @@
 //! The client agent as a program: signals, exit statuses, orphans, logs, its local listener.
 
-use std::{fs, net::TcpListener, process::Command, time::Duration};
+use std::{fs, net::TcpListener, process::Command, time::{Duration, Instant}};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -53,15 +53,19 @@ pub async fn an_interrupted_agent_drains_and_exits_0(region: &Region) -> Result<
     Ok(())
 }
 
-pub async fn an_agent_that_never_registered_exits_2_when_interrupted(region: &mut Region) -> Result<()> {
+pub async fn an_agent_that_never_registered_ends_badly_when_interrupted(region: &mut Region) -> Result<()> {
     region.kill_server();
     let mut agent = region.client(Options { intro_token: Some("unused".into()), ..Options::default() }).await?;
     agent.logged("no server", LIMIT, |line| line["@message"] == "error registering").await?;
+    let asked = Instant::now();
 
     agent.process()?.signal(Signal::INT);
 
     let code = agent.process()?.exit_code(LIMIT).await?;
-    ensure!(code == 2, "exit status {code}");
+    // It waits ten seconds for a drain that it cannot ask for; then its own deadline (1) races with a
+    // panic of the real agent (2).
+    ensure!(matches!(code, 1 | 2), "exit status {code}");
+    ensure!(asked.elapsed() > Duration::from_secs(8), "after {:?}", asked.elapsed());
     Ok(())
 }
 

@@ -42,7 +42,7 @@ macro_rules! for_each_expectation {
             work::a_stubborn_task_is_killed_after_the_shorter_timeout,
             agent::a_terminated_agent_leaves_its_tasks_and_finds_them_again,
             agent::an_interrupted_agent_drains_and_exits_0,
-            agent::an_agent_that_never_registered_exits_2_when_interrupted,
+            agent::an_agent_that_never_registered_ends_badly_when_interrupted,
             agent::a_second_interrupt_ends_the_agent_at_once,
             agent::a_port_in_use_ends_the_agent,
             agent::orphans_look_as_described,

@@ -94,7 +94,8 @@ pub async fn a_job_without_a_node_waits_in_a_blocked_evaluation(region: &Region)
     region.submit(&jobs::loop_service("loop", &agent.name)).await?;
     wait_for_blocked(region, "loop").await?;
     ensure!(region.get("/v1/job/loop/allocations").await? == json!([]), "it was placed");
-    ensure!(region.get("/v1/job/loop").await?["Status"] == "pending", "it is not pending");
+    let job = region.get("/v1/job/loop").await?;
+    ensure!(job["Status"] == "pending", "it is {}", job["Status"]);
 
     region.put(&eligibility, &region.gateway, &json!({ "Eligibility": "eligible" })).await?;
     region.running("loop").await?;

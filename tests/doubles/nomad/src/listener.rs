@@ -1,6 +1,6 @@
 //! TCP and TLS listeners for both kinds of agent. A handshake never holds up the next caller.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::HeaderMap};
 use hyper_util::{
@@ -10,8 +10,9 @@ use hyper_util::{
 };
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -42,12 +43,25 @@ pub(crate) async fn serve_tls<F, Fut>(
         let Ok((stream, _)) = tcp.accept().await else { continue };
         let (acceptor, serve, failed) = (acceptor.clone(), serve.clone(), failed.clone());
         tokio::spawn(async move {
-            match acceptor.accept(stream).await {
+            match acceptor.accept(stream).into_fallible().await {
                 Ok(stream) => serve(stream).await,
-                Err(error) => failed(error.to_string()),
+                Err((error, stream)) => {
+                    failed(error.to_string());
+                    hang_up(stream).await;
+                }
             }
         });
     }
+}
+
+/// Ends a refused connection so that the alert arrives: closing with unread bytes would reset it.
+async fn hang_up(mut stream: TcpStream) {
+    let rest = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    // A caller that does not hang up in its turn is dropped.
+    _ = timeout(Duration::from_secs(2), rest).await;
 }
 
 pub(crate) async fn bind_http(address: SocketAddr) -> Result<TcpListener, String> {

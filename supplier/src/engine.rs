@@ -97,23 +97,28 @@ mod tests {
 
     impl Perform for Script {
         fn perform(&self, effect: Effect) {
-            let outcome = match effect {
-                Effect::Load => Outcome::Loaded(Loaded {
-                    saved: Ok(Saved {
-                        account: Some(AccountName { subject: "a".into(), shown: "a@example.test".into() }),
-                        ..Saved::default()
-                    }),
-                    device: None,
-                    session: Some(SessionStore::Keyring),
-                    agent_running: false,
-                    enrolment_token: false,
-                    rehearsal: true,
-                }),
-                Effect::StopAgent => Outcome::AgentStopped(Ok(())),
-                Effect::FlushLogs => Outcome::LogsFlushed(Ok(())),
-                other => return self.asked.lock().unwrap().push(other),
+            let outcome = if effect == Effect::Load {
+                Outcome::Loaded(signed_in())
+            } else if effect == Effect::StopAgent {
+                Outcome::AgentStopped(Ok(()))
+            } else if effect == Effect::FlushLogs {
+                Outcome::LogsFlushed(Ok(()))
+            } else {
+                return self.asked.lock().unwrap().push(effect);
             };
             self.events.try_send(Event::Outcome(outcome)).unwrap();
+        }
+    }
+
+    fn signed_in() -> Loaded {
+        let name = AccountName { subject: "a".into(), shown: "a@example.test".into() };
+        Loaded {
+            saved: Ok(Saved { account: Some(name), ..Saved::default() }),
+            device: None,
+            session: Some(SessionStore::Keyring),
+            agent_running: false,
+            enrolment_token: false,
+            rehearsal: true,
         }
     }
 

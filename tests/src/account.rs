@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use ionet_cloud::visitor;
 use ionet_gateway_api::{DeviceList, EnrolmentToken, path};
 use ionet_stage::Endpoints;
-use reqwest::{Certificate, Client, Method};
+use reqwest::{Certificate, Client, Method, Response};
 use serde_json::Value;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -41,14 +41,23 @@ impl Account {
         self.ask(Method::POST, path::ENROLMENT_TOKENS).await
     }
 
+    /// Says that one of this account's PCs is lost.
+    pub async fn report_lost(&self, device: &str) -> Result<()> {
+        self.send(Method::POST, &path::DEVICE_LOST.replace("{device}", device)).await.map(drop)
+    }
+
     async fn ask<T: serde::de::DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
+        Ok(self.send(method, path).await?.json().await?)
+    }
+
+    async fn send(&self, method: Method, path: &str) -> Result<Response> {
         let request = self.http.request(method, format!("{}{path}", self.gateway)).bearer_auth(&self.token);
         let answer = request.send().await?;
         let status = answer.status();
         if !status.is_success() {
             bail!("the gateway answered {status} to {path}: {}", answer.text().await?);
         }
-        Ok(answer.json().await?)
+        Ok(answer)
     }
 }
 

@@ -67,11 +67,6 @@ impl Pc {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Takes away every variable but those named.
-    pub fn keep_only(&mut self, names: &[&str]) {
-        self.environment.retain(|(name, _)| names.contains(&name.as_str()));
-    }
-
     pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }

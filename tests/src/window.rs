@@ -121,11 +121,6 @@ impl Window {
         .await
     }
 
-    /// Whether an element that this selector picks is on the page.
-    pub async fn has(&self, selector: &str) -> Result<bool> {
-        Ok(!self.session.find_all(By::Css(selector)).await?.is_empty())
-    }
-
     /// Presses the button of this name as soon as it can be pressed; gives its words.
     pub async fn press(&self, name: &str, patience: Duration) -> Result<String> {
         until(&format!("the button {name}"), patience, || async {

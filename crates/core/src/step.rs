@@ -2,7 +2,7 @@
 
 use crate::effect::Effect;
 use crate::event::{Device, Event, Intent, Loaded, Outcome, Signal, SignedIn};
-use crate::fault::{CloudFault, SignInFault};
+use crate::fault::{CloudFault, SettingsFault, SignInFault};
 use crate::hardware::tags;
 use crate::region::{NodeStatus, RegionView};
 use crate::state::{Account, Agent, Region, State};
@@ -146,9 +146,11 @@ fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects: &mut Vec<E
         }
         Outcome::Saved(result) => {
             settle(state, Task::Save, result.is_ok(), now);
-            // A write that works also replaces a damaged file: the owner has chosen anew.
             state.unsaved |= result.is_err();
-            state.faults.settings = result.err();
+            // A damaged file is replaced by any write, but said until the owner has chosen anew: see [`set_target`].
+            if result.is_err() || state.faults.settings != Some(SettingsFault::Damaged) {
+                state.faults.settings = result.err();
+            }
         }
         Outcome::SignedIn(result) => on_signed_in(state, result),
         Outcome::SignedOut => {
@@ -350,6 +352,9 @@ fn settle(state: &mut State, task: Task, ok: bool, now: Now) {
 }
 
 fn set_target(state: &mut State, target: Target) {
+    if state.faults.settings == Some(SettingsFault::Damaged) {
+        state.faults.settings = None;
+    }
     state.target = target;
     state.unsaved = true;
 }

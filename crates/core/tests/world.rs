@@ -78,9 +78,9 @@ impl World {
         })));
     }
 
-    fn pass(&mut self, ms: u64) {
-        self.now.mono_ms += ms;
-        self.now.wall = self.now.wall.plus(i64::try_from(ms).unwrap());
+    fn pass(&mut self, ms: i64) {
+        self.now.mono_ms += ms.unsigned_abs();
+        self.now.wall = self.now.wall.plus(ms);
         self.send(Event::Signal(Signal::Tick));
     }
 
@@ -222,10 +222,10 @@ fn the_agents_health_does_not_make_it_online_only_the_regions_word_does() {
 fn the_agent_starts_with_tags_by_hardware_and_os() {
     let world = World::earning();
 
-    let tags = world.log.iter().find_map(|effect| match effect {
-        Effect::StartAgent { tags } => Some(tags.clone()),
-        _ => None,
-    });
+    let tags = world
+        .log
+        .iter()
+        .find_map(|effect| if let Effect::StartAgent { tags } = effect { Some(tags.clone()) } else { None });
 
     insta::assert_json_snapshot!(tags.unwrap(), @r#"
     {
@@ -326,6 +326,7 @@ fn damaged_settings_read_back_as_paused_until_the_owner_resumes() {
     assert_eq!(world.problems().first(), Some(&ProblemCode::SettingsDamaged));
 
     world.intent(Intent::Agree { version: AGREEMENT_VERSION });
+    assert_eq!(world.problems().first(), Some(&ProblemCode::SettingsDamaged), "to agree is not to choose");
     world.intent(Intent::Resume);
 
     assert_eq!(world.state.agent, Agent::Running);
@@ -394,7 +395,7 @@ fn a_lost_pc_stops_and_stays_stopped() {
 fn a_certificate_is_renewed_at_two_thirds_of_its_life_without_the_owner() {
     let mut world = World::earning();
 
-    world.pass(u64::try_from(7 * DAY_MS * 2 / 3).unwrap());
+    world.pass(7 * DAY_MS * 2 / 3);
 
     assert_eq!(world.log.iter().filter(|effect| **effect == Effect::Renew).count(), 1);
     assert_eq!(world.state.device, Some(renewed()));

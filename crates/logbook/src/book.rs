@@ -110,7 +110,7 @@ impl Book {
         house.queue_losses_seen = lost;
         let closed = lines.close_if_old();
         drop(lines);
-        self.note("close", closed.as_ref().map(|()| ()));
+        self.note("close", closed.as_ref().copied());
         self.pack();
         more
     }
@@ -122,10 +122,10 @@ impl Book {
         if let Some(follow) = house.follow.as_mut() {
             while follow.poll().unwrap_or_default() {}
             let closed = follow.close();
-            self.note("close", closed.as_ref().map(|()| ()));
+            self.note("close", closed.as_ref().copied());
         }
         let closed = self.lines().close();
-        self.note("close", closed.as_ref().map(|()| ()));
+        self.note("close", closed.as_ref().copied());
         self.pack();
     }
 

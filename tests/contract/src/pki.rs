@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -56,7 +56,11 @@ impl Pki {
     /// Signed by the root itself, for both directions.
     pub fn server(&self, region: &str) -> Result<Pair> {
         let names = vec![format!("server.{region}.nomad"), "localhost".into(), "127.0.0.1".into()];
-        let params = leaf(names, Valid::Now, &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])?;
+        let params = leaf(
+            names,
+            Valid::Now,
+            &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+        )?;
         let key = KeyPair::generate()?;
         let pem = params.signed_by(&key, &self.root)?.pem();
         self.write("server", &pem, &key)
@@ -72,7 +76,10 @@ impl Pki {
     }
 
     fn write(&self, file: &str, pem: &str, key: &KeyPair) -> Result<Pair> {
-        let pair = Pair { cert: self.dir.join(format!("{file}.pem")), key: self.dir.join(format!("{file}-key.pem")) };
+        let pair = Pair {
+            cert: self.dir.join(format!("{file}.pem")),
+            key: self.dir.join(format!("{file}-key.pem")),
+        };
         fs::write(&pair.cert, pem)?;
         fs::write(&pair.key, key.serialize_pem())?;
         Ok(pair)

@@ -6,7 +6,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,7 +45,7 @@ pub struct Region {
     pub pki: Pki,
     pub http_port: u16,
     pub rpc_port: u16,
-    server: Option<Process>,
+    server: Mutex<Option<Process>>,
     api: reqwest::Client,
     pub management: String,
     /// The least policy that the gateway needs, with `alloc-lifecycle`.
@@ -94,7 +97,7 @@ impl Region {
             pki,
             http_port,
             rpc_port,
-            server: None,
+            server: Mutex::new(None),
             api,
             management: String::new(),
             gateway: String::new(),
@@ -116,23 +119,33 @@ impl Region {
     }
 
     pub fn server_output(&self) -> String {
-        self.server.as_ref().map(Process::output).unwrap_or_default()
+        self.server().as_ref().map(Process::output).unwrap_or_default()
     }
 
-    pub fn start_server(&mut self) -> Result<()> {
+    fn server(&self) -> MutexGuard<'_, Option<Process>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_server(&self) -> Result<()> {
         let dir = self.dir.path().join("server");
         let mut command = Command::new(&self.binary);
         clean_env(&mut command).arg("agent").arg("-config").arg(dir.join("server.hcl"));
-        self.server = Some(Process::start(&mut command, &dir)?);
+        *self.server() = Some(Process::start(&mut command, &dir)?);
         Ok(())
     }
 
-    pub fn kill_server(&mut self) {
-        self.server = None;
+    pub fn kill_server(&self) {
+        *self.server() = None;
     }
 
     /// Status and body of one request; a JSON body is parsed, anything else is a JSON string.
-    pub async fn request(&self, method: Method, path: &str, token: &str, body: Option<&str>) -> Result<Reply> {
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&str>,
+    ) -> Result<Reply> {
         let request = self.api.request(method, format!("https://127.0.0.1:{}{path}", self.http_port));
         send(request, token, body).await
     }
@@ -224,7 +237,13 @@ impl Region {
         self.node_when(name, "ready", Duration::from_secs(30), |node| node["Status"] == "ready").await
     }
 
-    pub async fn node_when(&self, name: &str, what: &str, limit: Duration, is: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn node_when(
+        &self,
+        name: &str,
+        what: &str,
+        limit: Duration,
+        is: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let is = &is;
         wait_for(&format!("node {name} {what}"), limit, || async move {
             let nodes = self.get("/v1/nodes").await?;
@@ -237,7 +256,13 @@ impl Region {
     }
 
     /// Waits for an allocation of the job for which `is` holds, and returns its list view.
-    pub async fn alloc_when(&self, job: &str, what: &str, limit: Duration, is: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn alloc_when(
+        &self,
+        job: &str,
+        what: &str,
+        limit: Duration,
+        is: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let is = &is;
         wait_for(&format!("allocation of {job} {what}"), limit, || async move {
             let found = self.get(&format!("/v1/job/{job}/allocations")).await?;
@@ -248,7 +273,10 @@ impl Region {
 
     pub async fn running(&self, job: &str) -> Result<Value> {
         let limit = Duration::from_secs(30);
-        self.alloc_when(job, "running", limit, |a| a["ClientStatus"] == "running" && a["DesiredStatus"] == "run").await
+        self.alloc_when(job, "running", limit, |a| {
+            a["ClientStatus"] == "running" && a["DesiredStatus"] == "run"
+        })
+        .await
     }
 
     fn write_server_config(&self, pair: &Pair) -> Result<()> {
@@ -341,7 +369,11 @@ acl {{
     fn client_config(&self, agent: &ClientAgent, options: &Options, certificate: &Pair) -> Result<String> {
         let (rpc, serf) = (free_port()?, free_port()?);
         let ca = options.ca_file.clone().unwrap_or_else(|| self.pki.ca_file());
-        let denied = options.env_denylist.as_ref().map(|list| format!("\"env.denylist\" = \"{list}\"")).unwrap_or_default();
+        let denied = options
+            .env_denylist
+            .as_ref()
+            .map(|list| format!("\"env.denylist\" = \"{list}\""))
+            .unwrap_or_default();
         Ok(format!(
             r#"
 region = "{region}"
@@ -424,7 +456,7 @@ acl {{
 
 impl Drop for Region {
     fn drop(&mut self) {
-        self.server = None;
+        self.kill_server();
         process::sweep(self.dir.path());
     }
 }
@@ -470,7 +502,13 @@ impl ClientAgent {
         self.process = None;
     }
 
-    pub async fn request(&self, method: Method, path: &str, token: &str, body: Option<&str>) -> Result<Reply> {
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&str>,
+    ) -> Result<Reply> {
         let api = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()?;
         send(api.request(method, format!("http://127.0.0.1:{}{path}", self.http_port)), token, body).await
     }
@@ -550,7 +588,11 @@ fn program(kind: Kind) -> Result<Option<PathBuf>> {
     let test = std::env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).context("the test has no folder")?;
     let path = folder.join("nomad-double");
-    ensure!(path.exists(), "{} is missing: run `cargo build -p nomad-double` first, or set NOMAD_DOUBLE", path.display());
+    ensure!(
+        path.exists(),
+        "{} is missing: run `cargo build -p nomad-double` first, or set NOMAD_DOUBLE",
+        path.display()
+    );
     Ok(Some(path))
 }
 

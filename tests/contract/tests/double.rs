@@ -7,10 +7,8 @@ macro_rules! tests {
         $(
             #[tokio::test]
             async fn $name() {
-                let mut region = Region::start(Kind::Double).await.unwrap().unwrap();
-                // Some expectations stop the server, and so need the region for themselves.
-                #[allow(clippy::unnecessary_mut_passed, reason = "one macro serves all")]
-                $module::$name(&mut region).await.unwrap();
+                let region = Region::start(Kind::Double).await.unwrap().unwrap();
+                $module::$name(&region).await.unwrap();
             }
         )*
     };

@@ -8,9 +8,8 @@ macro_rules! tests {
         $(
             #[tokio::test]
             async fn $name() {
-                let Some(mut region) = Region::start(Kind::Real).await.unwrap() else { return };
-                #[allow(clippy::unnecessary_mut_passed, reason = "one macro serves all")]
-                $module::$name(&mut region).await.unwrap();
+                let Some(region) = Region::start(Kind::Real).await.unwrap() else { return };
+                $module::$name(&region).await.unwrap();
             }
         )*
     };

@@ -163,7 +163,7 @@ impl Stream {
     fn read_turn(&mut self, name: &str, complete: bool, memory: &mut Memory) -> io::Result<Came> {
         match self.read(name, complete, TURN, memory)? {
             Came::Far(read) if read < TURN => Ok(Came::ToTheEnd),
-            came => Ok(came),
+            came @ (Came::Far(_) | Came::ToTheEnd) => Ok(came),
         }
     }
 

@@ -47,7 +47,7 @@ fn a_really_full_disk_costs_whole_lines_and_nothing_else() {
 
     assert_eq!(shelf.report().fault, Some(LogFault::DiskFull));
     let kept = fs::read(shelf.logs().join("app/current.log")).unwrap();
-    assert!(!kept.is_empty() && kept.len() % 1000 == 0, "no piece of a line stays: {}", kept.len());
+    assert!(!kept.is_empty() && kept.len().is_multiple_of(1000), "no piece of a line stays: {}", kept.len());
     let lost = 300 - kept.len() / 1000;
     // Room for one more file: the full one is taken away by hand.
     fs::remove_file(shelf.logs().join("app/current.log")).unwrap();

@@ -63,7 +63,8 @@ pub async fn an_introduction_token_is_as_recorded(region: &Region) -> Result<()>
     let token = region.mint("gamer-1", POOL, "10m").await?;
     let parts: Vec<&str> = token.split('.').collect();
     ensure!(parts.len() == 3, "{} parts", parts.len());
-    let decoded = |part: &str| -> Result<Value> { Ok(serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part)?)?) };
+    let decoded =
+        |part: &str| -> Result<Value> { Ok(serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part)?)?) };
     has_shape("header", &recorded["decoded_header"], &decoded(parts[0])?)?;
     let claims = decoded(parts[1])?;
     has_shape("claims", &recorded["decoded_claims"], &claims)?;
@@ -92,7 +93,9 @@ pub async fn an_anonymous_token_reads_itself_and_an_unknown_one_is_denied(region
 }
 
 pub async fn the_gateways_policy_is_enough_and_least(region: &Region) -> Result<()> {
-    for path in ["/v1/nodes", "/v1/allocations", "/v1/node/pool/gamers", "/v1/node/pools", "/v1/acl/policy/gateway"] {
+    for path in
+        ["/v1/nodes", "/v1/allocations", "/v1/node/pool/gamers", "/v1/node/pools", "/v1/acl/policy/gateway"]
+    {
         region.get(path).await?;
     }
     for (path, token) in [
@@ -139,6 +142,9 @@ pub async fn a_blocking_query_waits_and_wakes(region: &Region) -> Result<()> {
 
 pub async fn bootstrapping_twice_is_refused(region: &Region) -> Result<()> {
     let again = region.request(Method::POST, "/v1/acl/bootstrap", "", None).await?;
-    ensure!(again.status == 400 && again.text.starts_with("ACL bootstrap already done (reset index: "), "{again:?}");
+    ensure!(
+        again.status == 400 && again.text.starts_with("ACL bootstrap already done (reset index: "),
+        "{again:?}"
+    );
     Ok(())
 }

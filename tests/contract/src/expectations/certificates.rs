@@ -42,7 +42,9 @@ pub async fn a_certificate_of_another_region_is_refused(region: &Region) -> Resu
         let error = line["error"].as_str().unwrap_or_default();
         error.contains("certificate is valid for server.eu.nomad, localhost, not server.us.nomad")
     };
-    agent.logged("a wrong name", LIMIT, |line| line["@message"] == "error registering" && is_named(line)).await?;
+    agent
+        .logged("a wrong name", LIMIT, |line| line["@message"] == "error registering" && is_named(line))
+        .await?;
     Ok(())
 }
 
@@ -50,7 +52,8 @@ pub async fn a_client_that_trusts_another_authority_says_so(region: &Region) -> 
     let other = Pki::new(&region.path().join("other"), REGION)?;
     let agent = region.client(Options { ca_file: Some(other.ca_file()), ..Options::default() }).await?;
 
-    let line = agent.logged("a distrusted server", LIMIT, |line| line["@message"] == "error registering").await?;
+    let line =
+        agent.logged("a distrusted server", LIMIT, |line| line["@message"] == "error registering").await?;
     let recorded = "rpc error: failed to get conn: tls: failed to verify certificate: x509: certificate signed by unknown authority";
     // The lines of the calls that run beside it may differ in the middle.
     ensure!(line["error"].as_str().is_some_and(|error| error.starts_with(recorded)), "{line}");
@@ -68,12 +71,17 @@ pub async fn a_missing_certificate_ends_the_agent(region: &Region) -> Result<()>
         region.path().join("nothing.pem").display()
     );
     let log = agent.log();
-    ensure!(log.iter().any(|line| line["@message"] == wanted.as_str() && line["@module"] == "agent"), "{}", agent.tail());
+    ensure!(
+        log.iter().any(|line| line["@message"] == wanted.as_str() && line["@module"] == "agent"),
+        "{}",
+        agent.tail()
+    );
     Ok(())
 }
 
 pub async fn a_server_name_from_the_clients_authority_is_refused(region: &Region) -> Result<()> {
-    for (file, names) in [("forged", vec!["server.eu.nomad"]), ("forged-both", vec![ROLE, "server.eu.nomad"])] {
+    for (file, names) in [("forged", vec!["server.eu.nomad"]), ("forged-both", vec![ROLE, "server.eu.nomad"])]
+    {
         let pair = region.pki.client(file, &names, Valid::Now)?;
         let http = region.status_with(&pair, "/v1/status/leader").await;
         ensure!(http.is_err(), "{names:?} got {http:?} from the HTTPS API");
@@ -81,7 +89,10 @@ pub async fn a_server_name_from_the_clients_authority_is_refused(region: &Region
         refused(&agent, "remote error: tls: bad certificate").await?;
     }
     let honest = region.pki.client("honest", &[ROLE, "d-1.client.eu.nomad"], Valid::Now)?;
-    ensure!(region.status_with(&honest, "/v1/status/leader").await? == 200, "an honest certificate is refused");
+    ensure!(
+        region.status_with(&honest, "/v1/status/leader").await? == 200,
+        "an honest certificate is refused"
+    );
     Ok(())
 }
 
@@ -93,13 +104,15 @@ pub async fn a_replaced_certificate_is_taken_on_hangup(region: &Region) -> Resul
 
     agent.process()?.signal(Signal::HUP);
 
-    agent.logged("the new certificate", LIMIT, |line| {
-        line["@message"] == "reloading HTTP server with new TLS configuration"
-    })
-    .await?;
+    agent
+        .logged("the new certificate", LIMIT, |line| {
+            line["@message"] == "reloading HTTP server with new TLS configuration"
+        })
+        .await?;
     std::fs::write(&agent.certificate.key, "broken")?;
     agent.process()?.signal(Signal::HUP);
-    let failed = |line: &Value| line["@message"] == "failed to reload the config" && line["@level"] == "error";
+    let failed =
+        |line: &Value| line["@message"] == "failed to reload the config" && line["@level"] == "error";
     agent.logged("the broken key", LIMIT, failed).await?;
     ensure!(agent.process()?.is_running(), "the agent ended");
     agent.healthy().await?;

@@ -45,6 +45,7 @@ macro_rules! for_each_expectation {
             agent::an_agent_that_never_registered_ends_badly_when_interrupted,
             agent::a_second_interrupt_ends_the_agent_at_once,
             agent::a_port_in_use_ends_the_agent,
+            agent::a_loopback_address_must_be_advertised,
             agent::orphans_look_as_described,
             agent::configuration_is_validated,
             agent::the_version_is_told,

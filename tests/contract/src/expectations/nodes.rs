@@ -41,7 +41,8 @@ pub async fn a_wrong_introduction_is_denied_and_the_server_says_why(region: &Reg
     for (name, token, reason) in cases {
         let options = Options { name: Some(name.into()), intro_token: Some(token), ..Options::default() };
         let agent = region.client(options).await?;
-        let line = agent.logged("error registering", LIMIT, |line| line["@message"] == "error registering").await?;
+        let line =
+            agent.logged("error registering", LIMIT, |line| line["@message"] == "error registering").await?;
         ensure!(line["error"] == "rpc error: Permission denied", "{name}: {line}");
         ensure!(line["@module"] == "client" && line["@level"] == "error", "{name}: {line}");
         ensure!(region.server_output().contains(reason), "{name}: the server did not log {reason:?}");
@@ -100,17 +101,32 @@ pub async fn a_draining_node_cannot_be_made_eligible(region: &Region) -> Result<
     let id = region.ready(&agent.name).await?["ID"].as_str().unwrap_or_default().to_owned();
     region.submit(&jobs::stubborn_service("stubborn", &agent.name)).await?;
     region.running("stubborn").await?;
-    region.put(&format!("/v1/node/{id}/drain"), &region.gateway, &json!({ "DrainSpec": { "Deadline": 0 } })).await?;
+    region
+        .put(&format!("/v1/node/{id}/drain"), &region.gateway, &json!({ "DrainSpec": { "Deadline": 0 } }))
+        .await?;
 
     let path = format!("/v1/node/{id}/eligibility");
     let body = json!({ "Eligibility": "eligible" }).to_string();
     let refused = region.request(Method::PUT, &path, &region.gateway, Some(&body)).await?;
     ensure!(refused.status == 500, "{refused:?}");
-    ensure!(refused.text.contains("can not set node's scheduling eligibility to eligible while it is draining"), "{}", refused.text);
+    ensure!(
+        refused.text.contains("can not set node's scheduling eligibility to eligible while it is draining"),
+        "{}",
+        refused.text
+    );
 
-    region.put(&format!("/v1/node/{id}/drain"), &region.gateway, &json!({ "DrainSpec": null, "MarkEligible": true })).await?;
+    region
+        .put(
+            &format!("/v1/node/{id}/drain"),
+            &region.gateway,
+            &json!({ "DrainSpec": null, "MarkEligible": true }),
+        )
+        .await?;
     let node = region.get(&format!("/v1/node/{id}")).await?;
-    ensure!(node["LastDrain"]["Status"] == "canceled" && node["SchedulingEligibility"] == "eligible", "{node}");
+    ensure!(
+        node["LastDrain"]["Status"] == "canceled" && node["SchedulingEligibility"] == "eligible",
+        "{node}"
+    );
     Ok(())
 }
 
@@ -122,7 +138,8 @@ pub async fn a_vanished_client_makes_its_node_down_and_its_work_lost(region: &Re
     agent.kill();
 
     region.node_when(&agent.name, "down", LIMIT, |node| node["Status"] == "down").await?;
-    let is_lost = |a: &Value| a["ID"] == alloc["ID"] && a["ClientStatus"] == "lost" && a["DesiredStatus"] == "stop";
+    let is_lost =
+        |a: &Value| a["ID"] == alloc["ID"] && a["ClientStatus"] == "lost" && a["DesiredStatus"] == "stop";
     region.alloc_when("loop", "lost", LIMIT, is_lost).await?;
     agent.start()?;
     // It comes back within ten seconds of its staggered heartbeat; the old task goes, a new one comes.
@@ -130,7 +147,12 @@ pub async fn a_vanished_client_makes_its_node_down_and_its_work_lost(region: &Re
     region.alloc_when("loop", "placed anew", Duration::from_secs(40), is_new).await?;
     let pid_file = agent.alloc_dir(&alloc).join("t/pid");
     let pid: u32 = std::fs::read_to_string(pid_file)?.trim().parse()?;
-    wait_for("the old task's end", LIMIT, || async move { Ok((!crate::process::is_alive(pid)).then_some(())) }).await
+    wait_for(
+        "the old task's end",
+        LIMIT,
+        || async move { Ok((!crate::process::is_alive(pid)).then_some(())) },
+    )
+    .await
 }
 
 pub async fn node_pools_are_read_back_as_recorded(region: &Region) -> Result<()> {

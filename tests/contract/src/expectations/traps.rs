@@ -48,16 +48,20 @@ pub async fn trap_3_a_drain_is_over_before_the_task_has_ended(region: &Region) -
     let node = region.ready(&agent.name).await?;
     let path = format!("/v1/node/{}/drain", node["ID"].as_str().unwrap_or_default());
 
-    region.put(&path, &region.gateway, &json!({ "DrainSpec": { "Deadline": -1 }, "MarkEligible": false })).await?;
+    region
+        .put(&path, &region.gateway, &json!({ "DrainSpec": { "Deadline": -1 }, "MarkEligible": false }))
+        .await?;
     region.node_when(&agent.name, "drained", LIMIT, |node| node["Drain"] == false).await?;
 
-    let still = region.alloc_when("stubborn", "still running", Duration::from_secs(1), |a| a["DesiredStatus"] == "stop").await?;
+    let still = region
+        .alloc_when("stubborn", "still running", Duration::from_secs(1), |a| a["DesiredStatus"] == "stop")
+        .await?;
     ensure!(still["ClientStatus"] == "running", "{}", still["ClientStatus"]);
     region.alloc_when("stubborn", "stopped", LIMIT, |a| a["ClientStatus"] == "complete").await?;
     Ok(())
 }
 
-pub async fn trap_4_exit_status_0_does_not_mean_drained(region: &mut Region) -> Result<()> {
+pub async fn trap_4_exit_status_0_does_not_mean_drained(region: &Region) -> Result<()> {
     let mut agent = region.ready_client(Options::default()).await?;
     region.submit(&jobs::loop_service("loop", &agent.name)).await?;
     let alloc = region.running("loop").await?;
@@ -100,7 +104,8 @@ pub async fn trap_6_purging_a_node_revokes_nothing(region: &Region) -> Result<()
     region.put(&format!("/v1/node/{id}/purge"), &region.gateway, &json!({})).await?;
     let gone = region.request(Method::GET, &format!("/v1/node/{id}"), &region.gateway, None).await?;
     ensure!(gone.status == 404, "{gone:?}");
-    let events = super::events::collect(region, &format!("topic=Node&index={index}"), Duration::from_secs(1)).await?;
+    let events =
+        super::events::collect(region, &format!("topic=Node&index={index}"), Duration::from_secs(1)).await?;
     let told = events.iter().any(|e| e["Type"] == "NodeDeregistration");
     ensure!(!told, "a purge was announced");
 
@@ -113,11 +118,14 @@ pub async fn trap_6_purging_a_node_revokes_nothing(region: &Region) -> Result<()
 pub async fn trap_7_an_inherited_aws_ca_bundle_ends_the_agent_at_its_start(region: &Region) -> Result<()> {
     let bundle = region.pki.ca_file().display().to_string();
     let env = vec![("AWS_CA_BUNDLE".to_owned(), bundle)];
-    let mut agent = region.client(Options { env, probe_aws: true, ..Options::default() }).await?;
+    let probing = Options { env: env.clone(), probe_aws: true, ..Options::default() };
+    let mut agent = region.client(probing).await?;
 
     let code = agent.process()?.exit_code(LIMIT).await?;
 
     ensure!(code == 1, "exit status {code}");
+    // Without that probe it does no harm.
+    region.ready_client(Options { env, ..Options::default() }).await?;
     Ok(())
 }
 
@@ -135,7 +143,9 @@ pub async fn trap_8_a_drained_node_stays_ineligible_across_restarts(region: &Reg
     let node = region.ready(&agent.name).await?;
     ensure!(node["SchedulingEligibility"] == "ineligible", "{}", node["SchedulingEligibility"]);
 
-    region.put(&format!("{path}/eligibility"), &region.gateway, &json!({ "Eligibility": "eligible" })).await?;
+    region
+        .put(&format!("{path}/eligibility"), &region.gateway, &json!({ "Eligibility": "eligible" }))
+        .await?;
     let node = region.get(&path).await?;
     ensure!(node["SchedulingEligibility"] == "eligible", "it cannot be made eligible in {REGION}");
     Ok(())

@@ -155,6 +155,21 @@ impl Config {
         Ok(())
     }
 
+    /// The agent, unlike the validation, insists that a loopback address is advertised knowingly.
+    pub(crate) fn check_advertised(&self) -> Result<(), String> {
+        for service in ["http", "rpc"] {
+            if self.address(service).is_loopback() && !self.advertise.contains_key(service) {
+                let name = service.to_uppercase();
+                return Err(format!(
+                    "Failed to parse {name} advertise address (, {}, {}, false): Defaulting advertise to localhost is unsafe, please set advertise manually",
+                    self.address(service),
+                    if service == "http" { self.http_port } else { self.rpc_port },
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn address(&self, service: &str) -> IpAddr {
         self.addresses.get(service).and_then(|a| a.parse().ok()).unwrap_or(self.bind_addr)
     }
@@ -253,7 +268,12 @@ fn apply_telemetry(top: &mut Block) -> Result<bool, String> {
     let mut publish = false;
     if let Some(mut telemetry) = top.block("telemetry")? {
         telemetry.flag("publish_allocation_metrics", &mut publish)?;
-        telemetry.skip(&["prometheus_metrics", "publish_node_metrics", "disable_hostname", "collection_interval"]);
+        telemetry.skip(&[
+            "prometheus_metrics",
+            "publish_node_metrics",
+            "disable_hostname",
+            "collection_interval",
+        ]);
         telemetry.end()?;
     }
     Ok(publish)
@@ -478,7 +498,9 @@ impl Block {
         let Some(block) = self.block(key)? else { return Ok(BTreeMap::new()) };
         let pair = |item: Item| {
             let name = item.keys.join(".");
-            text_of(item.value).map(|text| (name.clone(), text)).ok_or(format!("{key} {name} must be a string"))
+            text_of(item.value)
+                .map(|text| (name.clone(), text))
+                .ok_or(format!("{key} {name} must be a string"))
         };
         block.items.into_iter().map(pair).collect()
     }
@@ -503,10 +525,8 @@ fn text_of(value: Value) -> Option<String> {
 }
 
 fn json_items(text: &str) -> Result<Vec<Item>, String> {
-    match serde_json::from_str(text).map_err(|e| e.to_string())? {
-        serde_json::Value::Object(map) => Ok(object_items(map)),
-        _ => Err("the configuration must be a JSON object".into()),
-    }
+    let map = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    Ok(object_items(map))
 }
 
 fn object_items(map: serde_json::Map<String, serde_json::Value>) -> Vec<Item> {

@@ -88,7 +88,9 @@ impl Reader {
                 return Ok(items);
             }
             if previous == Some(next.line) {
-                return Err(self.unexpected("object list items must be on separate lines or separated by a comma"));
+                return Err(
+                    self.unexpected("object list items must be on separate lines or separated by a comma")
+                );
             }
             items.push(self.item()?);
             previous = Some(self.tokens[self.at - 1].line);
@@ -196,7 +198,14 @@ fn tokens(text: &str) -> Result<Vec<Placed>, SyntaxError> {
                     push(Token::Text(text));
                     at = end;
                 }
-                None => return Err(SyntaxError { line, column, expected: "literal not terminated,", got: "EOF".into() }),
+                None => {
+                    return Err(SyntaxError {
+                        line,
+                        column,
+                        expected: "literal not terminated,",
+                        got: "EOF".into(),
+                    });
+                }
             },
             c @ ('{' | '}' | '[' | ']' | '=' | ',') => {
                 push(Token::Punct(c));
@@ -216,7 +225,9 @@ fn tokens(text: &str) -> Result<Vec<Placed>, SyntaxError> {
                 push(Token::Ident(chars[at..end].iter().collect()));
                 at = end;
             }
-            c => return Err(SyntaxError { line, column, expected: "illegal character,", got: c.to_string() }),
+            c => {
+                return Err(SyntaxError { line, column, expected: "illegal character,", got: c.to_string() });
+            }
         }
     }
     found.push(Placed { token: Token::End, line, column: at.saturating_sub(line_start) + 1 });
@@ -269,10 +280,16 @@ mod tests {
 
     #[test]
     fn labels_lists_and_an_object_after_an_equals_sign_are_read() {
-        let items = parse("namespace \"default\" { capabilities = [\"read-job\", \"submit-job\",] }\nmeta = { a = 1 }").unwrap();
+        let items = parse(
+            "namespace \"default\" { capabilities = [\"read-job\", \"submit-job\",] }\nmeta = { a = 1 }",
+        )
+        .unwrap();
 
         assert_eq!(items[0].keys, ["namespace", "default"]);
-        assert_eq!(items[1].value, Value::Object(vec![Item { keys: vec!["a".into()], value: Value::Number(1.0) }]));
+        assert_eq!(
+            items[1].value,
+            Value::Object(vec![Item { keys: vec!["a".into()], value: Value::Number(1.0) }])
+        );
     }
 
     #[test]

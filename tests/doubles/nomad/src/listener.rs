@@ -16,6 +16,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use crate::go;
+
 pub(crate) async fn serve_plain<F, Fut>(tcp: TcpListener, serve: F)
 where
     F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
@@ -95,12 +97,7 @@ pub(crate) fn token(headers: &HeaderMap) -> String {
 }
 
 pub(crate) fn go_bind(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "bind: address already in use".into(),
-        io::ErrorKind::PermissionDenied => "bind: permission denied".into(),
-        io::ErrorKind::AddrNotAvailable => "bind: cannot assign requested address".into(),
-        _ => error.to_string(),
-    }
+    format!("bind: {}", go::words(error))
 }
 
 async fn serve_one<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(app: Router, stream: S) {

@@ -157,7 +157,13 @@ fn open(path: &Path) -> std::io::Result<File> {
     with_mode(OpenOptions::new().create(true).append(true), 0o640).open(path)
 }
 
-fn json_line(level: Level, module: &str, message: &str, fields: Map<String, Value>, now: OffsetDateTime) -> String {
+fn json_line(
+    level: Level,
+    module: &str,
+    message: &str,
+    fields: Map<String, Value>,
+    now: OffsetDateTime,
+) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
     let mut line = json!({
         "@level": level.word(),
@@ -171,7 +177,13 @@ fn json_line(level: Level, module: &str, message: &str, fields: Map<String, Valu
     line.to_string()
 }
 
-fn text_line(level: Level, module: &str, message: &str, fields: &Map<String, Value>, now: OffsetDateTime) -> String {
+fn text_line(
+    level: Level,
+    module: &str,
+    message: &str,
+    fields: &Map<String, Value>,
+    now: OffsetDateTime,
+) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let mut line = format!(
         "    {} [{}] {}{module}: {message}",

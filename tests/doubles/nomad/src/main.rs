@@ -3,6 +3,7 @@
 
 mod client;
 mod config;
+mod go;
 mod hcl;
 mod listener;
 mod log;
@@ -25,7 +26,8 @@ use crate::{
 
 pub(crate) const VERSION: &str = "2.0.5";
 
-const USAGE: &str = "Usage: nomad-double version | config validate FILE… | agent -config FILE [-config FILE]…";
+const USAGE: &str =
+    "Usage: nomad-double version | config validate FILE… | agent -config FILE [-config FILE]…";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -87,7 +89,11 @@ fn validate(files: &[&str]) -> ExitCode {
 }
 
 fn agent(files: &[PathBuf]) -> ExitCode {
-    let config = match Config::read(files).and_then(|config| config.check().map(|()| config)) {
+    let config = match Config::read(files).and_then(|config| {
+        config.check()?;
+        config.check_advertised()?;
+        Ok(config)
+    }) {
         Ok(config) => config,
         Err(problem) => {
             eprintln!("==> {problem}");
@@ -119,8 +125,16 @@ async fn run(config: Config) -> ExitCode {
     say.output("Starting Nomad agent...");
     let signals = Signals::new();
     let plugin_dir = config.data_dir.join("plugins");
-    log.warn("agent.plugin_loader", "skipping external plugins since plugin_dir doesn't exist", json!({ "plugin_dir": plugin_dir }));
-    log.info("agent", "detected plugin", json!({ "name": "raw_exec", "plugin_version": "0.1.0", "type": "driver" }));
+    log.warn(
+        "agent.plugin_loader",
+        "skipping external plugins since plugin_dir doesn't exist",
+        json!({ "plugin_dir": plugin_dir }),
+    );
+    log.info(
+        "agent",
+        "detected plugin",
+        json!({ "name": "raw_exec", "plugin_version": "0.1.0", "type": "driver" }),
+    );
     let started = start(config.clone(), log.clone()).await;
     let client = match started {
         Ok(client) => client,

@@ -15,6 +15,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
+    go,
     model::{Alloc, Node, NodeStatus, TaskState},
     tls,
 };
@@ -22,18 +23,49 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Call {
     /// `proof` is the node's identity, or on a first registration its introduction token, or nothing.
-    Register { node: Box<Node>, proof: Option<String> },
-    UpdateStatus { node_id: String, secret_id: String, status: NodeStatus },
+    Register {
+        node: Box<Node>,
+        proof: Option<String>,
+    },
+    UpdateStatus {
+        node_id: String,
+        secret_id: String,
+        status: NodeStatus,
+    },
     /// Answers when the node's allocations differ from `index`, or after `wait_ms`.
-    ClientAllocs { node_id: String, secret_id: String, index: u64, wait_ms: u64 },
-    UpdateAllocs { node_id: String, secret_id: String, updates: Vec<AllocUpdate> },
+    ClientAllocs {
+        node_id: String,
+        secret_id: String,
+        index: u64,
+        wait_ms: u64,
+    },
+    UpdateAllocs {
+        node_id: String,
+        secret_id: String,
+        updates: Vec<AllocUpdate>,
+    },
     /// The node's own drain, asked for when the agent leaves.
-    DrainSelf { node_id: String, secret_id: String, deadline: i64, ignore_system_jobs: bool },
-    IsDraining { node_id: String, secret_id: String },
+    DrainSelf {
+        node_id: String,
+        secret_id: String,
+        deadline: i64,
+        ignore_system_jobs: bool,
+    },
+    IsDraining {
+        node_id: String,
+        secret_id: String,
+    },
     /// What a bearer of this token may do; asked for the client's own HTTP endpoints.
-    ResolveToken { token: String },
+    ResolveToken {
+        token: String,
+    },
     /// A request to the client's HTTP listener that the servers must answer.
-    Http { method: String, target: String, token: String, body: Vec<u8> },
+    Http {
+        method: String,
+        target: String,
+        token: String,
+        body: Vec<u8>,
+    },
 }
 
 impl Call {
@@ -128,7 +160,9 @@ impl Dialler {
         let name = ServerName::try_from(asked.clone()).map_err(|e| lost(e.to_string()))?;
         let connected = TlsConnector::from(config.clone()).connect(name, tcp).await;
         let stream = connected.map_err(|e| match tls_error(&e) {
-            Some(error @ rustls::Error::AlertReceived(_)) => CallError::TurnedAway(tls::go_words(error, &[], &asked)),
+            Some(error @ rustls::Error::AlertReceived(_)) => {
+                CallError::TurnedAway(tls::go_words(error, &[], &asked))
+            }
             Some(error) => lost(tls::go_words(error, &context_names(error), &asked)),
             None => lost(e.to_string()),
         })?;
@@ -145,11 +179,18 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, call: &Call)
         // With TLS 1.3 the server judges our certificate after we believe to be connected.
         Some(error @ rustls::Error::AlertReceived(_)) => CallError::TurnedAway(tls::go_words(error, &[], "")),
         Some(other) => CallError::Unreachable(tls::go_words(other, &[], "")),
-        None => CallError::Unreachable(if e.kind() == io::ErrorKind::UnexpectedEof { "EOF".into() } else { e.to_string() }),
+        None => CallError::Unreachable(if e.kind() == io::ErrorKind::UnexpectedEof {
+            "EOF".into()
+        } else {
+            e.to_string()
+        }),
     })
 }
 
-pub(crate) async fn write_frame<S: AsyncWrite + Unpin, T: Serialize>(stream: &mut S, value: &T) -> io::Result<()> {
+pub(crate) async fn write_frame<S: AsyncWrite + Unpin, T: Serialize>(
+    stream: &mut S,
+    value: &T,
+) -> io::Result<()> {
     let body = serde_json::to_vec(value)?;
     let length = u32::try_from(body.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     stream.write_all(&length.to_be_bytes()).await?;
@@ -157,7 +198,9 @@ pub(crate) async fn write_frame<S: AsyncWrite + Unpin, T: Serialize>(stream: &mu
     stream.flush().await
 }
 
-pub(crate) async fn read_frame<S: AsyncRead + Unpin, T: for<'a> Deserialize<'a>>(stream: &mut S) -> io::Result<T> {
+pub(crate) async fn read_frame<S: AsyncRead + Unpin, T: for<'a> Deserialize<'a>>(
+    stream: &mut S,
+) -> io::Result<T> {
     const LIMIT: usize = 64 << 20;
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
@@ -181,7 +224,9 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 }
 
 fn context_names(error: &rustls::Error) -> Vec<String> {
-    let rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext { presented, .. }) = error
+    let rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext {
+        presented, ..
+    }) = error
     else {
         return Vec::new();
     };
@@ -190,11 +235,5 @@ fn context_names(error: &rustls::Error) -> Vec<String> {
 }
 
 fn go_connect(server: &str, error: &io::Error) -> String {
-    let reason = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
-        io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".to_owned(),
-        _ => error.to_string(),
-    };
-    format!("dial tcp {server}: {reason}")
+    format!("dial tcp {server}: connect: {}", go::words(error))
 }

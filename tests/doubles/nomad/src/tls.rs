@@ -19,7 +19,7 @@ use x509_parser::{
     prelude::{FromDer, X509Certificate},
 };
 
-use crate::config::Tls;
+use crate::{config::Tls, go};
 
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
@@ -44,11 +44,11 @@ pub(crate) fn server_config(tls: &Tls, verify: bool, role: Option<&str>) -> Resu
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?;
     let builder = if verify {
-        let inner =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&tls.ca_file)?), provider())
-                .build()
-                .map_err(|e| e.to_string())?;
-        let names = role.map(|region| vec![format!("client.{region}.nomad"), format!("server.{region}.nomad")]);
+        let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&tls.ca_file)?), provider())
+            .build()
+            .map_err(|e| e.to_string())?;
+        let names =
+            role.map(|region| vec![format!("client.{region}.nomad"), format!("server.{region}.nomad")]);
         builder.with_client_cert_verifier(Arc::new(RoleVerifier { inner, names }))
     } else {
         builder.with_no_client_auth()
@@ -66,26 +66,20 @@ pub(crate) fn seconds_left(file: &Path) -> Option<i64> {
 
 /// Go's sentence for a failed handshake or read, as it stands in Nomad's log.
 pub(crate) fn go_words(error: &Error, names: &[String], asked: &str) -> String {
-    match error {
-        Error::AlertReceived(alert) => format!("remote error: tls: {}", alert_words(*alert)),
-        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority".into()
-        }
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => {
-            let names = names.join(", ");
-            format!("tls: failed to verify certificate: x509: certificate is valid for {names}, not {asked}")
-        }
-        Error::InvalidCertificate(
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. },
-        ) => {
-            "tls: failed to verify certificate: x509: certificate has expired or is not yet valid".into()
-        }
-        other => format!("tls: {other}"),
+    use CertificateError as Cert;
+    const FAILED: &str = "tls: failed to verify certificate: x509";
+    if let Error::AlertReceived(alert) = error {
+        return format!("remote error: tls: {}", alert_words(*alert));
+    }
+    let Error::InvalidCertificate(problem) = error else { return format!("tls: {error}") };
+    if matches!(problem, Cert::UnknownIssuer | Cert::BadSignature) {
+        format!("{FAILED}: certificate signed by unknown authority")
+    } else if matches!(problem, Cert::NotValidForName | Cert::NotValidForNameContext { .. }) {
+        format!("{FAILED}: certificate is valid for {}, not {asked}", names.join(", "))
+    } else if is_about_time(problem) {
+        format!("{FAILED}: certificate has expired or is not yet valid")
+    } else {
+        format!("tls: {error}")
     }
 }
 
@@ -126,7 +120,8 @@ fn roots(file: &Path) -> Result<RootCertStore, String> {
 }
 
 fn pair(tls: &Tls) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-    let twice = |reason: String| format!("Failed to load cert/key pair: Failed to load cert/key pair: {reason}");
+    let twice =
+        |reason: String| format!("Failed to load cert/key pair: Failed to load cert/key pair: {reason}");
     let chain = fs::read(&tls.cert_file).map_err(|e| twice(go_open(&tls.cert_file, &e)))?;
     let key = fs::read(&tls.key_file).map_err(|e| twice(go_open(&tls.key_file, &e)))?;
     let chain = CertificateDer::pem_slice_iter(&chain)
@@ -138,12 +133,7 @@ fn pair(tls: &Tls) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'stati
 }
 
 fn go_open(file: &Path, error: &std::io::Error) -> String {
-    let reason = match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    };
-    format!("open {}: {reason}", file.display())
+    format!("open {}: {}", file.display(), go::words(error))
 }
 
 #[derive(Debug)]
@@ -166,14 +156,15 @@ impl ClientCertVerifier for RoleVerifier {
     ) -> Result<ClientCertVerified, Error> {
         let refused = Error::InvalidCertificate(CertificateError::NotValidForName);
         let verified = self.inner.verify_client_cert(end_entity, intermediates, now).map_err(|e| {
-            match e {
+            let Error::InvalidCertificate(problem) = &e else { return refused.clone() };
+            if is_about_time(problem) {
+                e
+            } else if matches!(problem, CertificateError::UnknownIssuer | CertificateError::BadSignature) {
                 // An authority of the same name that did not sign is an unknown one to Go.
-                Error::InvalidCertificate(CertificateError::BadSignature) => {
-                    Error::InvalidCertificate(CertificateError::UnknownIssuer)
-                }
-                e if is_expected(&e) => e,
+                Error::InvalidCertificate(CertificateError::UnknownIssuer)
+            } else {
                 // What Go has no alert of its own for is a bad certificate; this variant sends that.
-                _ => refused.clone(),
+                refused.clone()
             }
         })?;
         let Some(wanted) = &self.names else { return Ok(verified) };
@@ -204,15 +195,12 @@ impl ClientCertVerifier for RoleVerifier {
     }
 }
 
-fn is_expected(error: &Error) -> bool {
+fn is_about_time(problem: &CertificateError) -> bool {
     matches!(
-        error,
-        Error::InvalidCertificate(
-            CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYet
-                | CertificateError::NotValidYetContext { .. }
-                | CertificateError::UnknownIssuer
-        )
+        problem,
+        CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
     )
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::raw_exec::Handle;
 use crate::{
+    go,
     model::{Alloc, TaskState, new_id},
     platform::with_mode,
 };
@@ -40,15 +41,8 @@ pub(super) struct KeptTask {
 impl Data {
     pub(super) fn new(data_dir: &Path) -> Result<Self, String> {
         let dir = data_dir.join("client");
-        let failed = |e: std::io::Error| {
-            let reason = match e.kind() {
-                std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => "not a directory".to_owned(),
-                std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                std::io::ErrorKind::ReadOnlyFilesystem => "read-only file system".to_owned(),
-                _ => e.to_string(),
-            };
-            format!("client setup failed: mkdir {}: {reason}", dir.display())
-        };
+        let failed =
+            |e: std::io::Error| format!("client setup failed: mkdir {}: {}", dir.display(), go::words(&e));
         fs::create_dir_all(&dir).map_err(failed)?;
         fs::create_dir_all(dir.join("allocs")).map_err(failed)?;
         fs::create_dir_all(data_dir.join("alloc")).map_err(failed)?;

@@ -50,7 +50,9 @@ pub(super) fn aws(plan: &Client) -> Result<(), String> {
     let denied = plan.options.get("fingerprint.denylist").map_or("", String::as_str);
     let probes = !denied.split(',').any(|name| name.trim() == "env_aws");
     if probes && std::env::var_os("AWS_CA_BUNDLE").is_some() {
-        return Err("client setup failed: fingerprinting failed: failed to load custom CA bundle PEM file".into());
+        return Err(
+            "client setup failed: fingerprinting failed: failed to load custom CA bundle PEM file".into()
+        );
     }
     Ok(())
 }
@@ -97,8 +99,12 @@ fn drivers(plan: &Client) -> BTreeMap<String, Driver> {
     let ready = raw_exec::DETECTED && enabled;
     let mut drivers = BTreeMap::new();
     if allowed("raw_exec") {
-        let attributes = if ready { [("driver.raw_exec".to_owned(), "true".to_owned())].into() } else { BTreeMap::new() };
-        drivers.insert("raw_exec".to_owned(), driver(ready, attributes, if ready { "Healthy" } else { "disabled" }));
+        let attributes =
+            if ready { [("driver.raw_exec".to_owned(), "true".to_owned())].into() } else { BTreeMap::new() };
+        drivers.insert(
+            "raw_exec".to_owned(),
+            driver(ready, attributes, if ready { "Healthy" } else { "disabled" }),
+        );
     }
     if allowed("docker") {
         // The double runs no containers, whatever engine there is.

@@ -48,7 +48,14 @@ async fn handle(
         (_, ["v1", "agent" | "client", ..]) => response(agent.guarded(&request, &path).await),
         (_, ["v1", "nodes" | "node" | "allocations" | "allocation" | "jobs" | "job", ..])
         | (_, ["v1", "status" | "regions" | "acl" | "evaluation", ..]) => {
-            agent.hand_on(Call::Http { method: method.to_string(), target: target.into(), token, body: body.to_vec() }).await
+            agent
+                .hand_on(Call::Http {
+                    method: method.to_string(),
+                    target: target.into(),
+                    token,
+                    body: body.to_vec(),
+                })
+                .await
         }
         _ => response(Err(ApiError::new(404, ""))),
     };
@@ -118,14 +125,18 @@ impl Agent {
             match self.call(Call::ResolveToken { token: token.into() }, Duration::from_secs(30)).await {
                 Ok(Reply::Rights(rights)) => return Ok(rights),
                 Ok(_) | Err(CallError::Refused(_)) => return Err(ApiError::denied()),
-                Err(CallError::Unreachable(_) | CallError::TurnedAway(_)) => sleep(Duration::from_secs(1)).await,
+                Err(CallError::Unreachable(_) | CallError::TurnedAway(_)) => {
+                    sleep(Duration::from_secs(1)).await
+                }
             }
         }
     }
 
     /// Gives a request to the servers; hangs while none answers.
     async fn hand_on(&self, call: Call) -> Response<Body> {
-        let Ok(call) = serde_json::to_value(&call) else { return response(Err(ApiError::new(500, "not a request"))) };
+        let Ok(call) = serde_json::to_value(&call) else {
+            return response(Err(ApiError::new(500, "not a request")));
+        };
         while let Ok(copy) = serde_json::from_value(call.clone()) {
             match self.call(copy, Duration::from_secs(660)).await {
                 Ok(Reply::Http { status, index, content_type, body }) => {
@@ -133,7 +144,9 @@ impl Agent {
                 }
                 Ok(_) => break,
                 Err(CallError::Refused(reason)) => return response(Err(ApiError::new(500, reason))),
-                Err(CallError::Unreachable(_) | CallError::TurnedAway(_)) => sleep(Duration::from_secs(1)).await,
+                Err(CallError::Unreachable(_) | CallError::TurnedAway(_)) => {
+                    sleep(Duration::from_secs(1)).await
+                }
             }
         }
         response(Err(ApiError::new(500, "no answer")))
@@ -235,11 +248,14 @@ impl Agent {
 
     fn alloc_stats(&self, id: &str) -> Result<Answer, ApiError> {
         let runners = self.runners();
-        let runner = runners.get(id).ok_or_else(|| ApiError::new(404, format!("Unknown allocation {id:?}")))?;
+        let runner =
+            runners.get(id).ok_or_else(|| ApiError::new(404, format!("Unknown allocation {id:?}")))?;
         let usage = json!({ "CpuStats": { "Percent": 0.0 }, "MemoryStats": { "RSS": 0 } });
         let tasks: BTreeMap<String, Value> =
             runner.tasks().into_iter().map(|(name, _)| (name, json!({ "ResourceUsage": usage }))).collect();
-        Ok(Answer::json(json!({ "ResourceUsage": usage, "Tasks": tasks, "Timestamp": unix_nanos(), "At": rfc3339_now() })))
+        Ok(Answer::json(
+            json!({ "ResourceUsage": usage, "Tasks": tasks, "Timestamp": unix_nanos(), "At": rfc3339_now() }),
+        ))
     }
 }
 

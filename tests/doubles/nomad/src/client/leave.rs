@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{Agent, RPC_LIMIT, runner};
-use crate::{model::Node, rpc::{Call, Reply}};
+use crate::{
+    model::Node,
+    rpc::{Call, Reply},
+};
 
 /// How leaving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

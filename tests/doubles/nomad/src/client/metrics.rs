@@ -44,9 +44,12 @@ fn gauges(agent: &Agent) -> Vec<Value> {
     }
     let runners = agent.runners();
     let allocs = |wanted: fn(ClientStatus) -> bool| runners.values().filter(|r| wanted(r.status())).count();
-    let tasks = |wanted: &str| runners.values().flat_map(|r| r.tasks()).filter(|(_, state)| state == wanted).count();
-    let running: Vec<&super::Runner> = runners.values().filter(|r| r.status() == ClientStatus::Running).collect();
-    let taken = |field: &str| running.iter().filter_map(|r| r.alloc().rest["Resources"][field].as_i64()).sum::<i64>();
+    let tasks =
+        |wanted: &str| runners.values().flat_map(|r| r.tasks()).filter(|(_, state)| state == wanted).count();
+    let running: Vec<&super::Runner> =
+        runners.values().filter(|r| r.status() == ClientStatus::Running).collect();
+    let taken =
+        |field: &str| running.iter().filter_map(|r| r.alloc().rest["Resources"][field].as_i64()).sum::<i64>();
     let memory_mb = i64::try_from(fingerprint::memory_bytes() >> 20).unwrap_or(i64::MAX);
     let cpu = i64::try_from(fingerprint::cores()).unwrap_or(1) * 1000;
     for (name, value) in [
@@ -74,7 +77,11 @@ fn gauges(agent: &Agent) -> Vec<Value> {
         ("host.memory.total", usize::try_from(fingerprint::memory_bytes()).unwrap_or(usize::MAX)),
     ];
     for (name, count) in counts {
-        found.push(gauge(&format!("nomad.client.{name}"), labels.clone(), i64::try_from(count).unwrap_or(i64::MAX)));
+        found.push(gauge(
+            &format!("nomad.client.{name}"),
+            labels.clone(),
+            i64::try_from(count).unwrap_or(i64::MAX),
+        ));
     }
     if agent.plan.publish_allocation_metrics {
         for runner in runners.values().filter(|runner| runner.status() == ClientStatus::Running) {
@@ -92,5 +99,5 @@ fn gauges(agent: &Agent) -> Vec<Value> {
 }
 
 fn gauge(name: &str, labels: Value, value: i64) -> Value {
-    json!({ "Name": name, "Labels": labels, "Value": value })
+    json!({ "Name": name, "Labels": labels, "Value": value as f64 })
 }

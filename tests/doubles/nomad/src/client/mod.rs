@@ -24,11 +24,11 @@ use tokio::{
     time::sleep,
 };
 
+pub(crate) use self::leave::Left;
 use self::{
     data::{Data, KeptAlloc, Registration},
     runner::Runner,
 };
-pub(crate) use self::leave::Left;
 use crate::{
     config::{Client, Config},
     listener,

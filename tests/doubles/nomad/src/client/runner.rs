@@ -78,11 +78,17 @@ enum Ended {
 impl Run {
     fn task_plans(&self) -> Vec<Value> {
         let groups = self.alloc.job["TaskGroups"].as_array();
-        let group = groups.and_then(|groups| groups.iter().find(|g| g["Name"] == self.alloc.task_group.as_str()));
+        let group =
+            groups.and_then(|groups| groups.iter().find(|g| g["Name"] == self.alloc.task_group.as_str()));
         group.and_then(|group| group["Tasks"].as_array()).cloned().unwrap_or_default()
     }
 
-    async fn run_task(self: Arc<Self>, plan: Value, mut stopped: watch::Receiver<bool>, stop: watch::Sender<bool>) {
+    async fn run_task(
+        self: Arc<Self>,
+        plan: Value,
+        mut stopped: watch::Receiver<bool>,
+        stop: watch::Sender<bool>,
+    ) {
         let name = plan["Name"].as_str().unwrap_or_default().to_owned();
         let mut attempts = Attempts::of(&plan["RestartPolicy"], self.alloc.job["Type"] == "batch");
         let mut handle = self.attached(&name).await;
@@ -98,11 +104,17 @@ impl Run {
             match attempts.next(&ended) {
                 Next::Again(delay) => {
                     let message = format!("Task restarting in {}", go_duration(delay));
-                    self.event(&name, "Restarting", &message, json!({ "start_delay": delay.as_nanos().to_string() }), |task| {
-                        task.state.state = "pending".into();
-                        task.state.restarts += 1;
-                        task.state.last_restart = Some(rfc3339_now());
-                    });
+                    self.event(
+                        &name,
+                        "Restarting",
+                        &message,
+                        json!({ "start_delay": delay.as_nanos().to_string() }),
+                        |task| {
+                            task.state.state = "pending".into();
+                            task.state.restarts += 1;
+                            task.state.last_restart = Some(rfc3339_now());
+                        },
+                    );
                     // Whichever comes first: the delay, or the order to stop.
                     _ = timeout(delay, told(&mut stopped)).await;
                     if *stopped.borrow() {
@@ -115,7 +127,13 @@ impl Run {
                     return;
                 }
                 Next::Failed(reason) => {
-                    self.event(&name, "Not Restarting", &reason, json!({ "restart_reason": reason, "fails_task": "true" }), |_| {});
+                    self.event(
+                        &name,
+                        "Not Restarting",
+                        &reason,
+                        json!({ "restart_reason": reason, "fails_task": "true" }),
+                        |_| {},
+                    );
                     self.finish(&name, true);
                     // One failed task takes its siblings with it.
                     stop.send_replace(true);
@@ -196,7 +214,8 @@ impl Run {
             fs::create_dir_all(root.join(dir)).map_err(|e| format!("failed to build task directory: {e}"))?;
         }
         for dir in ["local", "secrets", "private", "tmp"] {
-            fs::create_dir_all(task_dir.join(dir)).map_err(|e| format!("failed to build task directory: {e}"))?;
+            fs::create_dir_all(task_dir.join(dir))
+                .map_err(|e| format!("failed to build task directory: {e}"))?;
         }
         let config = &plan["Config"];
         let env = self.environment(name, plan);
@@ -299,11 +318,22 @@ impl Run {
             task.handle = None;
         });
         if self.status().is_terminal() {
-            self.agent.log.info("client.gc", "marking allocation for GC", json!({ "alloc_id": self.alloc.id }));
+            self.agent.log.info(
+                "client.gc",
+                "marking allocation for GC",
+                json!({ "alloc_id": self.alloc.id }),
+            );
         }
     }
 
-    fn event(&self, name: &str, kind: &str, message: &str, details: Value, change: impl FnOnce(&mut KeptTask)) {
+    fn event(
+        &self,
+        name: &str,
+        kind: &str,
+        message: &str,
+        details: Value,
+        change: impl FnOnce(&mut KeptTask),
+    ) {
         self.add_event(name, task_event(kind, message, details), change);
     }
 
@@ -359,7 +389,11 @@ impl Run {
         let all_known = tasks.len() >= self.task_plans().len();
         let is = |state: &'static str| move |task: &KeptTask| task.state.state == state;
         if all_known && tasks.values().all(is("dead")) {
-            if tasks.values().any(|task| task.state.failed) { ClientStatus::Failed } else { ClientStatus::Complete }
+            if tasks.values().any(|task| task.state.failed) {
+                ClientStatus::Failed
+            } else {
+                ClientStatus::Complete
+            }
         } else if tasks.values().any(is("running")) {
             ClientStatus::Running
         } else {
@@ -446,12 +480,11 @@ fn interpolated(text: &str, env: &BTreeMap<String, String>) -> String {
 
 fn go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let text = match (seconds / 3600, seconds / 60 % 60, duration.as_secs_f64() % 60.0) {
+    match (seconds / 3600, seconds / 60 % 60, duration.as_secs_f64() % 60.0) {
         (0, 0, s) => format!("{s}s"),
         (0, m, s) => format!("{m}m{s}s"),
         (h, m, s) => format!("{h}h{m}m{s}s"),
-    };
-    text
+    }
 }
 
 /// True once nothing of these allocations runs any more.

@@ -162,10 +162,14 @@ impl State {
             return Some(Grants { accessor: "anonymous".into(), ..Grants::default() });
         }
         let token = self.acl.tokens.values().find(|token| token.secret_id == secret)?;
-        let mut grants =
-            Grants { management: token.r#type == "management", accessor: token.accessor_id.clone(), ..Grants::default() };
+        let mut grants = Grants {
+            management: token.r#type == "management",
+            accessor: token.accessor_id.clone(),
+            ..Grants::default()
+        };
         for name in token.policies.iter().flatten() {
-            if let Some(rules) = self.acl.policies.get(name).and_then(|policy| hcl::parse(&policy.rules).ok()) {
+            if let Some(rules) = self.acl.policies.get(name).and_then(|policy| hcl::parse(&policy.rules).ok())
+            {
                 grants.add(&rules);
             }
         }
@@ -194,7 +198,10 @@ pub(super) fn put_token(state: &mut State, request: &Request) -> Result<Answer, 
     let kind = asked["Type"].as_str().unwrap_or("client").to_owned();
     let policies: Option<Vec<String>> = serde_json::from_value(asked["Policies"].clone()).unwrap_or_default();
     if kind == "client" && policies.as_ref().is_none_or(Vec::is_empty) {
-        return Err(ApiError::new(400, "invalid token: 1 error occurred:\n\t* client token missing policies or roles\n\n"));
+        return Err(ApiError::new(
+            400,
+            "invalid token: 1 error occurred:\n\t* client token missing policies or roles\n\n",
+        ));
     }
     let name = asked["Name"].as_str().unwrap_or_default().to_owned();
     let global = asked["Global"].as_bool().unwrap_or(false);

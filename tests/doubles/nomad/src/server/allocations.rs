@@ -16,7 +16,8 @@ pub(super) fn list(state: &State, request: &Request) -> Result<Answer, ApiError>
         return Err(ApiError::denied());
     }
     let prefix = request.query("prefix").unwrap_or_default();
-    let found: Vec<Value> = state.allocs.values().filter(|a| a.id.starts_with(prefix)).map(alloc_stub).collect();
+    let found: Vec<Value> =
+        state.allocs.values().filter(|a| a.id.starts_with(prefix)).map(alloc_stub).collect();
     Ok(Answer::json(json!(found)).at(state.table_index(Table::Allocs)))
 }
 
@@ -44,7 +45,8 @@ pub(super) fn of_job(state: &State, request: &Request, id: &str) -> Result<Answe
     if !request.grants(state)?.namespace(NAMESPACE, "read-job") {
         return Err(ApiError::denied());
     }
-    let found: Vec<Value> = state.allocs.values().filter(|alloc| alloc.job_id == id).map(alloc_stub).collect();
+    let found: Vec<Value> =
+        state.allocs.values().filter(|alloc| alloc.job_id == id).map(alloc_stub).collect();
     Ok(Answer::json(json!(found)).at(state.table_index(Table::Allocs)))
 }
 

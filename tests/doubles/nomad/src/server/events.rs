@@ -19,9 +19,13 @@ impl Events {
         Self { size, buffer: VecDeque::new() }
     }
 
+    /// One change tells of an object once: what is said later in it replaces what was said before.
     fn push(&mut self, index: u64, event: Value) {
         match self.buffer.back_mut() {
-            Some((last, events)) if *last == index => events.push(event),
+            Some((last, events)) if *last == index => {
+                events.retain(|before| before["Key"] != event["Key"] || before["Type"] != event["Type"]);
+                events.push(event);
+            }
             _ => self.buffer.push_back((index, vec![event])),
         }
         while self.buffer.len() > self.size {
@@ -80,7 +84,9 @@ impl Topics {
                 _ => {
                     return Err(ApiError::new(
                         400,
-                        format!("Invalid topic query: error parsing topics: Invalid key value pair for topic, topic: {topic}"),
+                        format!(
+                            "Invalid topic query: error parsing topics: Invalid key value pair for topic, topic: {topic}"
+                        ),
                     ));
                 }
             };
@@ -107,8 +113,7 @@ impl Topics {
     }
 
     fn has(&self, event: &Value) -> bool {
-        let Some(keys) =
-            self.0.get(event["Topic"].as_str().unwrap_or_default()).or_else(|| self.0.get("*"))
+        let Some(keys) = self.0.get(event["Topic"].as_str().unwrap_or_default()).or_else(|| self.0.get("*"))
         else {
             return false;
         };

@@ -9,7 +9,9 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Region, acl, acl::Access, acl::Grants, allocations, events::Topics, intro, jobs, nodes, store::State};
+use super::{
+    Region, acl, acl::Access, acl::Grants, allocations, events::Topics, intro, jobs, nodes, store::State,
+};
 use crate::{config, rpc::Reply};
 
 /// Says in every answer that this is not Nomad.
@@ -86,7 +88,8 @@ impl Request {
     }
 
     pub(crate) fn json(&self) -> Result<Value, ApiError> {
-        serde_json::from_slice(&self.body).map_err(|error| ApiError::new(400, go_json_error(&self.body, &error)))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ApiError::new(400, go_json_error(&self.body, &error)))
     }
 
     pub(crate) fn optional_json(&self) -> Result<Value, ApiError> {
@@ -173,7 +176,10 @@ fn route_acl(region: &Region, request: &Request, verb: Verb, path: &[&str]) -> R
         }
         (
             Verb::Get | Verb::Put | Verb::Delete,
-            ["bootstrap" | "token"] | ["token", "self"] | ["policy", _] | ["identity", "client-introduction-token"],
+            ["bootstrap" | "token"]
+            | ["token", "self"]
+            | ["policy", _]
+            | ["identity", "client-introduction-token"],
         ) => Err(ApiError::invalid_method()),
         _ => Err(ApiError::new(404, "")),
     }
@@ -184,9 +190,10 @@ fn route_agent(region: &Region, request: &Request, verb: Verb, path: &[&str]) ->
         return Err(ApiError::invalid_method());
     }
     match path {
-        ["agent", "health"] if request.query("type") == Some("client") => {
-            Err(ApiError::new(500, json!({"client": {"ok": false, "message": "client not enabled"}}).to_string()))
-        }
+        ["agent", "health"] if request.query("type") == Some("client") => Err(ApiError::new(
+            500,
+            json!({"client": {"ok": false, "message": "client not enabled"}}).to_string(),
+        )),
         ["agent", "health"] => Ok(Answer::json(json!({ "server": { "ok": true, "message": "ok" } }))),
         ["agent", "self"] => {
             if !region.store.read(|state| request.grants(state))?.agent(Access::Read) {
@@ -209,7 +216,9 @@ fn route_nodes(region: &Region, request: &Request, verb: Verb, path: &[&str]) ->
     match (verb, path) {
         (Verb::Get, ["nodes"]) => store.read(|state| nodes::list(state, request)),
         (Verb::Get, ["node", "pools"]) => store.read(|state| nodes::list_pools(state, request)),
-        (Verb::Put, ["node", "pools"] | ["node", "pool", _]) => store.write(|state| nodes::put_pool(state, request)),
+        (Verb::Put, ["node", "pools"] | ["node", "pool", _]) => {
+            store.write(|state| nodes::put_pool(state, request))
+        }
         (Verb::Get, ["node", "pool", name]) => store.read(|state| nodes::read_pool(state, request, name)),
         (Verb::Get, ["node", id]) => store.read(|state| nodes::read(state, request, id)),
         (Verb::Get, ["node", id, "allocations"]) => {
@@ -237,7 +246,9 @@ fn route_jobs(region: &Region, request: &Request, verb: Verb, path: &[&str]) -> 
         (Verb::Get, ["jobs"]) => store.read(|state| jobs::list(state, request)),
         (Verb::Put, ["jobs"]) => store.write(|state| jobs::put(state, request, &region.config.region)),
         (Verb::Get, ["job", id]) => store.read(|state| jobs::read(state, request, id)),
-        (Verb::Get, ["job", id, "allocations"]) => store.read(|state| allocations::of_job(state, request, id)),
+        (Verb::Get, ["job", id, "allocations"]) => {
+            store.read(|state| allocations::of_job(state, request, id))
+        }
         (Verb::Get, ["job", id, "evaluations"]) => store.read(|state| jobs::evaluations(state, request, id)),
         (Verb::Delete, ["job", id]) => store.write(|state| jobs::delete(state, request, id)),
         (Verb::Get, ["evaluation", id]) => store.read(|state| jobs::evaluation(state, request, id)),
@@ -285,7 +296,8 @@ pub(super) fn stream(region: Arc<Region>, request: &Request) -> Result<Response<
     let lines = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|line| (line, receiver))
     });
-    let response = Response::builder().header(header::CONTENT_TYPE, "application/json").body(Body::from_stream(lines));
+    let response =
+        Response::builder().header(header::CONTENT_TYPE, "application/json").body(Body::from_stream(lines));
     response.map_err(|e| ApiError::new(500, e.to_string()))
 }
 

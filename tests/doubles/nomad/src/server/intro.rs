@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     http::{Answer, ApiError, Request},
@@ -40,16 +40,20 @@ pub(super) enum Denial {
     Mismatch { name: String, pool: String },
 }
 
-pub(super) fn mint(state: &mut State, request: &Request, region: &str, plan: &Server) -> Result<Answer, ApiError> {
+pub(super) fn mint(
+    state: &mut State,
+    request: &Request,
+    region: &str,
+    plan: &Server,
+) -> Result<Answer, ApiError> {
     if !request.grants(state)?.node(super::acl::Access::Write) {
         return Err(ApiError::denied());
     }
     let asked = request.json()?;
-    let ttl = match &asked["TTL"] {
-        Value::String(text) if !text.is_empty() => config::duration(text)
+    let ttl = match asked["TTL"].as_str() {
+        Some(text) if !text.is_empty() => config::duration(text)
             .ok_or_else(|| ApiError::new(400, format!("time: invalid duration {text:?}")))?,
-        Value::Number(nanos) => Duration::from_nanos(nanos.as_u64().unwrap_or_default()),
-        _ => Duration::ZERO,
+        Some(_) | None => Duration::from_nanos(asked["TTL"].as_u64().unwrap_or_default()),
     };
     let ttl = if ttl.is_zero() { plan.default_identity_ttl } else { ttl.min(plan.max_identity_ttl) };
     let name = asked["NodeName"].as_str().unwrap_or_default().to_owned();

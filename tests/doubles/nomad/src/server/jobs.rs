@@ -47,8 +47,21 @@ pub(super) fn list(state: &State, request: &Request) -> Result<Answer, ApiError>
     permitted(state, request, "list-jobs")?;
     let stub = |job: &Value| {
         let fields = [
-            "CreateIndex", "Datacenters", "ID", "JobModifyIndex", "ModifyIndex", "Name", "Namespace", "NodePool",
-            "Priority", "Status", "StatusDescription", "Stop", "SubmitTime", "Type", "Version",
+            "CreateIndex",
+            "Datacenters",
+            "ID",
+            "JobModifyIndex",
+            "ModifyIndex",
+            "Name",
+            "Namespace",
+            "NodePool",
+            "Priority",
+            "Status",
+            "StatusDescription",
+            "Stop",
+            "SubmitTime",
+            "Type",
+            "Version",
         ];
         let pairs = fields.iter().map(|name| ((*name).to_owned(), job[*name].clone()));
         Value::Object(pairs.collect())
@@ -106,10 +119,16 @@ fn problem(job: &Value) -> Option<String> {
     for group in groups {
         let tasks = group["Tasks"].as_array().filter(|tasks| !tasks.is_empty());
         let Some(tasks) = tasks else {
-            return Some(format!("Task group {} validation failed: Missing tasks for task group", group["Name"]));
+            return Some(format!(
+                "Task group {} validation failed: Missing tasks for task group",
+                group["Name"]
+            ));
         };
         if let Some(task) = tasks.iter().find(|task| task["Driver"].as_str().is_none_or(str::is_empty)) {
-            return Some(format!("Task group {} validation failed: Task {} validation failed: Missing task driver", group["Name"], task["Name"]));
+            return Some(format!(
+                "Task group {} validation failed: Task {} validation failed: Missing task driver",
+                group["Name"], task["Name"]
+            ));
         }
     }
     None
@@ -149,8 +168,16 @@ fn filled(given: Value, defaults: Value) -> Value {
 
 fn job_defaults(region: &str) -> Value {
     let mut job = nulls(&[
-        "Affinities", "Constraints", "Meta", "Multiregion", "ParameterizedJob", "Payload", "Periodic", "Spreads",
-        "UI", "VersionTag",
+        "Affinities",
+        "Constraints",
+        "Meta",
+        "Multiregion",
+        "ParameterizedJob",
+        "Payload",
+        "Periodic",
+        "Spreads",
+        "UI",
+        "VersionTag",
     ]);
     job.extend(fields(json!({
         "AllAtOnce": false, "ConsulNamespace": "", "CreateIndex": 0, "Datacenters": ["*"],
@@ -168,8 +195,20 @@ fn job_defaults(region: &str) -> Value {
 
 fn group_defaults(batch: bool) -> Value {
     let mut group = nulls(&[
-        "Affinities", "Constraints", "Consul", "Disconnect", "MaxClientDisconnect", "MaxRunDuration", "Meta",
-        "Networks", "Scaling", "Services", "ShutdownDelay", "Spreads", "StopAfterClientDisconnect", "Volumes",
+        "Affinities",
+        "Constraints",
+        "Consul",
+        "Disconnect",
+        "MaxClientDisconnect",
+        "MaxRunDuration",
+        "Meta",
+        "Networks",
+        "Scaling",
+        "Services",
+        "ShutdownDelay",
+        "Spreads",
+        "StopAfterClientDisconnect",
+        "Volumes",
     ]);
     let (attempts, interval) = if batch { (3, 86_400_000_000_000_u64) } else { (2, 1_800_000_000_000) };
     let reschedule = if batch {
@@ -209,9 +248,25 @@ fn group_defaults(batch: bool) -> Value {
 
 fn task_defaults(restart: &Value) -> Value {
     let mut task = nulls(&[
-        "Actions", "Affinities", "Artifacts", "CSIPluginConfig", "Config", "Constraints", "Consul",
-        "DispatchPayload", "Env", "Identities", "Lifecycle", "Meta", "ScalingPolicies", "Schedule", "Secrets",
-        "Services", "Templates", "Vault", "VolumeMounts",
+        "Actions",
+        "Affinities",
+        "Artifacts",
+        "CSIPluginConfig",
+        "Config",
+        "Constraints",
+        "Consul",
+        "DispatchPayload",
+        "Env",
+        "Identities",
+        "Lifecycle",
+        "Meta",
+        "ScalingPolicies",
+        "Schedule",
+        "Secrets",
+        "Services",
+        "Templates",
+        "Vault",
+        "VolumeMounts",
     ]);
     task.extend(fields(json!({
         "Driver": "", "KillSignal": "", "KillTimeout": 5_000_000_000_u64, "Kind": "", "Leader": false, "Name": "",

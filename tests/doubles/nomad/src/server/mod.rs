@@ -49,8 +49,7 @@ pub(crate) struct Region {
 /// Starts the listeners; returns once they listen. They run until the process ends.
 pub(crate) async fn start(config: Config, plan: Server, log: Logger) -> Result<Arc<Region>, String> {
     let store = Store::open(&config.data_dir, plan.event_buffer_size)?;
-    let region =
-        Arc::new(Region { config, plan, store, log, heartbeats: Mutex::new(BTreeMap::new()) });
+    let region = Arc::new(Region { config, plan, store, log, heartbeats: Mutex::new(BTreeMap::new()) });
     region.expect_known_nodes();
     listen_rpc(&region).await?;
     listen_http(&region).await?;
@@ -91,7 +90,8 @@ impl Region {
     fn silent_nodes(&self) -> Vec<String> {
         let now = Instant::now();
         let mut heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent: Vec<String> = heartbeats.iter().filter(|(_, due)| **due <= now).map(|(id, _)| id.clone()).collect();
+        let silent: Vec<String> =
+            heartbeats.iter().filter(|(_, due)| **due <= now).map(|(id, _)| id.clone()).collect();
         heartbeats.retain(|_, due| *due > now);
         silent
     }
@@ -159,7 +159,10 @@ async fn listen_rpc(region: &Arc<Region>) -> Result<(), String> {
     let config = &region.config;
     let address = SocketAddr::new(config.address("rpc"), config.rpc_port);
     let tcp = TcpListener::bind(address).await.map_err(|e| {
-        format!("server setup failed: Failed to start RPC layer: listen tcp {address}: {}", listener::go_bind(&e))
+        format!(
+            "server setup failed: Failed to start RPC layer: listen tcp {address}: {}",
+            listener::go_bind(&e)
+        )
     })?;
     let region = region.clone();
     if !config.tls.rpc {

@@ -47,11 +47,21 @@ pub(super) fn put_drain(state: &mut State, request: &Request, id: &str) -> Resul
         cancel_drain(state, id, mark_eligible, meta, &who);
     }
     let index = state.index;
-    Ok(Answer::json(json!({ "EvalCreateIndex": 0, "EvalIDs": null, "Index": index, "NodeModifyIndex": index })).at(index))
+    Ok(Answer::json(
+        json!({ "EvalCreateIndex": 0, "EvalIDs": null, "Index": index, "NodeModifyIndex": index }),
+    )
+    .at(index))
 }
 
 /// `who` is `token:ACCESSOR` or `node:ID`.
-pub(super) fn start_drain(state: &mut State, id: &str, deadline: i64, ignore_system_jobs: bool, meta: Value, who: &str) {
+pub(super) fn start_drain(
+    state: &mut State,
+    id: &str,
+    deadline: i64,
+    ignore_system_jobs: bool,
+    meta: Value,
+    who: &str,
+) {
     let index = state.next_index(&[Table::Nodes]);
     let idle = !schedule::has_live_allocs(state, id);
     let Some(mut node) = state.nodes.get(id).cloned() else { return };
@@ -59,7 +69,8 @@ pub(super) fn start_drain(state: &mut State, id: &str, deadline: i64, ignore_sys
     let done = idle && node.scheduling_eligibility == Eligibility::Ineligible;
     let now = unix_nanos();
     let ends = if deadline > 0 { rfc3339(now + deadline) } else { "0001-01-01T00:00:00Z".into() };
-    let strategy = DrainStrategy { deadline, ignore_system_jobs, force_deadline: ends, started_at: rfc3339(now) };
+    let strategy =
+        DrainStrategy { deadline, ignore_system_jobs, force_deadline: ends, started_at: rfc3339(now) };
     node.drain = !done;
     node.drain_strategy = (!done).then_some(strategy);
     node.scheduling_eligibility = Eligibility::Ineligible;
@@ -149,7 +160,10 @@ pub(super) fn put_eligibility(state: &mut State, request: &Request, id: &str) ->
         schedule::unblock(state);
     }
     let eval = if state.index > index { index + 1 } else { 0 };
-    Ok(Answer::json(json!({ "EvalCreateIndex": eval, "EvalIDs": null, "Index": index, "NodeModifyIndex": 0 })).at(index))
+    Ok(Answer::json(
+        json!({ "EvalCreateIndex": eval, "EvalIDs": null, "Index": index, "NodeModifyIndex": 0 }),
+    )
+    .at(index))
 }
 
 /// Takes the node out without any event; its agent may come back and is let in. Purging revokes nothing.
@@ -211,8 +225,12 @@ pub(super) fn set_status(state: &mut State, id: &str, status: NodeStatus) {
 
 pub(super) fn list_pools(state: &State, request: &Request) -> Result<Answer, ApiError> {
     let grants = request.grants(state)?;
-    let found: Vec<&Value> =
-        state.pools.iter().filter(|(name, _)| grants.pool(name, Access::Read)).map(|(_, pool)| pool).collect();
+    let found: Vec<&Value> = state
+        .pools
+        .iter()
+        .filter(|(name, _)| grants.pool(name, Access::Read))
+        .map(|(_, pool)| pool)
+        .collect();
     Ok(Answer::json(json!(found)).at(state.table_index(Table::Pools)))
 }
 
@@ -233,13 +251,13 @@ pub(super) fn put_pool(state: &mut State, request: &Request) -> Result<Answer, A
     if name.is_empty() {
         return Err(ApiError::new(400, "invalid node pool: 1 error occurred:\n\t* invalid name \"\"\n\n"));
     }
-    let ttl = match &asked["NodeIdentityTTL"] {
-        Value::String(text) => {
+    let ttl = match asked["NodeIdentityTTL"].as_str() {
+        Some(text) => {
             let ttl = crate::config::duration(text)
                 .ok_or_else(|| ApiError::new(400, format!("time: invalid duration {text:?}")))?;
             u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)
         }
-        other => other.as_u64().unwrap_or(24 * 3600 * 1_000_000_000),
+        None => asked["NodeIdentityTTL"].as_u64().unwrap_or(24 * 3600 * 1_000_000_000),
     };
     let index = state.next_index(&[Table::Pools]);
     let created = state.pools.get(&name).map_or(json!(index), |pool| pool["CreateIndex"].clone());
@@ -286,7 +304,8 @@ struct Filter {
 
 impl Filter {
     fn parse(text: &str) -> Result<Self, ApiError> {
-        let parts = text.split_once("==").map(|(field, value)| (field.trim(), value.trim().trim_matches('"')));
+        let parts =
+            text.split_once("==").map(|(field, value)| (field.trim(), value.trim().trim_matches('"')));
         match parts {
             Some((field, value)) if !field.is_empty() && field.chars().all(char::is_alphanumeric) => {
                 Ok(Self { field: field.into(), value: value.into() })

@@ -9,9 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Region, http, intro,
-    nodes,
-    schedule,
+    Region, http, intro, nodes, schedule,
     store::{State, Table},
 };
 use crate::{
@@ -61,13 +59,17 @@ async fn answer(region: &Arc<Region>, call: Call) -> Reply {
             nodes::start_drain(state, &node_id, deadline, ignore_system_jobs, meta, &who);
             Reply::Done
         }),
-        Call::IsDraining { node_id, secret_id } => store.read(|state| match known(state, &node_id, &secret_id) {
-            Ok(node) => Reply::Draining(node.drain_strategy.is_some()),
-            Err(refused) => refused,
-        }),
+        Call::IsDraining { node_id, secret_id } => {
+            store.read(|state| match known(state, &node_id, &secret_id) {
+                Ok(node) => Reply::Draining(node.drain_strategy.is_some()),
+                Err(refused) => refused,
+            })
+        }
         Call::ResolveToken { token } => store.read(|state| rights(state, &token)),
         Call::Http { method, target, token, body } => match method.parse() {
-            Ok(method) => http::handed_on(region, &http::Request::new(method, &target, token, body.into())).await,
+            Ok(method) => {
+                http::handed_on(region, &http::Request::new(method, &target, token, body.into())).await
+            }
             Err(_) => Reply::Refused("invalid method".into()),
         },
     }
@@ -101,8 +103,14 @@ fn register(region: &Arc<Region>, node: Node, proof: Option<&str>) -> Reply {
 /// Resets the node's heartbeat and says when the next one is due.
 fn beat(region: &Region, state: &State, node_id: &str, was_down: bool) -> Reply {
     let ttl = region.reset_heartbeat(node_id);
-    let eligible = state.nodes.get(node_id).is_some_and(|n| n.scheduling_eligibility == Eligibility::Eligible);
-    Reply::Beat { ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX), identity: None, eligible, was_down }
+    let eligible =
+        state.nodes.get(node_id).is_some_and(|n| n.scheduling_eligibility == Eligibility::Eligible);
+    Reply::Beat {
+        ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+        identity: None,
+        eligible,
+        was_down,
+    }
 }
 
 fn known<'a>(state: &'a State, id: &str, secret: &str) -> Result<&'a Node, Reply> {
@@ -114,7 +122,9 @@ async fn client_allocs(region: &Region, id: &str, secret: &str, index: u64, wait
     let look = || {
         region.store.read(|state| {
             let node = known(state, id, secret);
-            node.map(|_| state.allocs.values().filter(|alloc| alloc.node_id == id).cloned().collect::<Vec<Alloc>>())
+            node.map(|_| {
+                state.allocs.values().filter(|alloc| alloc.node_id == id).cloned().collect::<Vec<Alloc>>()
+            })
         })
     };
     let newer = async {
@@ -147,7 +157,9 @@ fn update_allocs(state: &mut State, node_id: &str, updates: Vec<AllocUpdate>) {
     let index = state.next_index(&[Table::Allocs]);
     let mut ended = Vec::new();
     for update in updates {
-        let Some(before) = state.allocs.get(&update.id).filter(|alloc| alloc.node_id == node_id) else { continue };
+        let Some(before) = state.allocs.get(&update.id).filter(|alloc| alloc.node_id == node_id) else {
+            continue;
+        };
         let was_over = before.client_status.is_terminal();
         if was_over && before.client_status != update.client_status && !update.client_status.is_terminal() {
             continue;

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::store::{State, Table};
 use crate::model::{
-    Alloc, ClientStatus, DesiredStatus, Eligibility, Evaluation, Node, NodeStatus, nanos_of, new_id, unix_nanos,
+    Alloc, ClientStatus, DesiredStatus, Eligibility, Evaluation, Node, NodeStatus, TaskState, nanos_of,
+    new_id, unix_nanos,
 };
 
 /// Brings a job's allocations to what it asks for, and returns the evaluation's id. What finds no node
@@ -36,8 +37,12 @@ pub(super) fn evaluate(state: &mut State, job_id: &str, trigger: &str) -> String
 
 /// Gives every job that waits for a node another try.
 pub(super) fn unblock(state: &mut State) {
-    let waiting: Vec<String> =
-        state.evals.values().filter(|eval| eval.status == "blocked").map(|eval| eval.job_id.clone()).collect();
+    let waiting: Vec<String> = state
+        .evals
+        .values()
+        .filter(|eval| eval.status == "blocked")
+        .map(|eval| eval.job_id.clone())
+        .collect();
     for job in waiting {
         let placeable = state.jobs.get(&job).is_some_and(|job| {
             let groups = job["TaskGroups"].as_array().cloned().unwrap_or_default();
@@ -74,17 +79,24 @@ pub(super) fn has_live_allocs(state: &State, node_id: &str) -> bool {
 /// Moves work off a draining node. Unless forced, a service is moved once it has been healthy for ten
 /// seconds, and batch work is left to end by itself.
 pub(super) fn migrate_from(state: &mut State, node_id: &str, forced: bool) {
-    const HEALTHY_AFTER: i64 = 10_000_000_000;
-    let healthy = |alloc: &Alloc| {
-        let started = alloc.task_states.values().filter_map(|t| t.started_at.as_deref()).filter_map(nanos_of).max();
-        alloc.client_status == ClientStatus::Running && started.is_some_and(|at| unix_nanos() - at >= HEALTHY_AFTER)
-    };
+    let healthy = |alloc: &Alloc| alloc.client_status == ClientStatus::Running && was_healthy(alloc);
     let movable: Vec<String> = live_on(state, node_id)
         .filter(|alloc| alloc.desired_status == DesiredStatus::Run && !alloc.migrate)
         .filter(|alloc| forced || (alloc.job["Type"] != "batch" && healthy(alloc)))
         .map(|alloc| alloc.id.clone())
         .collect();
     migrate(state, &movable, "node-drain");
+}
+
+/// Whether all tasks have run for ten seconds.
+fn was_healthy(alloc: &Alloc) -> bool {
+    const HEALTHY_AFTER: i64 = 10_000_000_000;
+    let ran = |task: &TaskState| {
+        let started = task.started_at.as_deref().and_then(nanos_of);
+        let ended = task.finished_at.as_deref().and_then(nanos_of).unwrap_or_else(unix_nanos);
+        started.is_some_and(|started| ended - started >= HEALTHY_AFTER)
+    };
+    !alloc.task_states.is_empty() && alloc.task_states.values().all(ran)
 }
 
 /// Marks allocations for migration and lets the scheduler stop and replace them.
@@ -138,7 +150,8 @@ pub(super) fn alloc_ended(state: &mut State, id: &str) {
 /// Places again what failed and has waited long enough.
 pub(super) fn reschedule_due(state: &mut State) {
     let now = unix_nanos();
-    let due: Vec<String> = state.reschedule_at.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
+    let due: Vec<String> =
+        state.reschedule_at.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
     if due.is_empty() {
         return;
     }
@@ -191,10 +204,11 @@ fn fills_slot(alloc: &Alloc) -> bool {
 }
 
 fn place(state: &mut State, job: &Value, group: &Value, node: &Node, name: &str, eval: &str, index: u64) {
+    // What is replaced in the same plan is linked; what had to wait for a node is not.
     let previous = state
         .allocs
         .values()
-        .filter(|alloc| alloc.name == name && alloc.next_allocation.is_empty())
+        .filter(|alloc| alloc.name == name && alloc.next_allocation.is_empty() && alloc.modify_index == index)
         .max_by_key(|alloc| alloc.create_index)
         .map(|alloc| alloc.id.clone());
     let service = job["Type"] == "service";
@@ -226,8 +240,10 @@ fn place(state: &mut State, job: &Value, group: &Value, node: &Node, name: &str,
         modify_time: now,
         rest: resources(group, node, &state.signing_key),
     };
-    if let Some(previous) = previous.and_then(|id| state.allocs.get_mut(&id)) {
-        previous.next_allocation = alloc.id.clone();
+    if let Some(previous) = previous {
+        change_alloc(state, &previous, index, "PlanResult", |before| {
+            before.next_allocation = alloc.id.clone()
+        });
     }
     state.tables.insert(Table::Allocs, index);
     state.emit_alloc(index, "PlanResult", &alloc);
@@ -241,7 +257,8 @@ fn resources(group: &Value, node: &Node, key: &str) -> Map<String, Value> {
         "CPU": 0, "Cores": 0, "Devices": null, "DiskMB": disk, "IOPS": 0, "MemoryMB": 0, "MemoryMaxMB": 0,
         "NUMA": null, "Networks": null, "SecretsMB": 0,
     });
-    let (mut total, mut tasks, mut lifecycles, mut each) = (blank.clone(), Map::new(), Map::new(), Map::new());
+    let (mut total, mut tasks, mut lifecycles, mut each) =
+        (blank.clone(), Map::new(), Map::new(), Map::new());
     for task in group["Tasks"].as_array().into_iter().flatten() {
         let name = task["Name"].as_str().unwrap_or_default().to_owned();
         let wanted = &task["Resources"];
@@ -275,13 +292,19 @@ fn resources(group: &Value, node: &Node, key: &str) -> Map<String, Value> {
 
 /// The feasible node with the fewest allocations of this job.
 fn choose<'a>(state: &'a State, job: &Value, group: &Value) -> Option<&'a Node> {
-    let load = |node: &Node| live_on(state, &node.id).filter(|alloc| job["ID"] == alloc.job_id.as_str()).count();
-    state.nodes.values().filter(|node| is_feasible(node, job, group)).min_by_key(|node| (load(node), node.name.clone()))
+    let load =
+        |node: &Node| live_on(state, &node.id).filter(|alloc| job["ID"] == alloc.job_id.as_str()).count();
+    state
+        .nodes
+        .values()
+        .filter(|node| is_feasible(node, job, group))
+        .min_by_key(|node| (load(node), node.name.clone()))
 }
 
 fn is_feasible(node: &Node, job: &Value, group: &Value) -> bool {
     let tasks = || group["Tasks"].as_array().into_iter().flatten();
-    let constraints = [&job["Constraints"], &group["Constraints"]].into_iter().chain(tasks().map(|t| &t["Constraints"]));
+    let constraints =
+        [&job["Constraints"], &group["Constraints"]].into_iter().chain(tasks().map(|t| &t["Constraints"]));
     let datacenter = |pattern: &Value| pattern == "*" || *pattern == node.datacenter.as_str();
     let driver = |task: &Value| {
         task["Driver"].as_str().and_then(|name| node.drivers.get(name)).is_some_and(|driver| driver.healthy)
@@ -328,7 +351,13 @@ fn stop(state: &mut State, id: &str, index: u64, why: &str) {
     });
 }
 
-pub(super) fn change_alloc(state: &mut State, id: &str, index: u64, kind: &str, change: impl FnOnce(&mut Alloc)) {
+pub(super) fn change_alloc(
+    state: &mut State,
+    id: &str,
+    index: u64,
+    kind: &str,
+    change: impl FnOnce(&mut Alloc),
+) {
     let Some(alloc) = state.allocs.get_mut(id) else { return };
     change(alloc);
     alloc.modify_index = index;
@@ -358,13 +387,16 @@ fn unblock_only(state: &mut State, job_id: &str, index: u64) {
 fn set_job_status(state: &mut State, job_id: &str, index: u64) {
     let Some(job) = state.jobs.get(job_id) else { return };
     let mine: Vec<&Alloc> = of_job(state, job).collect();
-    let live = mine.iter().any(|alloc| !alloc.client_status.is_terminal());
+    let wanted = |alloc: &&&Alloc| alloc.desired_status == DesiredStatus::Run;
+    let live = mine.iter().filter(wanted).any(|alloc| !alloc.client_status.is_terminal());
     let waits = state.evals.values().any(|eval| eval.job_id == job_id && eval.status == "blocked")
         || mine.iter().any(|alloc| state.reschedule_at.contains_key(&alloc.id));
     let stopped = job["Stop"] == true;
-    let status = if live {
+    // A service counts as running for as long as its deployment is open: until it was healthy once.
+    let deploying = job["Type"] == "service" && !stopped && !mine.iter().any(|alloc| was_healthy(alloc));
+    let status = if live || deploying {
         "running"
-    } else if stopped || (job["Type"] == "batch" && !waits && !mine.is_empty()) {
+    } else if stopped || (!waits && !mine.is_empty()) {
         "dead"
     } else {
         "pending"

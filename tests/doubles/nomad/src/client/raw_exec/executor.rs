@@ -137,7 +137,8 @@ impl Task {
 
     fn wait(&self) -> Exit {
         let guard = self.exit.lock().unwrap_or_else(PoisonError::into_inner);
-        let guard = self.ended.wait_while(guard, |exit| exit.is_none()).unwrap_or_else(PoisonError::into_inner);
+        let guard =
+            self.ended.wait_while(guard, |exit| exit.is_none()).unwrap_or_else(PoisonError::into_inner);
         guard.unwrap_or(Exit { code: 1, signal: 0 })
     }
 

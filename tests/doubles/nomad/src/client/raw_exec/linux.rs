@@ -69,7 +69,9 @@ pub(crate) async fn is_alive(handle: &Handle) -> bool {
 pub(crate) async fn wait(handle: &Handle) -> Result<Exit, String> {
     match ask(&handle.socket, &Ask::Wait).await? {
         Told::Ended(exit) => Ok(exit),
-        Told::Started { .. } | Told::Failed { .. } | Told::Done => Err("unexpected answer of the executor".into()),
+        Told::Started { .. } | Told::Failed { .. } | Told::Done => {
+            Err("unexpected answer of the executor".into())
+        }
     }
 }
 

@@ -42,8 +42,11 @@ pub(super) fn fifo(log_dir: &Path, task: &str, kind: &str) -> PathBuf {
 
 pub(super) fn run() -> ExitCode {
     let mut line = String::new();
-    let plan = std::io::stdin().read_line(&mut line).ok().and_then(|_| serde_json::from_str::<Plan>(&line).ok());
-    let (Some(plan), Ok(runtime)) = (plan, tokio::runtime::Builder::new_current_thread().enable_all().build()) else {
+    let plan =
+        std::io::stdin().read_line(&mut line).ok().and_then(|_| serde_json::from_str::<Plan>(&line).ok());
+    let (Some(plan), Ok(runtime)) =
+        (plan, tokio::runtime::Builder::new_current_thread().enable_all().build())
+    else {
         return ExitCode::FAILURE;
     };
     runtime.block_on(async {
@@ -110,7 +113,8 @@ impl Files {
     fn open(plan: &Plan, kind: &str) -> std::io::Result<Self> {
         let stem = plan.log_dir.join(format!("{}.{kind}", plan.task));
         let prefix = format!("{}.{kind}.", plan.task);
-        let names = fs::read_dir(&plan.log_dir)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let names =
+            fs::read_dir(&plan.log_dir)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let number = names.filter_map(|name| name.strip_prefix(&prefix)?.parse().ok()).max().unwrap_or(0);
         let file = append(&numbered(&stem, number))?;
         let written = file.metadata()?.len();

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod bench;
 pub mod breaks;
 pub mod card;
 pub mod certificate;

@@ -1,5 +1,8 @@
 //! What a walk found, as the one JSON document that is printed last.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -8,6 +11,9 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// Every step held.
     pub ok: bool,
+    /// Durations by figure name, for the bench.
+    #[serde(skip)]
+    pub measured: BTreeMap<&'static str, Duration>,
 }
 
 /// Which Nomad was server and client.
@@ -36,7 +42,7 @@ pub struct StepReport {
 impl Report {
     pub fn new(agent: Agent, steps: Vec<StepReport>) -> Self {
         let ok = !steps.is_empty() && steps.iter().all(|step| step.ok);
-        Self { agent, steps, ok }
+        Self { agent, steps, ok, measured: BTreeMap::new() }
     }
 
     /// The first step that did not hold.

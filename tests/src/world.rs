@@ -1,6 +1,7 @@
 //! Everything that a walk needs, set up and ended as one: the io.net side, a desktop, a PC, and what was learnt on
 //! the way.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +55,10 @@ pub struct Learnt {
     pub node: Option<String>,
     /// Job ids in the order of their submission.
     pub jobs: Vec<String>,
+    /// Measures from the owner's last deed, the agreement, to the app's own word that it is online.
+    pub online: Option<tokio::task::JoinHandle<Option<Duration>>>,
+    /// Durations of the walk by figure name, for the bench.
+    pub measured: BTreeMap<&'static str, Duration>,
     /// The first job: its allocation, and everything that it printed, read when it had ended.
     pub first_allocation: Option<String>,
     pub printed: Vec<u8>,

@@ -1,5 +1,7 @@
 //! The app is started twice; one tray item, one window, one resident program.
 
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
@@ -10,9 +12,11 @@ use crate::world::World;
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let pc = &world.pc;
+    let started = Instant::now();
     let first = pc.command(&[]).await?;
     ensure!(first.status.success(), "the first start failed: {}", String::from_utf8_lossy(&first.stderr));
     let face = world.desktop.tray.item(world.patience).await?;
+    world.learnt.measured.insert("first_start_to_tray", started.elapsed());
     ensure!(face.has_icon, "the tray item has no icon");
 
     let window = until_seen("one window that holds the wire", world.patience, || one_window(pc)).await?;

@@ -1,5 +1,7 @@
 //! A customer's job comes to this PC and works.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
@@ -11,8 +13,10 @@ use crate::world::World;
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let name = "render-island";
+    let submitted = Instant::now();
     submit(world, name).await?;
     let allocation = running(world, name).await?;
+    world.learnt.measured.insert("job_submitted_to_running", submitted.elapsed());
     let id = allocation["ID"].as_str().context("an allocation without an id")?.to_owned();
     world.window()?.shows(&["earning"], world.patience).await?;
     let line = world.window()?.says(name, world.patience).await?;

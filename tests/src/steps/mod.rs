@@ -107,10 +107,11 @@ pub async fn walk(options: Options) -> Report {
     if reports.iter().any(|report| !report.ok) {
         tell_last_lines(&world);
     }
+    let measured = std::mem::take(&mut world.learnt.measured);
     for left in world.end().await {
         eprintln!("had to be killed: {left}");
     }
-    Report::new(agent, reports)
+    Report { measured, ..Report::new(agent, reports) }
 }
 
 async fn one(step: Step, world: &mut World) -> StepReport {

@@ -27,6 +27,11 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     let said = world.window()?.shows(&["waiting"], world.patience).await?;
     let title = said.lines().find(|line| line.contains("Waiting")).unwrap_or("waiting").trim().to_owned();
     world.window()?.attribute("node-status", "data-status", world.patience, |word| word == "ready").await?;
+    if let Some(online) = world.learnt.online.take()
+        && let Some(after) = online.await?
+    {
+        world.learnt.measured.insert("signed_in_to_online", after);
+    }
     let shown = world.window()?.field("device-id", world.patience).await?;
     ensure!(shown == device, "the window shows device {shown}");
 

@@ -36,6 +36,11 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     })
     .await?;
     let online_after = resumed.elapsed();
+    world.learnt.measured.extend([
+        ("pause_to_frozen", paused.frozen),
+        ("pause_to_nothing_left", paused.nothing_left),
+        ("resume_to_online", online_after),
+    ]);
     let again = job::running(world, name).await?;
     world.window()?.shows(&["earning"], world.patience).await?;
     Ok(format!(

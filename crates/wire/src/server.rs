@@ -131,9 +131,14 @@ async fn converse(
     };
     let _open = Open::new(kind, &windows);
     log(kind, pid, "watches");
+    let mut listening = std::pin::pin!(listen(&mut reader, intents));
     let outcome = tokio::select! {
-        outcome = show(&mut writer, snapshots, windows.raised.subscribe()) => outcome,
-        outcome = listen(&mut reader, intents) => outcome,
+        outcome = &mut listening => outcome,
+        shown = show(&mut writer, snapshots, windows.raised.subscribe()) => match shown {
+            // Whoever asks and leaves at once can be shown nothing, and is heard all the same.
+            Err(_) => listening.await,
+            Ok(()) => Ok(()),
+        },
     };
     log(kind, pid, "is gone");
     outcome
@@ -256,6 +261,20 @@ mod tests {
         client.send(Intent::Quit { confirmed: true }).await.unwrap();
 
         assert_eq!(soon(resident.intents.recv()).await, Some(Intent::Quit { confirmed: true }));
+    }
+
+    #[tokio::test]
+    async fn an_intent_of_a_watcher_that_leaves_at_once_is_heard() {
+        let mut resident = Resident::start();
+
+        // Which of the two the resident program does first, showing or hearing, is not always the same.
+        for _ in 0..20 {
+            let mut client = resident.connect(Kind::Command).await;
+            client.send(Intent::Retry).await.unwrap();
+            drop(client);
+
+            assert_eq!(soon(resident.intents.recv()).await, Some(Intent::Retry));
+        }
     }
 
     #[tokio::test]

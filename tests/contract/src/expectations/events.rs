@@ -54,7 +54,9 @@ pub async fn the_stream_starts_with_an_empty_object_and_replays(region: &Region)
 pub async fn the_events_of_a_job_and_a_drain_come_as_recorded(region: &Region) -> Result<()> {
     let first = region.ready_client(Options::default()).await?;
     let _second = region.ready_client(Options::default()).await?;
-    let mut job = jobs::loop_service("loop", &first.name);
+    // It takes a second to end, so that its client reports it as being killed.
+    let script = "trap 'sleep 1; exit 0' INT; while true; do sleep 0.1; done";
+    let mut job = jobs::shell("loop", "service", &first.name, script);
     job["Constraints"] = Value::Null;
     region.submit(&job).await?;
     let alloc = region.running("loop").await?;
@@ -102,11 +104,11 @@ pub async fn the_events_of_a_job_and_a_drain_come_as_recorded(region: &Region) -
 }
 
 fn is_like(event: &Value, recorded: &Value) -> bool {
-    let same = |pointer: &str| event.pointer(pointer) == recorded.pointer(pointer);
-    ["/Topic", "/Type"].iter().all(|pointer| same(pointer))
-        && ["/Payload/Node/Drain", "/Payload/Allocation/ClientStatus", "/Payload/Allocation/DesiredStatus"]
-            .iter()
-            .all(|pointer| same(pointer))
+    let same = |pointer: &&str| event.pointer(pointer) == recorded.pointer(pointer);
+    // Whether the node still drains matters to the drain's own events alone; elsewhere it is chance.
+    let drain = recorded["Type"] != "NodeDrain" || same(&"/Payload/Node/Drain");
+    let fields = ["/Topic", "/Type", "/Payload/Allocation/ClientStatus", "/Payload/Allocation/DesiredStatus"];
+    drain && fields.iter().all(same)
 }
 
 fn summary(event: &Value) -> String {

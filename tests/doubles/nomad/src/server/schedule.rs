@@ -204,11 +204,15 @@ fn fills_slot(alloc: &Alloc) -> bool {
 }
 
 fn place(state: &mut State, job: &Value, group: &Value, node: &Node, name: &str, eval: &str, index: u64) {
-    // What is replaced in the same plan is linked; what had to wait for a node is not.
+    // What is replaced in the same plan, failed or was lost is linked; what waited for a node is not.
+    let links = |alloc: &Alloc| {
+        alloc.modify_index == index
+            || matches!(alloc.client_status, ClientStatus::Failed | ClientStatus::Lost)
+    };
     let previous = state
         .allocs
         .values()
-        .filter(|alloc| alloc.name == name && alloc.next_allocation.is_empty() && alloc.modify_index == index)
+        .filter(|alloc| alloc.name == name && alloc.next_allocation.is_empty() && links(alloc))
         .max_by_key(|alloc| alloc.create_index)
         .map(|alloc| alloc.id.clone());
     let service = job["Type"] == "service";

@@ -5,7 +5,6 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +60,7 @@ impl State {
 pub(crate) struct Store {
     state: Arc<Mutex<State>>,
     changed: Arc<watch::Sender<u64>>,
+    file: Arc<PathBuf>,
 }
 
 impl Store {
@@ -73,9 +73,8 @@ impl Store {
         };
         state.events = Events::new(event_buffer_size);
         let (changed, _) = watch::channel(state.index);
-        let store = Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(changed) };
-        tokio::spawn(store.clone().keep(file));
-        Ok(store)
+        keep(&file, &state);
+        Ok(Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(changed), file: Arc::new(file) })
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
@@ -84,8 +83,12 @@ impl Store {
 
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.index;
         let answer = change(&mut state);
         let index = state.index;
+        if index != before {
+            keep(&self.file, &state);
+        }
         drop(state);
         self.changed.send_if_modified(|seen| std::mem::replace(seen, index) != index);
         answer
@@ -95,20 +98,13 @@ impl Store {
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
+}
 
-    async fn keep(self, file: PathBuf) {
-        let mut changes = self.watch();
-        loop {
-            let text = self.read(|state| serde_json::to_vec(state).unwrap_or_default());
-            let fresh = file.with_extension("new");
-            if std::fs::write(&fresh, text).is_ok() {
-                _ = std::fs::rename(&fresh, &file);
-            }
-            // A burst of changes is one write.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
+/// Nothing is answered before it is kept: a killed server knows all that it has said.
+fn keep(file: &Path, state: &State) {
+    let text = serde_json::to_vec(state).unwrap_or_default();
+    let fresh = file.with_extension("new");
+    if std::fs::write(&fresh, text).is_ok() {
+        _ = std::fs::rename(&fresh, file);
     }
 }

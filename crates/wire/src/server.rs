@@ -272,6 +272,7 @@ mod tests {
             let mut client = resident.connect(Kind::Command).await;
             client.send(Intent::Retry).await.unwrap();
             drop(client);
+            resident.snapshots.send_modify(|snapshot| snapshot.rehearsal = !snapshot.rehearsal);
 
             assert_eq!(soon(resident.intents.recv()).await, Some(Intent::Retry));
         }

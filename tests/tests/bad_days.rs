@@ -90,7 +90,8 @@ async fn a_region_that_went_away_finds_its_pcs_online_again_also_one_that_starte
 
     site.stage.stop_region().unwrap();
     new.start();
-    new.says(Code::GatewayDown).await;
+    new.says(Code::RegionUnreachable).await;
+    old.says(Code::RegionUnreachable).await;
     let started_meanwhile = new.agents();
     site.stage.start_region().await.unwrap();
     new.online().await;

@@ -46,10 +46,14 @@ pub(crate) fn cut(error: &reqwest::Error) -> Cut {
 
 /// What a refusal of the gateway amounts to.
 pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> CloudFault {
+    let problem = serde_json::from_slice::<Problem>(body);
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return CloudFault::Unavailable(Some(status.as_u16()));
+        return match problem {
+            Ok(problem) if problem.code == code::REGION_UNREACHABLE => CloudFault::RegionUnreachable,
+            Ok(_) | Err(_) => CloudFault::Unavailable(Some(status.as_u16())),
+        };
     }
-    let Ok(problem) = serde_json::from_slice::<Problem>(body) else { return CloudFault::Garbled };
+    let Ok(problem) = problem else { return CloudFault::Garbled };
     match problem.code.as_str() {
         code::NOT_SIGNED_IN => CloudFault::NotSignedIn,
         code::NO_CERTIFICATE => CloudFault::CertificateRefused,
@@ -132,7 +136,7 @@ mod tests {
         assert_eq!(problem(401, code::NO_CERTIFICATE), CloudFault::CertificateRefused);
         assert_eq!(problem(403, code::DEVICE_LOST), CloudFault::DeviceLost);
         assert_eq!(problem(409, code::NO_NODE), CloudFault::Refused("no-node".into()));
-        assert_eq!(problem(502, code::REGION_UNREACHABLE), CloudFault::Unavailable(Some(502)));
+        assert_eq!(problem(502, code::REGION_UNREACHABLE), CloudFault::RegionUnreachable);
     }
 
     #[test]

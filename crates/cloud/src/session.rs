@@ -1,5 +1,6 @@
 //! Where the refresh token lies: in the desktop's keyring, or, without one, in a file of mode 0600.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +57,19 @@ impl Vault {
         }
         let token = self.in_keyring(|entry| entry.get_password()).await?;
         Some((Secret::new(token), SessionStore::Keyring))
+    }
+
+    /// Whoever holds it may refresh, over all processes of this user. None where the folder cannot hold a lock: then
+    /// nothing can be kept there either.
+    pub(crate) async fn turn(&self) -> Option<File> {
+        let lock = self.file.with_extension("lock");
+        let locked = tokio::task::spawn_blocking(move || {
+            lock.parent().map(files::folder).transpose()?;
+            let file = File::create(lock)?;
+            file.lock()?;
+            std::io::Result::Ok(file)
+        });
+        locked.await.ok()?.ok()
     }
 
     /// The one function that writes a refresh token anywhere.

@@ -89,6 +89,8 @@ impl Shared {
         {
             return Ok(access.token.clone());
         }
+        // The command line is another process with the same session: a token that it has used up ends the session.
+        let _turn = self.vault.turn().await;
         self.recall(&mut held).await;
         let refresh = held.refresh.clone().ok_or(SignInFault::SessionEnded)?;
         match self.provider.refresh(&refresh).await {
@@ -118,8 +120,9 @@ impl Shared {
         Ok((pair.access, store))
     }
 
+    /// What is written down is the newest, whoever wrote it; only what could not be written down is newer in memory.
     async fn recall(&self, held: &mut Held) {
-        if held.refresh.is_some() {
+        if held.refresh.is_some() && held.store.is_none() {
             return;
         }
         if let Some((token, store)) = self.vault.load().await {

@@ -17,6 +17,7 @@ pub(crate) fn view_of(state: DeviceState) -> Result<RegionView, CloudFault> {
             currency: earnings.currency,
             as_of: UnixMs(earnings.as_of_ms),
         }),
+        silent_since: state.region_silent_since_ms.map(UnixMs),
         rehearsal: state.rehearsal,
         lost: false,
     })
@@ -76,6 +77,7 @@ mod tests {
             node: Some(NodeState { id: "n1".into(), status: node.into(), eligible: true }),
             allocations: vec![allocation],
             earnings: EarningsState { today: today.into(), currency: "USDC".into(), as_of_ms: 9 },
+            region_silent_since_ms: None,
             rehearsal: true,
         }
     }

@@ -208,7 +208,7 @@ async fn each_refusal_that_the_core_tells_apart_arrives_as_its_fault() {
     let expected = [
         CloudFault::DeviceLost,
         CloudFault::CertificateRefused,
-        CloudFault::Unavailable(Some(502)),
+        CloudFault::RegionUnreachable,
         CloudFault::Refused("no-node".into()),
     ];
     assert_eq!(faults, expected);

@@ -70,6 +70,22 @@ async fn twenty_requests_at_once_refresh_once() {
 }
 
 #[tokio::test]
+async fn another_process_with_the_same_session_does_not_end_it() {
+    let home = tempfile::tempdir().unwrap();
+    let issuer = Issuer::start().await;
+    let (gateway, _) = gateway(&["access-1", "access-3"]).await;
+    let app = signed_in(home.path(), &issuer.url, &gateway);
+    let command = support::cloud(home.path(), &issuer.url, &gateway.url, Some(gateway.ca_pem.clone()));
+    app.session().await.unwrap();
+
+    command.devices().await.unwrap();
+    app.devices().await.unwrap();
+
+    // The command has used up the token that the app had read; the app takes the one that was written down since.
+    assert_eq!(issuer.asked("refresh_token"), ["refresh-0", "refresh-1", "refresh-2", "refresh-3"]);
+}
+
+#[tokio::test]
 async fn the_new_refresh_token_is_on_the_disk_before_the_access_token_is_used() {
     let home = tempfile::tempdir().unwrap();
     let issuer = Issuer::start().await;

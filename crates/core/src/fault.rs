@@ -31,6 +31,8 @@ pub enum CloudFault {
     NoNetwork,
     #[error("the gateway does not answer or answers {0:?}")]
     Unavailable(Option<u16>),
+    #[error("the gateway answers, the region behind it does not")]
+    RegionUnreachable,
     #[error("the gateway took too long")]
     Slow,
     #[error("the gateway's answer makes no sense")]

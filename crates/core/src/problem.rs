@@ -49,6 +49,7 @@ codes! {
     CannotStore = "cannot-store",
     NoNetwork = "no-network",
     GatewayDown = "gateway-down",
+    RegionUnreachable = "region-unreachable",
     GatewaySlow = "gateway-slow",
     GatewayGarbled = "gateway-garbled",
     GatewayRefused = "gateway-refused",
@@ -101,8 +102,11 @@ pub fn problems(state: &State) -> Vec<Problem> {
     if let Region::Unreachable { fault, .. } = &state.region {
         found.push(of_cloud(fault, true));
     }
+    if state.last_view().is_some_and(|view| view.silent_since.is_some()) {
+        found.push(of_cloud(&CloudFault::RegionUnreachable, true));
+    }
     found.extend(faults.work.as_ref().map(of_work));
-    found.extend(state.logs.fault.as_ref().map(of_logs));
+    found.extend(state.logs.fault.as_ref().and_then(of_logs));
     if let Account::SignedIn { store: crate::event::SessionStore::File, .. } = state.account {
         found.push(plain(ProblemCode::NoKeyring, Action::None, false));
     }
@@ -150,6 +154,7 @@ fn of_cloud(fault: &CloudFault, blocking: bool) -> Problem {
     match fault {
         CloudFault::NoNetwork => plain(Code::NoNetwork, Action::Retry, blocking),
         CloudFault::Unavailable(_) => plain(Code::GatewayDown, Action::Retry, blocking),
+        CloudFault::RegionUnreachable => plain(Code::RegionUnreachable, Action::Retry, blocking),
         CloudFault::Slow => plain(Code::GatewaySlow, Action::Retry, blocking),
         CloudFault::Garbled => plain(Code::GatewayGarbled, Action::Retry, blocking),
         CloudFault::ClockWrong { skew_ms } => of_clock(*skew_ms),
@@ -216,6 +221,7 @@ fn of_agent(fault: &AgentFault) -> Problem {
             }
             CloudFault::NoNetwork
             | CloudFault::Unavailable(_)
+            | CloudFault::RegionUnreachable
             | CloudFault::Slow
             | CloudFault::Garbled
             | CloudFault::ClockWrong { .. }
@@ -241,9 +247,11 @@ fn of_work(fault: &WorkFault) -> Problem {
     }
 }
 
-fn of_logs(fault: &LogFault) -> Problem {
+/// A store that cannot be reached is the network's or the gateway's problem, and is said as theirs.
+fn of_logs(fault: &LogFault) -> Option<Problem> {
     match fault {
-        LogFault::DiskFull => plain(ProblemCode::LogDiskFull, Action::None, false),
-        LogFault::Refused(_) | LogFault::Unreachable => plain(ProblemCode::LogRefused, Action::None, false),
+        LogFault::DiskFull => Some(plain(ProblemCode::LogDiskFull, Action::None, false)),
+        LogFault::Refused(_) => Some(plain(ProblemCode::LogRefused, Action::None, false)),
+        LogFault::Unreachable => None,
     }
 }

@@ -12,6 +12,8 @@ pub struct RegionView {
     pub node: Option<Node>,
     pub jobs: Vec<Job>,
     pub earnings: Option<Earnings>,
+    /// The gateway answers, but the region has not answered it since then; all the rest here is as of then.
+    pub silent_since: Option<UnixMs>,
     /// The gateway works with a double of Nomad.
     pub rehearsal: bool,
     /// The owner has reported this PC lost: its certificate is worthless.

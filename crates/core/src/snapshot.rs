@@ -63,7 +63,8 @@ pub fn view(state: &State) -> Snapshot {
     let last = state.last_view();
     let stale_since = match &state.region {
         Region::Unreachable { since, .. } => Some(*since),
-        Region::Unknown | Region::Seen(_) => None,
+        Region::Seen(view) => view.silent_since,
+        Region::Unknown => None,
     };
     Snapshot {
         schema: SCHEMA,

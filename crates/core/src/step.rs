@@ -67,7 +67,7 @@ fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &mut Vec<Effe
         }
         Intent::Pause { until } => set_target(state, Target::Paused { until }),
         Intent::Resume => {
-            state.tasks.retry_now();
+            try_again(state);
             set_target(state, Target::Earning);
         }
         Intent::Detect => {
@@ -75,7 +75,7 @@ fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &mut Vec<Effe
             state.faults.gpu = None;
             state.tasks.forget(Task::Detect);
         }
-        Intent::Retry => state.tasks.retry_now(),
+        Intent::Retry => try_again(state),
         Intent::Open => effects.push(Effect::OpenWindow),
         Intent::OpenLink { link } => effects.push(Effect::OpenLink(link)),
         Intent::Quit { confirmed } => {
@@ -349,6 +349,12 @@ fn settle(state: &mut State, task: Task, ok: bool, now: Now) {
     } else {
         state.tasks.failed(task, now.mono_ms);
     }
+}
+
+/// The owner says that something has changed: no wait holds any longer, and cards are looked for anew.
+fn try_again(state: &mut State) {
+    state.tasks.retry_now();
+    state.faults.gpu = None;
 }
 
 fn set_target(state: &mut State, target: Target) {

@@ -169,6 +169,8 @@ pub struct DeviceState {
     /// Live allocations, and those that ended today, newest first, at most 100.
     pub allocations: Vec<AllocationState>,
     pub earnings: EarningsState,
+    /// Since when the region has not answered the gateway; what stands here is as of then. Absent while it answers.
+    pub region_silent_since_ms: Option<i64>,
     /// The region is a double.
     pub rehearsal: bool,
 }

@@ -41,6 +41,7 @@ pub(crate) struct Gateway {
     nomad: nomad::Nomad,
     uploads: uploads::Uploads,
     changes: watch::Changes,
+    region: metering::Hearing,
     /// Calls the watcher over lost devices.
     lost: Notify,
     shutdown: CancellationToken,
@@ -74,6 +75,7 @@ pub async fn serve_with(
         nomad: nomad::Nomad::new(&config.region).context("the region's HTTP API")?,
         uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
         changes: watch::Changes::new(),
+        region: metering::Hearing::default(),
         lost: Notify::new(),
         shutdown: shutdown.clone(),
         config,

@@ -3,12 +3,13 @@
 //! One task does both, one thing after the other, so a list is never older than the events read before it.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Shared;
-use crate::clock::now_ns;
+use crate::clock::{now_ms, now_ns};
 use crate::ledger::Entry;
 use crate::nomad::{Allocation, EventLine, Node, NodeStub, NodeUpdate, NomadError};
 
@@ -16,6 +17,43 @@ use crate::nomad::{Allocation, EventLine, Node, NodeStub, NodeUpdate, NomadError
 const RECONCILE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A region that misses so many tries in a row is said to be silent; an election is over before.
+const MISSES: u32 = 3;
+
+/// Whether the region answers.
+#[derive(Debug, Default)]
+pub(crate) struct Hearing(Mutex<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    misses: u32,
+    last_ms: i64,
+}
+
+impl Hearing {
+    /// When the region was last heard, if it has gone silent since.
+    pub(crate) fn silent_since_ms(&self) -> Option<i64> {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (heard.misses >= MISSES).then_some(heard.last_ms)
+    }
+
+    /// True when it had been silent.
+    fn heard(&self) -> bool {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *heard, Heard { misses: 0, last_ms: now_ms() }).misses >= MISSES
+    }
+
+    /// True when it has gone silent with this.
+    fn missed(&self) -> bool {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.last_ms == 0 {
+            heard.last_ms = now_ms();
+        }
+        heard.misses = heard.misses.saturating_add(1);
+        heard.misses == MISSES
+    }
+}
 
 /// Why following stopped.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +76,9 @@ pub(crate) async fn run(gateway: Shared) {
             () = gateway.shutdown.cancelled() => return,
         };
         tracing::warn!(error = %interruption, "metering was interrupted");
+        if gateway.region.missed() {
+            gateway.changes.bump_all();
+        }
         if began.elapsed() > LONGEST_PAUSE * 2 {
             pause = FIRST_PAUSE;
         }
@@ -59,6 +100,9 @@ async fn follow(gateway: &Shared) -> Interruption {
 async fn try_follow(gateway: &Shared) -> Result<(), Interruption> {
     // Before the stream: a stream that may not be read must not keep the lists from being read.
     reconcile(gateway).await?;
+    if gateway.region.heard() {
+        gateway.changes.bump_all();
+    }
     let region = &gateway.config.region.name;
     let mut index = gateway.store.event_index(region).await?;
     let mut stream = gateway.nomad.events(index).await?;
@@ -76,6 +120,7 @@ async fn try_follow(gateway: &Shared) -> Result<(), Interruption> {
             },
             _ = minute.tick() => reconcile(gateway).await?,
         }
+        gateway.region.heard();
     }
 }
 

@@ -38,6 +38,14 @@ impl Changes {
         self.with(device, |sender| sender.send_modify(next));
     }
 
+    /// Something changed for everybody.
+    pub(crate) fn bump_all(&self) {
+        let devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        for sender in devices.values() {
+            sender.send_modify(|index| *index = clock_index().max(*index + 1));
+        }
+    }
+
     fn subscribe(&self, device: &str) -> watch::Receiver<u64> {
         self.with(device, watch::Sender::subscribe)
     }
@@ -94,7 +102,9 @@ pub(crate) async fn watch(
 }
 
 async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState, Refusal> {
-    let now = now_ns();
+    // What a silent region does not confirm is not counted as earned.
+    let silent_since_ms = gateway.region.silent_since_ms();
+    let now = silent_since_ms.map_or_else(now_ns, |ms| ms * 1_000_000);
     let midnight = now - now.rem_euclid(DAY_NS);
     let node = gateway.store.nodes_of(device).await?.into_iter().next();
     let rows = gateway.store.allocations_since(device, midnight).await?;
@@ -119,6 +129,7 @@ async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState
             currency: gateway.config.prices.currency.clone(),
             as_of_ms: now / 1_000_000,
         },
+        region_silent_since_ms: silent_since_ms,
         rehearsal: gateway.nomad.is_double(),
     })
 }

@@ -55,6 +55,7 @@ fn of_cloud(fault: &CloudFault) -> LogFault {
         }
         CloudFault::NoNetwork
         | CloudFault::Unavailable(_)
+        | CloudFault::RegionUnreachable
         | CloudFault::Slow
         | CloudFault::Garbled
         | CloudFault::ClockWrong { .. }

@@ -137,6 +137,24 @@ async fn a_stream_that_may_not_be_read_does_not_keep_the_ledger_from_the_lists()
 }
 
 #[tokio::test]
+async fn a_region_that_goes_silent_is_said_and_nothing_is_earned_meanwhile() {
+    let mut stand = Stand::start().await;
+    let pc = pc_with_node(&stand).await;
+    stand.region.allocation("a-1", "n-1", json!({ "ClientStatus": "running" }));
+    stand.until(&pc, |state| !state.allocations.is_empty()).await;
+
+    stand.pause().await;
+    stand.region.stop();
+    stand.resume().await;
+    let silent = stand.until(&pc, |state| state.region_silent_since_ms.is_some()).await;
+    let later = stand.state(&pc).await;
+
+    assert_eq!(only(&silent).status, "running");
+    assert_eq!(later.earnings, silent.earnings);
+    assert_eq!(Some(later.earnings.as_of_ms), later.region_silent_since_ms);
+}
+
+#[tokio::test]
 async fn one_that_the_region_forgot_stops_earning() {
     let mut stand = Stand::start().await;
     let pc = pc_with_node(&stand).await;

@@ -13,7 +13,7 @@ use ionet_agent::guard::Guard;
 use ionet_agent::{teardown, workloads};
 use ionet_cloud::{Cloud, CloudFault, IdentityFolder, PageWords, Secret, SignInFault, SignInHooks};
 use ionet_core::event::{Link, Loaded, SignInMethod};
-use ionet_core::fault::{GpuFault, SettingsFault};
+use ionet_core::fault::{AgentFault, GpuFault, LogFault, SettingsFault, WorkFault};
 use ionet_core::hardware::Hardware;
 use ionet_core::target::{AGREEMENT_VERSION, Saved};
 use ionet_core::{Effect, Event, Outcome, Signal};
@@ -89,7 +89,10 @@ impl Perform for Effects {
         // Taken before the task runs, so that a cancel sent right behind the sign-in finds it.
         let cancel = shared.signing_in(&effect);
         tokio::spawn(async move {
-            if let Some(outcome) = shared.clone().carry_out(effect, cancel).await {
+            let carried_out = tokio::spawn(shared.clone().carry_out(effect.clone(), cancel)).await;
+            // The core waits for every outcome, so an effect that breaks off has one too.
+            let outcome = carried_out.unwrap_or_else(|_| broken_off(&effect));
+            if let Some(outcome) = outcome {
                 shared.send(Event::Outcome(outcome)).await;
             }
         });
@@ -258,4 +261,37 @@ impl Shared {
 /// The container engine that jobs run in; none in a rehearsal that runs them as plain processes.
 fn engine() -> Option<std::path::PathBuf> {
     agent::drivers().docker_socket().map(ToOwned::to_owned)
+}
+
+/// What an effect that panicked comes back as: it did not work.
+fn broken_off(effect: &Effect) -> Option<Outcome> {
+    tracing::error!(?effect, "an effect broke off");
+    let unsaid = || "a fault of the app's own".to_owned();
+    let cloud = || CloudFault::Refused(unsaid());
+    Some(match effect {
+        Effect::Load => Outcome::Loaded(Loaded {
+            saved: Err(SettingsFault::Damaged),
+            device: None,
+            session: None,
+            agent_running: false,
+            enrolment_token: false,
+            rehearsal: false,
+        }),
+        Effect::Save(_) => Outcome::Saved(Err(SettingsFault::CannotWrite(unsaid()))),
+        Effect::SignIn(_) => Outcome::SignedIn(Err(SignInFault::Refused(unsaid()))),
+        Effect::SignOut => Outcome::SignedOut,
+        Effect::Enrol => Outcome::Enrolled(Err(cloud())),
+        Effect::Renew => Outcome::Renewed(Err(cloud())),
+        Effect::Detect => Outcome::Detected(Err(GpuFault::DriverBroken(unsaid()))),
+        Effect::StartAgent { .. } => Outcome::AgentStarted(Err(AgentFault::NoGuard(unsaid()))),
+        Effect::SetEligible(eligible) => Outcome::EligibleSet { eligible: *eligible, result: Err(cloud()) },
+        Effect::Freeze => Outcome::Frozen(Err(WorkFault::NotPermitted)),
+        Effect::Thaw => Outcome::Thawed(Err(WorkFault::NotPermitted)),
+        Effect::StopAllocations => Outcome::AllocationsStopped(Err(cloud())),
+        Effect::StopAgent => Outcome::AgentStopped(Err(WorkFault::NotPermitted)),
+        Effect::FlushLogs => Outcome::LogsFlushed(Err(LogFault::Unreachable)),
+        Effect::CancelSignIn | Effect::Watch | Effect::OpenWindow | Effect::OpenLink(_) | Effect::Exit => {
+            return None;
+        }
+    })
 }

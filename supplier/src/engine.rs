@@ -117,6 +117,7 @@ mod tests {
             device: None,
             session: Some(SessionStore::Keyring),
             agent_running: false,
+            left_over: None,
             enrolment_token: false,
             rehearsal: true,
         }

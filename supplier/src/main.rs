@@ -120,7 +120,7 @@ async fn app(command: AppCommand, folders: Folders) -> Result<u8> {
         AppCommand::Status { json } => show_status(&folders, json).await,
         AppCommand::Pause => {
             let pause = Intent::Pause { until: PauseEnd::Resumed };
-            ask(&folders, pause, |snapshot| matches!(snapshot.phase, Phase::Paused { .. })).await
+            ask(&folders, pause, commands::is_paused).await
         }
         AppCommand::Resume => {
             ask(&folders, Intent::Resume, |snapshot| snapshot.target == Target::Earning).await
@@ -135,7 +135,7 @@ async fn run(run: Run, folders: Folders) -> Result<u8> {
         Ended::Quit { clean: true } => Ok(exit::OK),
         Ended::Quit { clean: false } => Ok(exit::FAILED),
         Ended::AlreadyRunning if headless => anyhow::bail!("the app is already running for this user"),
-        Ended::AlreadyRunning => open::open(&folders).await.map(|()| exit::OK),
+        Ended::AlreadyRunning => open::show(&folders).await.map(|()| exit::OK),
     }
 }
 
@@ -158,7 +158,7 @@ async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> boo
     match commands::ask(folders, intent, taken).await {
         Ok(snapshot) => {
             println!("{}", status::describe(&snapshot, &Words::of_this_desktop()));
-            Ok(exit::OK)
+            Ok(if commands::may_have_left(&snapshot) { exit::FAILED } else { exit::OK })
         }
         Err(WireError::NobodyThere(_)) => not_running(),
         Err(error) => Err(error.into()),
@@ -167,11 +167,23 @@ async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> boo
 
 /// The command line was typed on purpose: no question is asked. Done when the app is gone.
 async fn quit(folders: &Folders) -> Result<u8> {
-    match commands::ask(folders, Intent::Quit { confirmed: true }, |_| false).await {
-        Ok(_) | Err(WireError::Closed) => Ok(exit::OK),
-        Err(WireError::NobodyThere(_)) => not_running(),
-        Err(error) => Err(error.into()),
+    let mut client = match Client::connect(&folders.socket(), Kind::Command).await {
+        Ok(client) => client,
+        Err(WireError::NobodyThere(_)) => return not_running(),
+        Err(error) => return Err(error.into()),
+    };
+    client.send(Intent::Quit { confirmed: true }).await?;
+    let mut last = None;
+    loop {
+        match client.next().await {
+            Ok(snapshot) => last = Some(snapshot),
+            Err(WireError::Closed) => break,
+            Err(error) => return Err(error.into()),
+        }
     }
+    let quit = last.is_some_and(|last| last.phase == Phase::Quitting && !commands::may_have_left(&last));
+    anyhow::ensure!(quit, "the app ended without a word, or something of it may still run: see its log");
+    Ok(exit::OK)
 }
 
 async fn account(command: AccountCommand, folders: &Folders) -> Result<u8> {

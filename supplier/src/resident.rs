@@ -8,13 +8,14 @@ use anyhow::{Context as _, Result};
 use ionet_cloud::{Cloud, Endpoints, IdentityFolder, Options, Secret};
 use ionet_core::event::LogReport;
 use ionet_core::target::AGREEMENT_VERSION;
-use ionet_core::{Event, Intent, ProblemCode, Signal, Snapshot};
+use ionet_core::{Event, Intent, Signal, Snapshot};
 use ionet_logbook::{Limits, Logbook};
 use ionet_wire::paths::Folders;
 use ionet_wire::server::{BindError, Server, Windows};
 use ionet_words::Words;
 use tokio::sync::{mpsc, watch};
 
+use crate::commands;
 use crate::desktop::{Desktop, Headless, Session};
 use crate::effects::{self, Effects, Tools};
 use crate::engine::Engine;
@@ -75,8 +76,7 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     }
     engine.run(&effects).await;
 
-    let clean =
-        !snapshots.borrow().problems.iter().any(|problem| problem.code == ProblemCode::WorkStillThere);
+    let clean = !commands::may_have_left(&snapshots.borrow());
     effects.farewell(clean);
     tracing::info!(clean, "supplier ends");
     Ok(Ended::Quit { clean })

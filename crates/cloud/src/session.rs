@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ionet_core::event::SessionStore;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ const SERVICE: &str = "net.io.supplier";
 
 /// A locked keyring asks its owner for a password and waits for as long as that takes.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A refresh takes a second or two.
+const TURN_WITHIN: Duration = Duration::from_secs(15);
 
 /// One refresh token of one issuer.
 #[derive(Debug, Clone)]
@@ -66,7 +69,11 @@ impl Vault {
         let locked = tokio::task::spawn_blocking(move || {
             lock.parent().map(files::folder).transpose()?;
             let file = File::create(lock)?;
-            file.lock()?;
+            let deadline = Instant::now() + TURN_WITHIN;
+            // A process that was suspended while it held the lock must not suspend this one.
+            while file.try_lock().is_err() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             std::io::Result::Ok(file)
         });
         locked.await.ok()?.ok()

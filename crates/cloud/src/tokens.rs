@@ -50,6 +50,7 @@ impl Tokens {
     /// Takes in a sign-in.
     pub(crate) async fn begin(&self, pair: TokenPair) -> Result<SessionStore, SignInFault> {
         let mut held = self.shared.held.lock().await;
+        let _turn = self.shared.vault.turn().await;
         self.shared.take(&mut held, pair).await.map(|(_, store)| store)
     }
 
@@ -68,15 +69,17 @@ impl Tokens {
     /// Revokes both tokens and forgets them. A provider that does not answer cannot keep anybody signed in.
     pub(crate) async fn end(&self) {
         let mut held = self.shared.held.lock().await;
+        let _turn = self.shared.vault.turn().await;
         self.shared.recall(&mut held).await;
         let Held { refresh, access, .. } = std::mem::take(&mut *held);
+        // First forgotten, then revoked: a program that ends half-way has kept nothing.
+        self.shared.vault.forget().await;
         if let Some(token) = refresh {
             self.shared.provider.revoke(&token, "refresh_token").await;
         }
         if let Some(access) = access {
             self.shared.provider.revoke(&access.token, "access_token").await;
         }
-        self.shared.vault.forget().await;
     }
 }
 

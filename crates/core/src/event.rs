@@ -136,6 +136,8 @@ pub struct Loaded {
     pub session: Option<SessionStore>,
     /// A guard of an earlier life still holds a running agent.
     pub agent_running: bool,
+    /// What an earlier life left and could not be swept away.
+    pub left_over: Option<WorkFault>,
     /// An enrolment token was handed over on the command line: no account is needed.
     pub enrolment_token: bool,
     /// Built with the feature `rehearsal`, or a double of Nomad or NVML is in play.

@@ -80,6 +80,7 @@ pub fn phase(state: &State, problems: &[Problem]) -> Phase {
     }
     if let Target::Paused { until } = state.target
         && state.agent == Agent::Stopped
+        && !state.unswept
     {
         return Phase::Paused { until };
     }

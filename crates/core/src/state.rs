@@ -32,6 +32,10 @@ pub struct State {
     pub logs: LogReport,
     pub faults: Faults,
     pub(crate) tasks: Tasks,
+    /// The agent ended without a sweep: work of its may still be there.
+    pub(crate) unswept: bool,
+    /// An agent that ended before its start was told.
+    pub(crate) ended_early: Option<AgentFault>,
     /// Intents that came before the settings were read.
     pub(crate) early: Vec<Intent>,
 }
@@ -97,6 +101,8 @@ impl Default for State {
             logs: LogReport::default(),
             faults: Faults::default(),
             tasks: Tasks::default(),
+            unswept: false,
+            ended_early: None,
             early: Vec::new(),
         }
     }

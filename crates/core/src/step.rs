@@ -2,7 +2,7 @@
 
 use crate::effect::Effect;
 use crate::event::{Device, Event, Intent, Loaded, Outcome, Signal, SignedIn};
-use crate::fault::{CloudFault, SettingsFault, SignInFault};
+use crate::fault::{AgentFault, CloudFault, SettingsFault, SignInFault};
 use crate::hardware::tags;
 use crate::region::{NodeStatus, RegionView};
 use crate::state::{Account, Agent, Region, State};
@@ -22,6 +22,7 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
         Event::Outcome(outcome) => on_outcome(state, outcome, now, &mut effects),
     }
     drive(state, now, &mut effects);
+    state.tasks.let_pass(now.mono_ms);
     effects
 }
 
@@ -56,7 +57,6 @@ fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &mut Vec<Effe
                 state.account = Account::SigningOut;
                 set_target(state, Target::SAFE);
                 ask_wind_down(state, Why::SignOut);
-                effects.push(Effect::SignOut);
             }
         }
         Intent::Agree { version } => {
@@ -117,13 +117,7 @@ fn on_signal(state: &mut State, signal: Signal, now: Now) {
                 *code = Some(given);
             }
         }
-        Signal::AgentExited { fault } => {
-            if state.agent == Agent::Running && state.wind_down.is_none() {
-                state.faults.agent = Some(fault);
-                state.tasks.failed(Task::StartAgent, now.mono_ms);
-            }
-            state.agent = Agent::Stopped;
-        }
+        Signal::AgentExited { fault } => on_agent_exited(state, fault, now),
         Signal::Gpu(samples) => {
             if let Some(hardware) = &mut state.hardware {
                 for (gpu, sample) in hardware.gpus.iter_mut().zip(samples) {
@@ -156,6 +150,7 @@ fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects: &mut Vec<E
         Outcome::SignedOut => {
             state.account = Account::SignedOut;
             state.unsaved = true;
+            finish_wind_down(state, effects);
         }
         Outcome::Enrolled(result) => on_device(state, Task::Enrol, result, now),
         Outcome::Renewed(result) => on_device(state, Task::Renew, result, now),
@@ -172,6 +167,7 @@ fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects: &mut Vec<E
             }
         }
         Outcome::AgentStarted(result) => {
+            let result = result.and_then(|()| state.ended_early.take().map_or(Ok(()), Err));
             settle(state, Task::StartAgent, result.is_ok(), now);
             match result {
                 Ok(()) => {
@@ -180,6 +176,7 @@ fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects: &mut Vec<E
                 }
                 Err(fault) => {
                     state.agent = Agent::Stopped;
+                    state.unswept = true;
                     state.faults.agent = Some(fault);
                 }
             }
@@ -197,9 +194,26 @@ fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects: &mut Vec<E
         }
         Outcome::AgentStopped(result) => {
             state.agent = Agent::Stopped;
+            state.unswept = false;
             state.faults.work = result.err();
             advance(state, effects);
         }
+    }
+}
+
+fn on_agent_exited(state: &mut State, fault: AgentFault, now: Now) {
+    match state.agent {
+        // Its start is still to be told: that outcome then has this fault.
+        Agent::Starting => state.ended_early = Some(fault),
+        Agent::Running => {
+            if state.wind_down.is_none() {
+                state.faults.agent = Some(fault);
+                state.tasks.failed(Task::StartAgent, now.mono_ms);
+            }
+            state.agent = Agent::Stopped;
+            state.unswept = true;
+        }
+        Agent::Stopped => {}
     }
 }
 
@@ -218,6 +232,7 @@ fn on_loaded(state: &mut State, loaded: Loaded) {
     state.rehearsal = loaded.rehearsal;
     state.enrolment_token = loaded.enrolment_token;
     state.device = loaded.device;
+    state.faults.work = loaded.left_over;
     state.account = match (saved.account, loaded.session) {
         (Some(name), Some(store)) => Account::SignedIn { name, store },
         (None, _) | (_, None) => Account::SignedOut,
@@ -249,6 +264,12 @@ fn on_device(state: &mut State, task: Task, result: Result<Device, CloudFault>, 
             state.device = Some(device);
             state.faults.enrolment = None;
         }
+        Err(CloudFault::NotSignedIn) => {
+            state.account = Account::SignedOut;
+            state.unsaved = true;
+            state.faults.enrolment = None;
+            state.faults.sign_in = Some(SignInFault::SessionEnded);
+        }
         Err(fault) => state.faults.enrolment = Some(fault),
     }
 }
@@ -272,10 +293,11 @@ fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     if state.wind_down.is_some() {
         return;
     }
-    if state.agent != Agent::Stopped && state.is_lost() {
+    let maybe_running = state.agent != Agent::Stopped || state.unswept;
+    if maybe_running && state.is_lost() {
         ask_wind_down(state, Why::Lost);
     }
-    if state.agent != Agent::Stopped && matches!(state.target, Target::Paused { .. }) {
+    if maybe_running && matches!(state.target, Target::Paused { .. }) {
         ask_wind_down(state, Why::Pause);
     }
     if let Some(why) = state.wind_down_asked {
@@ -314,6 +336,7 @@ fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         && state.tasks.take(Task::StartAgent, now.mono_ms)
     {
         state.agent = Agent::Starting;
+        state.ended_early = None;
         effects.push(Effect::StartAgent { tags });
     }
     let held_back = state.node().is_some_and(|node| node.status == NodeStatus::Ready && !node.eligible);
@@ -355,6 +378,10 @@ fn settle(state: &mut State, task: Task, ok: bool, now: Now) {
 fn try_again(state: &mut State) {
     state.tasks.retry_now();
     state.faults.gpu = None;
+    // What an earlier sweep had to leave is swept again before anything else.
+    if state.faults.work.is_some() && state.agent == Agent::Stopped {
+        ask_wind_down(state, Why::Pause);
+    }
 }
 
 fn set_target(state: &mut State, target: Target) {
@@ -381,8 +408,17 @@ fn advance(state: &mut State, effects: &mut Vec<Effect>) {
             state.wind_down = Some(next);
             effects.push(effect);
         }
+        // The work is gone; the session goes last, also when the program is to end.
+        None if matches!(state.account, Account::SigningOut) => effects.push(Effect::SignOut),
+        None => finish_wind_down(state, effects),
+    }
+}
+
+fn finish_wind_down(state: &mut State, effects: &mut Vec<Effect>) {
+    match state.wind_down.map(|wind_down| wind_down.why) {
         // The state stays as it is: nothing may start again between here and the program's end.
-        None if wind_down.why == Why::Quit => effects.push(Effect::Exit),
-        None => state.wind_down = None,
+        Some(Why::Quit) => effects.push(Effect::Exit),
+        Some(Why::Pause | Why::SignOut | Why::Lost) => state.wind_down = None,
+        None => {}
     }
 }

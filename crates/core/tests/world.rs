@@ -151,6 +151,7 @@ fn loaded() -> Loaded {
         device: None,
         session: Some(SessionStore::Keyring),
         agent_running: false,
+        left_over: None,
         enrolment_token: false,
         rehearsal: false,
     }
@@ -342,6 +343,58 @@ fn what_is_asked_before_the_settings_are_read_is_not_overwritten_by_them() {
     step(&mut state, Event::Outcome(Outcome::Loaded(loaded())), now);
 
     assert_eq!(state.target, Target::SAFE);
+}
+
+#[test]
+fn a_pause_after_the_agent_crashed_sweeps_the_work_that_it_left() {
+    let mut world = World::earning();
+    let now = world.now;
+    let fault = AgentFault::Crashed { code: Some(2) };
+    step(&mut world.state, Event::Signal(Signal::AgentExited { fault }), now);
+    assert_eq!(world.state.agent, Agent::Stopped);
+
+    world.intent(Intent::Pause { until: PauseEnd::Resumed });
+
+    assert_eq!(world.giving_back(), [&Effect::StopAgent]);
+}
+
+#[test]
+fn an_agent_that_ends_before_its_start_is_told_has_not_started() {
+    let mut world = World::earning();
+    world.intent(Intent::Pause { until: PauseEnd::Resumed });
+    let now = world.now;
+    step(&mut world.state, Event::Intent(Intent::Resume), now);
+    assert_eq!(world.state.agent, Agent::Starting);
+
+    let fault = AgentFault::Crashed { code: Some(2) };
+    step(&mut world.state, Event::Signal(Signal::AgentExited { fault: fault.clone() }), now);
+    step(&mut world.state, Event::Outcome(Outcome::AgentStarted(Ok(()))), now);
+
+    assert_eq!((world.state.agent, &world.state.faults.agent), (Agent::Stopped, &Some(fault)));
+}
+
+#[test]
+fn what_could_not_be_swept_is_swept_again_on_request() {
+    let left_over = Some(WorkFault::EngineDown);
+    let saved = Saved { target: Target::SAFE, ..loaded().saved.unwrap() };
+    let mut world = World::new(Loaded { saved: Ok(saved), left_over, ..loaded() });
+    assert_eq!(world.problems(), [ProblemCode::EngineDown]);
+
+    world.intent(Intent::Retry);
+
+    assert_eq!(world.giving_back(), [&Effect::StopAgent]);
+    assert!(world.problems().is_empty());
+}
+
+#[test]
+fn a_session_that_ended_can_be_begun_again() {
+    let mut world = World::new(loaded());
+    world.send(Event::Outcome(Outcome::Enrolled(Err(CloudFault::NotSignedIn))));
+    assert_eq!(world.problems(), [ProblemCode::SessionEnded]);
+
+    world.intent(Intent::SignIn { method: SignInMethod::Browser });
+
+    assert_eq!(world.log.last(), Some(&Effect::SignIn(SignInMethod::Browser)));
 }
 
 #[test]
@@ -538,6 +591,8 @@ proptest! {
                 prop_assert_eq!(state.target, Target::Earning);
                 prop_assert!(state.agreed.is_some() && state.device.is_some() && !state.is_lost());
             }
+            // Nobody is woken for what is over.
+            prop_assert!(wake_at(&state, now).is_none_or(|at| at > now.mono_ms));
             // Every state can be shown, and says something.
             let snapshot = view(&state);
             prop_assert!(serde_json::to_string(&snapshot).is_ok());

@@ -23,6 +23,24 @@ pub async fn open(folders: &Folders) -> Result<()> {
     client.send(Intent::Open).await.context("the app went away")
 }
 
+/// Shows the window of the resident program that is there, or just coming up; starts none. One that is just going
+/// away is let go.
+pub async fn show(folders: &Folders) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut look_again = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        look_again.tick().await;
+        match Client::connect(&folders.socket(), Kind::Command).await {
+            Ok(mut client) => {
+                client.next().await?;
+                return client.send(Intent::Open).await.context("the app went away");
+            }
+            Err(WireError::NobodyThere(_)) if tokio::time::Instant::now() < deadline => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Starts the resident program, detached from this terminal, and waits until it answers.
 async fn start(folders: &Folders) -> Result<Client> {
     let mut command = Command::new(std::env::current_exe()?);

@@ -3,6 +3,9 @@
 pub mod tray;
 pub mod window;
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use ionet_core::{Intent, Snapshot};
 use tokio::sync::{mpsc, watch};
 
@@ -16,12 +19,17 @@ pub trait Desktop: Send + Sync {
     fn notify(&self, title: &str, body: &str);
 }
 
+/// A window that does not watch after so long has not come up.
+const WINDOW_WITHIN: Duration = Duration::from_secs(2);
+
 /// A desktop that hangs must not hold up the program's end.
-const NOTIFIED_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+const NOTIFIED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A desktop session: a browser, a window, and a tray item that lives as long as the runtime.
 pub struct Session {
     windows: ionet_wire::server::Windows,
+    /// When a window was last started: until it watches, a second wish is the same wish.
+    started: Mutex<Option<Instant>>,
 }
 
 impl Session {
@@ -31,7 +39,7 @@ impl Session {
         intents: mpsc::Sender<Intent>,
     ) -> Self {
         tokio::spawn(tray::run(snapshots, intents));
-        Self { windows }
+        Self { windows, started: Mutex::new(None) }
     }
 }
 
@@ -51,6 +59,11 @@ impl Desktop for Session {
             self.windows.raise();
             return;
         }
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if started.is_some_and(|at| at.elapsed() < WINDOW_WITHIN) {
+            return;
+        }
+        *started = Some(Instant::now());
         if let Err(error) = window::spawn() {
             tracing::warn!(%error, "the window could not be started");
         }

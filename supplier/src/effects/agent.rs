@@ -50,9 +50,10 @@ impl Shared {
         self.ensure_guard().await?;
         let held = self.guard.lock().await;
         let guard = held.as_ref().ok_or_else(|| AgentFault::NoGuard("it went away".to_owned()))?;
-        let running = guard.start(start(&program, &config_file, &plan)).await?;
-        // Read once, at the start: the file has no further use.
+        let started = guard.start(start(&program, &config_file, &plan)).await;
+        // Read once, at the start: the file has no further use, whatever came of it.
         let _ = introduction::remove(&plan.data_dir);
+        let running = started?;
         tracing::info!(pid = running.pid, version = version.number, double = version.double, "agent started");
         Ok(())
     }

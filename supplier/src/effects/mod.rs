@@ -60,6 +60,8 @@ struct Shared {
 /// How long the owner waits for the region's word while the PC is given back. It is given back all the same.
 const INELIGIBLE_WITHIN: Duration = Duration::from_secs(5);
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+/// A driver that is waking a card takes a second or two; one that hangs, for ever.
+const DETECTED_WITHIN: Duration = Duration::from_secs(20);
 const FLUSHED_WITHIN: Duration = Duration::from_secs(8);
 
 impl Effects {
@@ -158,7 +160,14 @@ impl Shared {
         let tools = &self.tools;
         let saved = settings::load(&tools.folders.settings());
         let agent_running = self.adopt_agent().await;
-        if !agent_running && let Err(fault) = teardown::sweep(&self.agent_data(), engine().as_deref()).await {
+        let (data, engine) = (self.agent_data(), engine());
+        let left_over = if agent_running {
+            // An earlier life may have ended between freezing and thawing.
+            workloads::thaw(&data, engine.as_deref()).await.err()
+        } else {
+            teardown::sweep(&data, engine.as_deref()).await.err()
+        };
+        if let Some(fault) = &left_over {
             tracing::warn!(%fault, "an earlier life left something behind");
         }
         Loaded {
@@ -166,6 +175,7 @@ impl Shared {
             device: tools.cloud.load_device(),
             session: if tools.sessions { tools.cloud.session().await } else { None },
             agent_running,
+            left_over,
             enrolment_token: tools.enrolment_token.is_some(),
             rehearsal: false,
         }
@@ -232,9 +242,11 @@ impl Shared {
     }
 
     async fn detect(&self) -> Result<Hardware, GpuFault> {
-        let found = tokio::task::spawn_blocking(ionet_sensors::detect)
+        let broken = |why: &str| GpuFault::DriverBroken(why.to_owned());
+        let found = timeout(DETECTED_WITHIN, tokio::task::spawn_blocking(ionet_sensors::detect))
             .await
-            .unwrap_or_else(|error| Err(GpuFault::DriverBroken(error.to_string())))?;
+            .map_err(|_| broken("it does not answer"))?
+            .unwrap_or_else(|error| Err(broken(&error.to_string())))?;
         self.tools.identity.know_gpus(found.gpus.iter().map(|gpu| gpu.uuid.clone()));
         Ok(found)
     }
@@ -274,6 +286,7 @@ fn broken_off(effect: &Effect) -> Option<Outcome> {
             device: None,
             session: None,
             agent_running: false,
+            left_over: None,
             enrolment_token: false,
             rehearsal: false,
         }),

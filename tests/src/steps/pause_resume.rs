@@ -145,7 +145,21 @@ impl FreezeWatch {
     }
 }
 
-/// Stopped by a signal, or held by a container engine's freezer. One that is gone does not run either.
+/// Stopped by a signal, or held by a container engine's freezer. One that is gone was not frozen but ended.
 fn is_still(pid: u32) -> bool {
-    Process::read(pid).is_none_or(|process| matches!(process.state, 'T' | 'D' | 'Z'))
+    Process::read(pid).is_some_and(|process| process.state == 'T' || is_held(pid))
+}
+
+/// By the control group's freezer: of version 1, where the kernel says so, or of version 2.
+fn is_held(pid: u32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    text.lines().any(|line| match line.splitn(3, ':').collect::<Vec<_>>()[..] {
+        [_, "freezer", path] => says(&format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"),
+        ["0", "", path] => says(&format!("/sys/fs/cgroup{path}/cgroup.events"), "frozen 1"),
+        _ => false,
+    })
+}
+
+fn says(file: &str, word: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|text| text.lines().any(|line| line.trim() == word))
 }

@@ -3,12 +3,15 @@
 //! Every step reads what a person would see (the window by WebDriver, the tray item by D-Bus) and then asks the
 //! other side: the region, the gateway, the bucket, the process table.
 
+#![cfg(target_os = "linux")]
+
 pub mod account;
 pub mod audit;
 pub mod bench;
 pub mod breaks;
 pub mod card;
 pub mod certificate;
+pub mod command;
 #[path = "../doubles/desktop/mod.rs"]
 pub mod desktop;
 pub mod files;

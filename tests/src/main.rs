@@ -1,73 +1,14 @@
-//! `journey`: walks the app's main job with nobody there, on the real built programs.
+//! `journey`: see [`journeys::command`].
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-use journeys::steps::{Step, walk};
-use journeys::world::Options;
-
-/// How many walks a bench takes the median of.
-const WALKS: usize = 5;
-
-/// Walks from a first start to a paid job, paused, resumed, logged and quit, and prints one JSON document last.
-#[derive(Debug, Parser)]
-#[command(name = "journey", version)]
-struct Arguments {
-    /// Walk every step once.
-    #[arg(long, required_unless_present = "bench")]
-    check: bool,
-    /// Walk several times and print the figures.
-    #[arg(long, conflicts_with_all = ["check", "broken", "engine", "dir"])]
-    bench: bool,
-    /// Break this step for real: the walk must fail there and nowhere else.
-    #[arg(long = "break", value_name = "STEP")]
-    broken: Option<Step>,
-    /// Jobs in containers, as in production (needs root and docker.io).
-    #[arg(long)]
-    engine: bool,
-    /// Keep every file of the walk in this folder. Its path must be short: sockets lie in it.
-    #[arg(long)]
-    dir: Option<PathBuf>,
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    journeys::command::run()
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    let arguments = Arguments::parse();
-    tokio::select! {
-        code = act(arguments) => code,
-        () = ionet_stage::asked_to_end() => ExitCode::from(130),
-    }
-}
-
-async fn act(arguments: Arguments) -> ExitCode {
-    let Arguments { check: _, bench, broken, engine, dir } = arguments;
-    if bench {
-        return match journeys::bench::bench(WALKS, Path::new("target/bench/journey.jsonl")).await {
-            Ok(figures) => print(&figures, true),
-            Err(error) => {
-                eprintln!("nothing could be measured: {error:#}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    let report = walk(Options { broken, engine, dir }).await;
-    eprintln!("{:.1} s in all", report.seconds());
-    print(&report, report.ok)
-}
-
-/// The one JSON document, last.
-fn print(document: &impl serde::Serialize, ok: bool) -> ExitCode {
-    match serde_json::to_string(document) {
-        Ok(json) => println!("{json}"),
-        Err(error) => eprintln!("{error}"),
-    }
-    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    eprintln!("journey: the journeys drive a Linux desktop");
+    ExitCode::FAILURE
 }

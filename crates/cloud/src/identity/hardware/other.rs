@@ -3,7 +3,8 @@
 use sysinfo::{MacAddr, Networks};
 
 pub(super) fn network_cards() -> Vec<String> {
-    let networks = Networks::new_with_refreshed_list();
+    // A system that lists no networks has no such fact.
+    let Ok(networks) = Networks::new_with_refreshed_list() else { return Vec::new() };
     networks
         .values()
         .map(|data| data.mac_address())

@@ -62,8 +62,8 @@ impl Vault {
         Some((Secret::new(token), SessionStore::Keyring))
     }
 
-    /// Whoever holds it may refresh, over all processes of this user. None where the folder cannot hold a lock: then
-    /// nothing can be kept there either.
+    /// Whoever holds it may refresh, over all processes of this user. After [`TURN_WITHIN`] it goes on without the
+    /// lock. None where the folder cannot hold one: then nothing can be kept there either.
     pub(crate) async fn turn(&self) -> Option<File> {
         let lock = self.file.with_extension("lock");
         let locked = tokio::task::spawn_blocking(move || {

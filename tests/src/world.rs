@@ -226,7 +226,9 @@ impl World {
         let left = processes::sweep(self.pc.home());
         let Self { stage, desktop, root, .. } = self;
         stage.stop().await;
-        drop(desktop);
+        if let Err(error) = desktop.end().await {
+            tracing::debug!(%error, "the desktop did not end");
+        }
         let after = processes::sweep(root.path());
         left.iter().chain(&after).map(|process| processes::listed(std::slice::from_ref(process))).collect()
     }

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 pub struct Bus {
     address: String,
     folder: PathBuf,
-    _daemon: Child,
+    daemon: Child,
 }
 
 impl Bus {
@@ -38,7 +38,7 @@ impl Bus {
         tokio::time::timeout(Duration::from_secs(20), line).await.context("dbus-daemon says nothing")??;
         let address = address.trim().to_owned();
         ensure!(!address.is_empty(), "dbus-daemon ended at once");
-        Ok(Self { address, folder: folder.to_owned(), _daemon: daemon })
+        Ok(Self { address, folder: folder.to_owned(), daemon })
     }
 
     pub fn address(&self) -> &str {
@@ -47,6 +47,11 @@ impl Bus {
 
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Returns when it is gone: a signal alone leaves a process to be seen for a while.
+    pub(super) async fn end(mut self) -> Result<()> {
+        Ok(self.daemon.kill().await?)
     }
 
     pub async fn connect(&self) -> Result<zbus::Connection> {

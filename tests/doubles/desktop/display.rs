@@ -12,8 +12,8 @@ pub struct Display {
     name: String,
     authority: Option<String>,
     // Dropped in this order: the window manager before its display.
-    _manager: Option<Child>,
-    _server: Option<Child>,
+    manager: Option<Child>,
+    server: Option<Child>,
 }
 
 impl Display {
@@ -21,7 +21,7 @@ impl Display {
         match std::env::var("DISPLAY") {
             Ok(name) if !name.is_empty() => {
                 let authority = std::env::var("XAUTHORITY").ok();
-                Ok(Self { name, authority, _manager: None, _server: None })
+                Ok(Self { name, authority, manager: None, server: None })
             }
             Ok(_) | Err(_) => Self::virtual_one().await,
         }
@@ -36,7 +36,14 @@ impl Display {
     }
 
     pub fn is_virtual(&self) -> bool {
-        self._server.is_some()
+        self.server.is_some()
+    }
+
+    pub(super) async fn end(self) -> Result<()> {
+        for mut child in [self.manager, self.server].into_iter().flatten() {
+            child.kill().await?;
+        }
+        Ok(())
     }
 
     async fn virtual_one() -> Result<Self> {
@@ -65,6 +72,6 @@ impl Display {
             .kill_on_drop(true)
             .spawn()
             .ok();
-        Ok(Self { name, authority: None, _manager: manager, _server: Some(server) })
+        Ok(Self { name, authority: None, manager, server: Some(server) })
     }
 }

@@ -19,7 +19,7 @@ const ITEM: &str = "org.freedesktop.Secret.Item";
 #[derive(Debug)]
 pub struct Keyring {
     bus: zbus::Connection,
-    _daemon: Child,
+    daemon: Child,
 }
 
 /// Something that a program keeps here.
@@ -50,10 +50,14 @@ impl Keyring {
         let mut password = daemon.stdin.take().context("gnome-keyring-daemon takes no password")?;
         password.write_all(b"journey\n").await?;
         drop(password);
-        let keyring = Self { bus: bus.connect().await?, _daemon: daemon };
+        let keyring = Self { bus: bus.connect().await?, daemon };
         let look = || async { keyring.is_unlocked().await.map(|open| open.then_some(())) };
         crate::wait::until("an unlocked keyring", Duration::from_secs(20), look).await?;
         Ok(keyring)
+    }
+
+    pub(super) async fn end(mut self) -> Result<()> {
+        Ok(self.daemon.kill().await?)
     }
 
     /// Everything that was put here.

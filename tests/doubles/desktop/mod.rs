@@ -48,6 +48,15 @@ impl Desktop {
         Ok(Self { tray, notifications, keyring, browser, display, bus, home })
     }
 
+    /// Ends every program of it, and returns when they are gone.
+    pub async fn end(self) -> Result<()> {
+        let Self { tray, notifications, keyring, browser: _, display, bus, home: _ } = self;
+        drop((tray, notifications));
+        keyring.end().await?;
+        display.end().await?;
+        bus.end().await
+    }
+
     /// The whole environment of a program on this desktop; nothing of the caller's own gets in.
     pub fn environment(&self) -> Vec<(String, String)> {
         let text = |path: &Path| path.to_string_lossy().into_owned();

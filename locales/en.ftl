@@ -159,7 +159,8 @@ blocked-mark = Attention
 ## Account
 
 account-signed-out = Not signed in
-account-token = Enrolled by token
+account-signed-out-enrolled = This PC earns all the same. Sign in to manage your account.
+account-sign-in = Sign in
 sign-out = Sign out
 session-keyring = Your sign-in is kept in this system’s keyring.
 session-file = No keyring here: your sign-in is kept in a file that only your user can read.
@@ -189,7 +190,6 @@ link-other-version-body = It was updated while it ran. Quit it in the tray, then
 
 tray-today = Today: { $amount }
 tray-job = Job: { $name }
-tray-sign-in = Sign in
 tray-agreement = Read and agree
 tray-open = Open Supplier
 
@@ -248,6 +248,12 @@ problem-certificate-refused-title = This PC’s certificate was refused
 problem-certificate-refused-body = io.net does not accept the certificate that was made for this PC. Try again; if it stays so, ask io.net’s support to let this PC enrol anew.
 problem-certificate-expired-title = This PC’s certificate has expired
 problem-certificate-expired-body = The PC was off for longer than the certificate lives. It is renewed with the key on this PC; try again if that takes long.
+problem-registration-denied-title = The region does not let this PC in
+problem-registration-denied-body = Its permission to join has expired. The app asks for a new one and tries again by itself; if it stays so, ask for help.
+problem-servers-not-trusted-title = This PC cannot be sure that it speaks to io.net
+problem-servers-not-trusted-body = The servers that place jobs did not prove who they are, so nothing is run for them. Another network may help; if it stays so, ask for help.
+problem-servers-unreachable-title = The way to the job servers is blocked
+problem-servers-unreachable-body = io.net answers, but this PC cannot reach the servers that place jobs. A firewall or a company’s network often stops this; allow Nomad there or use another network.
 problem-device-lost-title = This PC was reported lost
 problem-device-lost-body = Its owner said so, and io.net trusts it no longer. Nothing runs here. If this is wrong, ask io.net’s support to let this PC enrol anew.
 problem-driver-missing-title = The graphics driver is missing

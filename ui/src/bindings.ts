@@ -227,7 +227,7 @@ export type Problem = {
 };
 
 /**  Stable names: they are in the locale files, in `status --json` and in support requests. */
-export type ProblemCode = "settings-damaged" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "session-ended" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "device-lost" | "driver-missing" | "driver-broken" | "driver-too-old" | "no-gpu" | "agent-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "work-still-there" | "engine-down" | "log-disk-full" | "log-refused" | "no-keyring";
+export type ProblemCode = "settings-damaged" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "session-ended" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "registration-denied" | "servers-not-trusted" | "servers-unreachable" | "device-lost" | "driver-missing" | "driver-broken" | "driver-too-old" | "no-gpu" | "agent-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "work-still-there" | "engine-down" | "log-disk-full" | "log-refused" | "no-keyring";
 
 /**  Where the refresh token lies. */
 export type SessionStore = "keyring" | 

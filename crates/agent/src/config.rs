@@ -48,7 +48,8 @@ pub struct Drivers(Kind);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Docker {
-        socket: PathBuf,
+        engine: PathBuf,
+        gate: PathBuf,
     },
     #[cfg(feature = "rehearsal")]
     RawExec,
@@ -57,9 +58,9 @@ enum Kind {
 impl Drivers {
     /// Containers alone: not privileged, no folder and no capability of the host, none of its process, IPC, UTS or
     /// user namespaces. Nomad's docker driver has no switch against a job that asks for the host's network or a
-    /// device of its own: such a job must be refused before it is placed, or by the engine.
-    pub fn production(docker_socket: impl Into<PathBuf>) -> Self {
-        Self(Kind::Docker { socket: docker_socket.into() })
+    /// device: so the agent does not get the engine's socket but the guard's gate to it, which has.
+    pub fn production(engine: impl Into<PathBuf>, gate: impl Into<PathBuf>) -> Self {
+        Self(Kind::Docker { engine: engine.into(), gate: gate.into() })
     }
 
     /// Raw processes with this user's rights, on the loopback interface, and no container engine at all: for
@@ -72,7 +73,7 @@ impl Drivers {
     /// The container engine that jobs of this plan run in.
     pub fn docker_socket(&self) -> Option<&Path> {
         match &self.0 {
-            Kind::Docker { socket } => Some(socket),
+            Kind::Docker { engine, gate: _ } => Some(engine),
             #[cfg(feature = "rehearsal")]
             Kind::RawExec => None,
         }
@@ -96,7 +97,7 @@ impl Drivers {
 
     fn plugin(&self) -> Block {
         match &self.0 {
-            Kind::Docker { socket } => plugin("docker", docker(socket)),
+            Kind::Docker { engine: _, gate } => plugin("docker", docker(gate)),
             #[cfg(feature = "rehearsal")]
             Kind::RawExec => plugin("raw_exec", Block::builder("config").add_attribute(("enabled", true))),
         }
@@ -205,11 +206,11 @@ fn plugin(name: &str, config: BlockBuilder) -> Block {
 
 /// Two agents on one engine end each other's containers as dangling ones: the owner may run a Nomad too, so that
 /// collection is off. Ours are found by their label and mounts.
-fn docker(socket: &Path) -> BlockBuilder {
+fn docker(gate: &Path) -> BlockBuilder {
     let none = || Expression::Array(Vec::new());
     Block::builder("config")
         .add_attributes([
-            Attribute::from(("endpoint", format!("unix://{}", text(socket)))),
+            Attribute::from(("endpoint", format!("unix://{}", text(gate)))),
             ("allow_privileged", false).into(),
             ("allow_runtimes", vec!["runc", "nvidia"]).into(),
             ("extra_labels", vec!["job_name", "task_group_name", "task_name"]).into(),
@@ -297,7 +298,10 @@ mod tests {
 
     #[test]
     fn a_production_plan_allows_unprivileged_containers_and_nothing_else() {
-        let text = render(&plan(Drivers::production("/var/run/docker.sock")));
+        let text = render(&plan(Drivers::production(
+            "/var/run/docker.sock",
+            "/run/user/1000/ionet-supplier/guard/engine.sock",
+        )));
 
         insta::assert_snapshot!("production", text);
         assert!(text.contains(r#""driver.allowlist" = "docker""#));
@@ -305,6 +309,7 @@ mod tests {
         assert!(text.contains("allow_privileged = false"));
         assert!(!text.contains("host_network"));
         assert!(!text.contains("network_interface"));
+        assert!(!text.contains("docker.sock"), "the engine itself is out of the agent's reach");
     }
 
     #[cfg(feature = "rehearsal")]
@@ -355,7 +360,13 @@ mod tests {
     #[cfg(unix)]
     fn all() -> Vec<(&'static str, Drivers)> {
         vec![
-            ("production", Drivers::production("/var/run/docker.sock")),
+            (
+                "production",
+                Drivers::production(
+                    "/var/run/docker.sock",
+                    "/run/user/1000/ionet-supplier/guard/engine.sock",
+                ),
+            ),
             #[cfg(feature = "rehearsal")]
             ("rehearsal", Drivers::rehearsal()),
         ]

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ionet_core::fault::RegistrationFault;
 use serde::{Deserialize, Serialize};
 
 pub use crate::platform::guard::{Guard, serve, serve_with};
@@ -16,6 +17,11 @@ pub use crate::supervisor::Waits;
 /// Set in the agent's environment, and so inherited by what Nomad starts of its own: `GUARD_PID:GUARD_START:DATA_DIR`.
 /// Tasks do not get it.
 pub(crate) const MARK: &str = "IONET_AGENT";
+
+/// Where the agent finds its container engine: the guard's gate, which passes on what a job may have and nothing else.
+pub fn gate_socket(run_dir: &Path) -> PathBuf {
+    run_dir.join("engine.sock")
+}
 
 /// An agent to start.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +33,7 @@ pub struct Start {
     pub cwd: PathBuf,
     /// Nomad's data folder: what lies below it is ours, and so is what runs there.
     pub data_dir: PathBuf,
-    /// The engine whose containers may be ours.
+    /// The engine whose containers may be ours. The agent is to reach it through [`gate_socket`] alone.
     pub docker_socket: Option<PathBuf>,
     /// Where the end of what the agent printed is kept when it ends.
     pub log: PathBuf,
@@ -53,6 +59,8 @@ pub enum GuardEvent {
         /// The end of what it printed, at most 16 KiB.
         stderr_tail: String,
     },
+    /// The agent says that the region has taken it in, or why not. Told when it changes, and again to a newcomer.
+    Registration(Result<(), RegistrationFault>),
     /// The guard itself is gone, or another resident program has taken over.
     Lost,
 }

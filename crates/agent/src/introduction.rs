@@ -1,4 +1,5 @@
-//! The introduction token, handed to the agent by its file.
+//! How the agent is let into its region: the introduction token, handed to it by its file, and the node identity that
+//! it gets in return and prefers from then on.
 //!
 //! Not by the environment: raw processes would inherit the variable, and the agent prints it to whoever may ask.
 
@@ -16,7 +17,18 @@ pub fn place(data_dir: &Path, token: &str) -> io::Result<()> {
 
 /// Removes it; the agent has no use for it once it is registered. No file is no error.
 pub fn remove(data_dir: &Path) -> io::Result<()> {
-    match fs::remove_file(file(data_dir)) {
+    remove_file(&file(data_dir))
+}
+
+/// Has an agent that does not run forget its node identity: with one, it never shows its introduction, also when the
+/// servers take the identity no longer (expired, and the node forgotten; or signed by a key that is gone). What lies in
+/// the same file, the state of its allocations, is of no use after a sweep. The node keeps its id.
+pub fn forget_identity(data_dir: &Path) -> io::Result<()> {
+    remove_file(&folder(data_dir).join("state.db"))
+}
+
+fn remove_file(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }

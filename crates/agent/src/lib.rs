@@ -4,14 +4,16 @@
 //! Linux is real. On Windows and macOS the pure parts (plan, log lines, decisions) work; everything that starts,
 //! finds or stops a process answers with a typed fault, because no agent can be started there yet.
 
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "containers run on Linux alone until now"))]
+mod admission;
 pub mod api;
 pub mod config;
 pub mod find;
 pub mod guard;
 mod http;
 pub mod introduction;
-pub mod log_watch;
 pub mod ports;
+pub mod registration;
 pub mod startup;
 pub mod supervisor;
 pub mod teardown;

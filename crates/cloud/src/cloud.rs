@@ -153,14 +153,14 @@ impl Cloud {
         self.shared.keep(&given)
     }
 
-    /// A new certificate for the same key: by the old one while it lasts, else by proof of the key.
+    /// A new certificate for the same key: by the old one while it is taken, else by proof of the key.
     pub async fn renew(&self) -> Result<Device, CloudFault> {
         let Shared { identity, gateway, .. } = &*self.shared;
         let device = identity.device().ok_or(CloudFault::CertificateRefused)?;
         let csr_pem = identity.signing_request().map_err(cannot_store)?;
         let request = RenewRequest { device: device.id, csr_pem };
         let given: Certificate = match self.as_device(Ask::post(path::CERTIFICATE).body(&request)?).await {
-            Err(CloudFault::CertificateExpired) => {
+            Err(CloudFault::CertificateExpired | CloudFault::CertificateRefused) => {
                 gateway.ask(&gateway.plain(), Ask::post(path::RENEWALS).body(&request)?).await?
             }
             other => other?,

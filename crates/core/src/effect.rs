@@ -34,6 +34,9 @@ pub enum Effect {
     StopAllocations,
     /// Stop the agent and leave no process, container or mount of ours.
     StopAgent,
+    /// The same for an agent that the servers deny, which also forgets its node identity: its next start counts by its
+    /// introduction alone. Comes back as `AgentStopped`.
+    Readmit,
     /// Close and ship what can be shipped within a few seconds.
     FlushLogs,
     /// No outcome.

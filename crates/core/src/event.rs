@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{AgentFault, CloudFault, GpuFault, LogFault, SettingsFault, SignInFault, WorkFault};
+use crate::fault::{
+    AgentFault, CloudFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+};
 use crate::hardware::{GpuSample, Hardware};
 use crate::region::RegionView;
 use crate::target::{AccountName, PauseEnd, Saved};
@@ -85,6 +87,8 @@ pub enum Signal {
     AgentExited {
         fault: AgentFault,
     },
+    /// The agent says that the servers have taken its node in, or why not.
+    Registration(Result<(), RegistrationFault>),
     Gpu(Vec<GpuSample>),
     Logs(LogReport),
     /// SIGTERM, or the desktop session ends.

@@ -86,6 +86,25 @@ pub enum AgentFault {
     NoGuard(String),
 }
 
+/// The agent runs, and the region's servers do not take its node in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationFault {
+    /// Expired, or not yet valid.
+    #[error("the servers say that this PC's certificate has expired")]
+    CertificateExpired,
+    /// Another authority's, another region's, or without a client's name.
+    #[error("the servers refuse this PC's certificate")]
+    CertificateRefused,
+    #[error("the servers do not prove that they are the region's")]
+    ServersNotTrusted,
+    /// No introduction, one that had expired, or a node identity that had: a client cannot tell which.
+    #[error("the servers deny the registration")]
+    Denied,
+    #[error("the servers cannot be reached")]
+    ServersUnreachable,
+}
+
 /// Work could not be frozen, thawed or swept away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorkFault {

@@ -47,12 +47,12 @@ pub fn phase(state: &State, problems: &[Problem]) -> Phase {
         return Phase::Loading;
     }
     // Going away outranks everything: the owner asked and watches it happen.
-    if let Some(why) = state.wind_down.map(|wind_down| wind_down.why).or(state.wind_down_asked) {
-        return match why {
-            Why::Quit => Phase::Quitting,
-            Why::SignOut => Phase::SigningOut,
-            Why::Pause | Why::Lost => Phase::Pausing,
-        };
+    match state.wind_down.map(|wind_down| wind_down.why).or(state.wind_down_asked) {
+        Some(Why::Quit) => return Phase::Quitting,
+        Some(Why::SignOut) => return Phase::SigningOut,
+        Some(Why::Pause | Why::Lost) => return Phase::Pausing,
+        // The agent alone starts anew.
+        Some(Why::Readmission) | None => {}
     }
     // Waiting for a person at another page.
     match state.account {

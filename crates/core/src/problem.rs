@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Link;
-use crate::fault::{AgentFault, CloudFault, GpuFault, LogFault, SettingsFault, SignInFault, WorkFault};
+use crate::fault::{
+    AgentFault, CloudFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+};
 use crate::state::{Account, Region, State};
 
 /// One problem. Its sentences are `problem-<code>-title` and `problem-<code>-body` with `args` filled in, and its
@@ -56,6 +58,9 @@ codes! {
     ClockWrong = "clock-wrong",
     CertificateRefused = "certificate-refused",
     CertificateExpired = "certificate-expired",
+    RegistrationDenied = "registration-denied",
+    ServersNotTrusted = "servers-not-trusted",
+    ServersUnreachable = "servers-unreachable",
     DeviceLost = "device-lost",
     DriverMissing = "driver-missing",
     DriverBroken = "driver-broken",
@@ -105,6 +110,7 @@ pub fn problems(state: &State) -> Vec<Problem> {
     if state.last_view().is_some_and(|view| view.silent_since.is_some()) {
         found.push(of_cloud(&CloudFault::RegionUnreachable, true));
     }
+    found.extend(state.registration_fault().map(of_registration));
     found.extend(faults.work.as_ref().map(of_work));
     found.extend(state.logs.fault.as_ref().and_then(of_logs));
     if let Account::SignedIn { store: crate::event::SessionStore::File, .. } = state.account {
@@ -233,6 +239,17 @@ fn of_agent(fault: &AgentFault) -> Problem {
         },
         AgentFault::NoGuard(why) => with(Code::NoGuard, Action::Retry, true, &[("why", why.clone())]),
     }
+}
+
+fn of_registration(fault: &RegistrationFault) -> Problem {
+    let code = match fault {
+        RegistrationFault::CertificateExpired => ProblemCode::CertificateExpired,
+        RegistrationFault::CertificateRefused => ProblemCode::CertificateRefused,
+        RegistrationFault::ServersNotTrusted => ProblemCode::ServersNotTrusted,
+        RegistrationFault::Denied => ProblemCode::RegistrationDenied,
+        RegistrationFault::ServersUnreachable => ProblemCode::ServersUnreachable,
+    };
+    plain(code, Action::Retry, true)
 }
 
 fn of_work(fault: &WorkFault) -> Problem {

@@ -10,7 +10,7 @@ use crate::region::{Earnings, Job, Node};
 use crate::state::{Account, Region, State};
 use crate::target::{AGREEMENT_VERSION, AccountName, Agreement, Target};
 use crate::time::UnixMs;
-use crate::wind_down::Stage;
+use crate::wind_down::{Stage, Why};
 
 /// Its JSON form is `status --json`; `docs/status.md` describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub fn view(state: &State) -> Snapshot {
         stale_since,
         problems,
         logs: state.logs.clone(),
-        stage: state.wind_down.map(|wind_down| wind_down.stage),
+        stage: state.wind_down.filter(|wind_down| wind_down.why != Why::Readmission).map(|down| down.stage),
         quit_asked: state.quit_asked,
     }
 }

@@ -1,9 +1,11 @@
 //! All there is to know, in one place. No secret is in it.
 
 use crate::event::{Device, DeviceCode, Intent, LogReport, SessionStore, SignInMethod};
-use crate::fault::{AgentFault, CloudFault, GpuFault, SettingsFault, SignInFault, WorkFault};
+use crate::fault::{
+    AgentFault, CloudFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+};
 use crate::hardware::Hardware;
-use crate::region::{Node, RegionView};
+use crate::region::{Node, NodeStatus, RegionView};
 use crate::target::{AccountName, Agreement, Saved, Target};
 use crate::tasks::Tasks;
 use crate::time::UnixMs;
@@ -32,6 +34,8 @@ pub struct State {
     pub logs: LogReport,
     pub faults: Faults,
     pub(crate) tasks: Tasks,
+    /// The agent that runs has said once that the servers took its node in.
+    pub(crate) taken_in: bool,
     /// The agent ended without a sweep: work of its may still be there.
     pub(crate) unswept: bool,
     /// An agent that ended before its start was told.
@@ -75,6 +79,7 @@ pub struct Faults {
     pub enrolment: Option<CloudFault>,
     pub gpu: Option<GpuFault>,
     pub agent: Option<AgentFault>,
+    pub registration: Option<RegistrationFault>,
     pub work: Option<WorkFault>,
     pub settings: Option<SettingsFault>,
 }
@@ -101,6 +106,7 @@ impl Default for State {
             logs: LogReport::default(),
             faults: Faults::default(),
             tasks: Tasks::default(),
+            taken_in: false,
             unswept: false,
             ended_early: None,
             early: Vec::new(),
@@ -133,6 +139,31 @@ impl State {
             Region::Seen(view) => view.node.as_ref(),
             Region::Unknown | Region::Unreachable { .. } => None,
         }
+    }
+
+    /// Why the servers do not take the node in. None while they say that it is ready, whatever the agent said since it was
+    /// taken in: it says nothing when a heartbeat gets through again. (Before that, they speak of an agent's earlier life.)
+    /// None either while the gateway or the region is silent: then that is the cause, and said.
+    pub fn registration_fault(&self) -> Option<&RegistrationFault> {
+        let Region::Seen(view) = &self.region else { return None };
+        let ready = view.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready);
+        let counts = self.agent == Agent::Running && view.silent_since.is_none() && !(ready && self.taken_in);
+        self.faults.registration.as_ref().filter(|_| counts)
+    }
+
+    /// Whether the gateway or the servers do not take this PC's certificate: another one may be taken.
+    pub(crate) fn certificate_refused(&self) -> bool {
+        let by_gateway = match &self.region {
+            Region::Unreachable { fault, .. } => {
+                matches!(fault, CloudFault::CertificateRefused | CloudFault::CertificateExpired)
+            }
+            Region::Unknown | Region::Seen(_) => false,
+        };
+        let by_servers = matches!(
+            self.registration_fault(),
+            Some(RegistrationFault::CertificateRefused | RegistrationFault::CertificateExpired)
+        );
+        by_gateway || by_servers
     }
 
     pub fn has_live_job(&self) -> bool {

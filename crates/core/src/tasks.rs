@@ -12,6 +12,8 @@ pub(crate) enum Task {
     Detect,
     StartAgent,
     Eligible,
+    /// To start an agent anew that was denied: with an introduction that is fresh.
+    Readmit,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

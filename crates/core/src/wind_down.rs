@@ -13,6 +13,8 @@ use crate::state::Agent;
 /// Why the PC is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
+    /// Only the agent goes, to come back with a new introduction. It has no work.
+    Readmission,
     Pause,
     SignOut,
     Lost,
@@ -40,9 +42,10 @@ pub struct WindDown {
 impl WindDown {
     /// Without an agent there is no work to freeze and no allocation to stop: only the sweep is left.
     pub(crate) fn begin(why: Why, agent: Agent) -> (Self, Effect) {
-        let (stage, effect) = match agent {
-            Agent::Stopped => (Stage::StoppingAgent, Effect::StopAgent),
-            Agent::Starting | Agent::Running => (Stage::Freezing, Effect::Freeze),
+        let (stage, effect) = match (why, agent) {
+            (Why::Readmission, _) => (Stage::StoppingAgent, Effect::Readmit),
+            (_, Agent::Stopped) => (Stage::StoppingAgent, Effect::StopAgent),
+            (_, Agent::Starting | Agent::Running) => (Stage::Freezing, Effect::Freeze),
         };
         (Self { why, stage }, effect)
     }

@@ -1,7 +1,9 @@
 //! The core against a world that answers: fast, obedient, or broken in a chosen way.
 
 use ionet_core::event::{Device, Loaded, SessionStore, SignInMethod, SignedIn};
-use ionet_core::fault::{AgentFault, CloudFault, GpuFault, SettingsFault, SignInFault, WorkFault};
+use ionet_core::fault::{
+    AgentFault, CloudFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+};
 use ionet_core::hardware::{Cpu, Driver, Gpu, GpuSample, Hardware, Os};
 use ionet_core::region::{Job, JobStatus, Node, NodeStatus, RegionView};
 use ionet_core::state::{Account, Agent};
@@ -78,6 +80,18 @@ impl World {
         })));
     }
 
+    /// The agent runs, the gateway answers, and the servers have not taken the node in.
+    fn not_taken_in(fault: RegistrationFault) -> Self {
+        let mut world = Self::new(Loaded { device: Some(device()), ..loaded() });
+        world.send(Event::Signal(Signal::Region(RegionView::default())));
+        world.send(Event::Signal(Signal::Registration(Err(fault))));
+        world
+    }
+
+    fn count(&self, wanted: impl Fn(&Effect) -> bool) -> usize {
+        self.log.iter().filter(|effect| wanted(effect)).count()
+    }
+
     fn pass(&mut self, ms: i64) {
         self.now.mono_ms += ms.unsigned_abs();
         self.now.wall = self.now.wall.plus(ms);
@@ -106,7 +120,7 @@ impl World {
             Effect::Freeze => Outcome::Frozen(Ok(())),
             Effect::Thaw => Outcome::Thawed(Ok(())),
             Effect::StopAllocations => Outcome::AllocationsStopped(cloud()),
-            Effect::StopAgent => Outcome::AgentStopped(Ok(())),
+            Effect::StopAgent | Effect::Readmit => Outcome::AgentStopped(Ok(())),
             Effect::FlushLogs => Outcome::LogsFlushed(Ok(())),
             Effect::SignOut => Outcome::SignedOut,
             Effect::Load
@@ -468,6 +482,101 @@ fn a_pc_that_was_off_for_eight_days_renews_before_it_starts_its_agent() {
 }
 
 #[test]
+fn a_certificate_that_the_servers_refuse_is_said_and_renewed_at_growing_intervals_until_they_take_it() {
+    let renewals = |world: &World| world.count(|effect| *effect == Effect::Renew);
+    let mut world = World::not_taken_in(RegistrationFault::CertificateRefused);
+    assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::CertificateRefused });
+    assert_eq!(renewals(&world), 1, "a new one is asked for at once, and then not in a circle");
+
+    for _ in 0..60 {
+        world.pass(1_000);
+    }
+    assert!((4..=6).contains(&renewals(&world)), "{} renewals in a minute", renewals(&world));
+    world.send(Event::Signal(Signal::Registration(Ok(()))));
+
+    assert_eq!(world.phase(), Phase::Connecting);
+}
+
+#[test]
+fn a_renewal_that_was_due_by_a_wrong_clock_alone_is_forgotten_with_its_fault() {
+    let mut world = World::earning();
+    world.gateway_down = true;
+    world.pass(9 * DAY_MS);
+    assert!(world.problems().contains(&ProblemCode::GatewayDown));
+
+    world.pass(-9 * DAY_MS);
+
+    assert!(world.problems().is_empty());
+}
+
+#[test]
+fn a_certificate_that_the_gateway_refuses_is_renewed_too() {
+    let mut world = World::earning();
+
+    world.send(Event::Signal(Signal::RegionFault(CloudFault::CertificateRefused)));
+    world.node(true);
+
+    assert_eq!((world.phase(), world.problems()), (Phase::Waiting, vec![]));
+    assert_eq!(world.state.device, Some(renewed()));
+}
+
+#[test]
+fn a_denied_agent_is_started_anew_with_a_fresh_introduction_and_not_in_a_circle() {
+    let starts = |world: &World| world.count(|effect| matches!(effect, Effect::StartAgent { .. }));
+    let mut world = World::not_taken_in(RegistrationFault::Denied);
+    assert_eq!((starts(&world), world.state.agent), (2, Agent::Running));
+    assert!(!world.log.contains(&Effect::Freeze));
+
+    world.send(Event::Signal(Signal::Registration(Err(RegistrationFault::Denied))));
+    assert_eq!(starts(&world), 2);
+    assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::RegistrationDenied });
+    world.pass(1_000);
+    assert_eq!(starts(&world), 3);
+    world.send(Event::Signal(Signal::Registration(Ok(()))));
+    world.node(true);
+
+    assert_eq!(world.phase(), Phase::Waiting);
+}
+
+#[test]
+fn an_agent_with_a_job_is_not_started_anew() {
+    let mut world = World::earning();
+    world.running_job();
+    let jobs = world.state.last_view().unwrap().jobs.clone();
+    let node = Some(Node { id: "n".into(), status: NodeStatus::Down, eligible: true });
+    world.send(Event::Signal(Signal::Region(RegionView { node, jobs, ..RegionView::default() })));
+
+    world.send(Event::Signal(Signal::Registration(Err(RegistrationFault::Denied))));
+
+    assert_eq!(world.problems(), [ProblemCode::RegistrationDenied]);
+    assert!(!world.log.contains(&Effect::Readmit));
+}
+
+#[test]
+fn what_the_agent_said_of_its_registration_does_not_outweigh_the_regions_word() {
+    let mut world = World::not_taken_in(RegistrationFault::ServersUnreachable);
+    assert_eq!(world.problems(), [ProblemCode::ServersUnreachable]);
+
+    world.send(Event::Signal(Signal::RegionFault(CloudFault::NoNetwork)));
+    assert_eq!(world.problems(), [ProblemCode::NoNetwork], "the cause is said, and not its consequence");
+    world.node(true);
+
+    assert_eq!((world.phase(), world.problems()), (Phase::Waiting, vec![]));
+    world.send(Event::Signal(Signal::Registration(Ok(()))));
+    world.send(Event::Signal(Signal::Registration(Err(RegistrationFault::ServersUnreachable))));
+    assert_eq!(world.problems(), [], "a heartbeat that fails once is no problem yet");
+}
+
+#[test]
+fn the_regions_word_on_an_earlier_life_does_not_hide_that_the_agent_is_denied() {
+    let mut world = World::earning();
+
+    world.send(Event::Signal(Signal::Registration(Err(RegistrationFault::Denied))));
+
+    assert!(world.log.contains(&Effect::Readmit));
+}
+
+#[test]
 fn a_missing_agent_is_said_and_tried_again_later_and_on_request() {
     let mut world = World::new(Loaded { device: None, ..loaded() });
     world.intent(Intent::Pause { until: PauseEnd::Resumed });
@@ -509,9 +618,9 @@ fn signing_out_stops_the_work_first_and_pauses() {
 
 #[test]
 fn a_wrong_clock_is_told_with_direction_and_size() {
-    let mut world = World::new(Loaded { device: None, ..loaded() });
+    let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
 
-    world.send(Event::Outcome(Outcome::Enrolled(Err(CloudFault::ClockWrong { skew_ms: 93_600_000 }))));
+    world.send(Event::Signal(Signal::RegionFault(CloudFault::ClockWrong { skew_ms: 93_600_000 })));
 
     let problems = view(&world.state).problems;
     insta::assert_json_snapshot!(problems, @r#"
@@ -556,6 +665,12 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::Signal(Signal::Tick)),
         Just(Event::Signal(Signal::Terminate)),
         Just(Event::Signal(Signal::AgentExited { fault: AgentFault::Crashed { code: Some(1) } })),
+        prop_oneof![
+            Just(Ok(())),
+            Just(Err(RegistrationFault::Denied)),
+            Just(Err(RegistrationFault::CertificateRefused)),
+        ]
+        .prop_map(|result| Event::Signal(Signal::Registration(result))),
         view.prop_map(|view| Event::Signal(Signal::Region(view))),
         Just(Event::Signal(Signal::RegionFault(CloudFault::NoNetwork))),
         Just(Event::Outcome(Outcome::SignedIn(Err(SignInFault::Abandoned)))),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ionet_agent::config::{self, Drivers, Plan};
-use ionet_agent::guard::{Guard, GuardEvent, Start};
+use ionet_agent::guard::{Guard, GuardEvent, Start, gate_socket};
 use ionet_agent::{find, introduction, ports, startup, teardown};
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
 use ionet_core::{Event, Signal};
@@ -66,7 +66,7 @@ impl Shared {
             Some(guard) => guard.stop().await,
             None => Ok(()),
         };
-        let swept = teardown::sweep(&data_dir, super::engine().as_deref()).await;
+        let swept = teardown::sweep(&data_dir, self.engine().as_deref()).await;
         if let Err(error) = introduction::remove(&data_dir) {
             tracing::warn!(%error, "the introduction token's file stays");
         }
@@ -76,6 +76,14 @@ impl Shared {
             Err(fault) => tracing::warn!(%fault, "agent stopped"),
         }
         result
+    }
+
+    pub(super) async fn readmit(&self) -> Result<(), WorkFault> {
+        let stopped = self.stop_agent().await;
+        if let Err(error) = introduction::forget_identity(&self.agent_data()) {
+            tracing::warn!(%error, "the agent's node identity stays");
+        }
+        stopped
     }
 
     fn plan(&self, tags: BTreeMap<String, String>) -> Result<Plan, AgentFault> {
@@ -95,8 +103,17 @@ impl Shared {
             key_file: enrolled.key,
             ports,
             tags,
-            drivers: drivers(),
+            drivers: self.drivers(),
         })
+    }
+
+    fn drivers(&self) -> Drivers {
+        drivers(gate_socket(&self.tools.folders.guard_run()))
+    }
+
+    /// The container engine that jobs run in; none in a rehearsal that runs them as plain processes.
+    pub(super) fn engine(&self) -> Option<PathBuf> {
+        self.drivers().docker_socket().map(ToOwned::to_owned)
     }
 
     async fn ensure_guard(self: &Arc<Self>) -> Result<(), AgentFault> {
@@ -117,6 +134,14 @@ impl Shared {
     async fn listen(self: Arc<Self>, mut events: mpsc::Receiver<GuardEvent>) {
         while let Some(event) = events.recv().await {
             let fault = match event {
+                GuardEvent::Registration(result) => {
+                    match &result {
+                        Ok(()) => tracing::info!("the region has taken the agent in"),
+                        Err(fault) => tracing::warn!(%fault, "the region does not take the agent in"),
+                    }
+                    self.send(Event::Signal(Signal::Registration(result))).await;
+                    continue;
+                }
                 GuardEvent::Exited { code, stderr_tail } => startup::fault(code, &stderr_tail),
                 GuardEvent::Lost => {
                     *self.guard.lock().await = None;
@@ -131,16 +156,16 @@ impl Shared {
 
 /// What jobs may be. A rehearsal runs them as plain processes, unless it is told to rehearse containers too.
 #[cfg(feature = "rehearsal")]
-pub(super) fn drivers() -> Drivers {
+fn drivers(gate: PathBuf) -> Drivers {
     match std::env::var_os("IONET_ENGINE") {
-        Some(socket) => Drivers::production(socket),
+        Some(engine) => Drivers::production(engine, gate),
         None => Drivers::rehearsal(),
     }
 }
 
 #[cfg(not(feature = "rehearsal"))]
-pub(super) fn drivers() -> Drivers {
-    Drivers::production("/var/run/docker.sock")
+fn drivers(gate: PathBuf) -> Drivers {
+    Drivers::production("/var/run/docker.sock", gate)
 }
 
 fn prepare(plan: &Plan, config_file: &Path, token: &str) -> std::io::Result<()> {

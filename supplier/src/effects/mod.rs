@@ -129,14 +129,17 @@ impl Shared {
                 Outcome::EligibleSet { eligible, result: result.unwrap_or(Err(CloudFault::Slow)) }
             }
             Effect::Freeze => {
-                Outcome::Frozen(workloads::freeze(&self.agent_data(), engine().as_deref()).await)
+                Outcome::Frozen(workloads::freeze(&self.agent_data(), self.engine().as_deref()).await)
             }
-            Effect::Thaw => Outcome::Thawed(workloads::thaw(&self.agent_data(), engine().as_deref()).await),
+            Effect::Thaw => {
+                Outcome::Thawed(workloads::thaw(&self.agent_data(), self.engine().as_deref()).await)
+            }
             Effect::StopAllocations => {
                 let result = timeout(STOPPED_WITHIN, self.stop_allocations()).await;
                 Outcome::AllocationsStopped(result.unwrap_or(Err(CloudFault::Slow)))
             }
             Effect::StopAgent => Outcome::AgentStopped(self.stop_agent().await),
+            Effect::Readmit => Outcome::AgentStopped(self.readmit().await),
             Effect::FlushLogs => Outcome::LogsFlushed(self.flush_logs().await),
             Effect::OpenWindow => {
                 self.tools.desktop.open_window();
@@ -160,7 +163,7 @@ impl Shared {
         let tools = &self.tools;
         let saved = settings::load(&tools.folders.settings());
         let agent_running = self.adopt_agent().await;
-        let (data, engine) = (self.agent_data(), engine());
+        let (data, engine) = (self.agent_data(), self.engine());
         let left_over = if agent_running {
             // An earlier life may have ended between freezing and thawing.
             workloads::thaw(&data, engine.as_deref()).await.err()
@@ -270,11 +273,6 @@ impl Shared {
     }
 }
 
-/// The container engine that jobs run in; none in a rehearsal that runs them as plain processes.
-fn engine() -> Option<std::path::PathBuf> {
-    agent::drivers().docker_socket().map(ToOwned::to_owned)
-}
-
 /// What an effect that panicked comes back as: it did not work.
 fn broken_off(effect: &Effect) -> Option<Outcome> {
     tracing::error!(?effect, "an effect broke off");
@@ -301,7 +299,7 @@ fn broken_off(effect: &Effect) -> Option<Outcome> {
         Effect::Freeze => Outcome::Frozen(Err(WorkFault::NotPermitted)),
         Effect::Thaw => Outcome::Thawed(Err(WorkFault::NotPermitted)),
         Effect::StopAllocations => Outcome::AllocationsStopped(Err(cloud())),
-        Effect::StopAgent => Outcome::AgentStopped(Err(WorkFault::NotPermitted)),
+        Effect::StopAgent | Effect::Readmit => Outcome::AgentStopped(Err(WorkFault::NotPermitted)),
         Effect::FlushLogs => Outcome::LogsFlushed(Err(LogFault::Unreachable)),
         Effect::CancelSignIn | Effect::Watch | Effect::OpenWindow | Effect::OpenLink(_) | Effect::Exit => {
             return None;

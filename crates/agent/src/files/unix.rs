@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes the folder and those above it; the folder itself ends as 0700, also when it was there before.
@@ -24,12 +24,4 @@ pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
 /// Whether this user may run it.
 pub(crate) fn is_executable(file: &Path) -> bool {
     file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
-}
-
-/// Whether two open files are one.
-pub(crate) fn same(one: &fs::File, other: &fs::File) -> bool {
-    match (one.metadata(), other.metadata()) {
-        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
-        (Err(_), _) | (_, Err(_)) => false,
-    }
 }

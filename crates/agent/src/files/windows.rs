@@ -19,11 +19,3 @@ pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
 pub(crate) fn is_executable(file: &Path) -> bool {
     file.is_file()
 }
-
-/// Whether two open files are one. A rotated file is always shorter or younger than the one it replaced.
-pub(crate) fn same(one: &fs::File, other: &fs::File) -> bool {
-    match (one.metadata(), other.metadata()) {
-        (Ok(one), Ok(other)) => one.created().ok() == other.created().ok() && one.len() == other.len(),
-        (Err(_), _) | (_, Err(_)) => false,
-    }
-}

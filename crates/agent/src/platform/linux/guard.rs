@@ -166,6 +166,7 @@ impl Guard {
                 Say::Started(_)
                 | Say::NotStarted { .. }
                 | Say::Exited { .. }
+                | Say::Registration { .. }
                 | Say::Stopped
                 | Say::NotStopped { .. } => None,
             })
@@ -203,7 +204,11 @@ fn stopped(say: Say) -> Option<Result<(), WorkFault>> {
     match say {
         Say::Stopped => Some(Ok(())),
         Say::NotStopped { why } => Some(Err(why.into())),
-        Say::Started(_) | Say::NotStarted { .. } | Say::Exited { .. } | Say::Status { .. } => None,
+        Say::Started(_)
+        | Say::NotStarted { .. }
+        | Say::Exited { .. }
+        | Say::Registration { .. }
+        | Say::Status { .. } => None,
     }
 }
 
@@ -212,7 +217,7 @@ fn ended_or_started(say: Say) -> Option<Result<Running, AgentFault>> {
         Say::Started(running) => Some(Ok(running)),
         Say::NotStarted { why } => Some(Err(why.into())),
         Say::Exited { code, stderr_tail } => Some(Err(startup::fault(code, &stderr_tail))),
-        Say::Stopped | Say::NotStopped { .. } | Say::Status { .. } => None,
+        Say::Registration { .. } | Say::Stopped | Say::NotStopped { .. } | Say::Status { .. } => None,
     }
 }
 
@@ -250,7 +255,7 @@ async fn listen(
         match &say {
             Say::Started(running) => *lock(&shared.running) = Some(running.clone()),
             Say::Exited { .. } | Say::Stopped | Say::NotStopped { .. } => *lock(&shared.running) = None,
-            Say::NotStarted { .. } | Say::Status { .. } => {}
+            Say::NotStarted { .. } | Say::Registration { .. } | Say::Status { .. } => {}
         }
         let heard = match unasked(say, &shared) {
             Ok(event) => events.send(event).await.is_ok(),
@@ -265,8 +270,11 @@ async fn listen(
     let _ = events.send(GuardEvent::Lost).await;
 }
 
-/// An exit that no start is waiting for is news; all else answers something.
+/// A word on the registration is news, and so is an exit that no start is waiting for; all else answers something.
 fn unasked(say: Say, shared: &Shared) -> Result<GuardEvent, Say> {
+    if let Say::Registration { result } = say {
+        return Ok(GuardEvent::Registration(result));
+    }
     if let Say::Exited { code, stderr_tail } = &say
         && !shared.starting.load(Ordering::SeqCst)
     {

@@ -5,9 +5,7 @@ use std::fs;
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use ionet_core::fault::{AgentFault, WorkFault};
@@ -17,17 +15,17 @@ use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setsid, wai
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-use super::output::Output;
+use super::child::{Agent, Registration, Told};
+use super::gate::{Gate, listen};
 use super::processes::{self, Scope};
 use super::protocol::{Ask, NotStarted, Say, send};
 use super::signals::{self, Signal as Kill};
 use super::work;
 use crate::files;
-use crate::guard::{MARK, Running, Start};
+use crate::guard::{Running, Start, gate_socket};
 use crate::supervisor::{Action, Supervisor, Waits};
 
 /// Is the guard of this folder until nothing is left to guard. See [`serve_with`].
@@ -52,13 +50,13 @@ pub async fn serve_with(run_dir: &Path, waits: Waits) -> Result<(), AgentFault> 
     let Some(_held) = hold(run_dir).map_err(cannot)? else {
         return Err(AgentFault::NoGuard("another one holds its folder".to_owned()));
     };
-    let listener = listen(run_dir).map_err(cannot)?;
+    let listener = listen(&socket(run_dir)).map_err(cannot)?;
     let ends = End {
         terminate: signal(SignalKind::terminate()).map_err(cannot)?,
         interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
         child: signal(SignalKind::child()).map_err(cannot)?,
     };
-    let mut guard = GuardSide::new(listener, ends, waits);
+    let mut guard = GuardSide::new(run_dir, listener, ends, waits);
     guard.run().await;
     let _ = fs::remove_file(socket(run_dir));
     Ok(())
@@ -69,6 +67,7 @@ pub(super) fn socket(run_dir: &Path) -> PathBuf {
 }
 
 struct GuardSide {
+    run_dir: PathBuf,
     supervisor: Supervisor,
     epoch: Instant,
     listener: UnixListener,
@@ -77,6 +76,8 @@ struct GuardSide {
     /// The last agent asked for: what a sweep clears away.
     start: Option<Start>,
     agent: Option<Agent>,
+    /// What the agent has for a container engine, as long as its work is there.
+    gate: Option<Gate>,
     stop_asked: bool,
 }
 
@@ -91,18 +92,12 @@ struct Resident {
     write: OwnedWriteHalf,
 }
 
-struct Agent {
-    pid: i32,
-    child: Child,
-    output: Output,
-}
-
 /// What the loop was woken by.
 enum News {
     Came(UnixStream),
     Asked(Ask),
     Left,
-    AgentEnded(Option<i32>),
+    Agent(Told),
     Terminated,
     /// A process that we have taken in ended.
     Orphan,
@@ -110,8 +105,9 @@ enum News {
 }
 
 impl GuardSide {
-    fn new(listener: UnixListener, signals: End, waits: Waits) -> Self {
+    fn new(run_dir: &Path, listener: UnixListener, signals: End, waits: Waits) -> Self {
         Self {
+            run_dir: run_dir.to_owned(),
             supervisor: Supervisor::new(waits, 0),
             epoch: Instant::now(),
             listener,
@@ -119,6 +115,7 @@ impl GuardSide {
             resident: None,
             start: None,
             agent: None,
+            gate: None,
             stop_asked: false,
         }
     }
@@ -148,7 +145,7 @@ impl GuardSide {
         tokio::select! {
             Ok((stream, _)) = self.listener.accept() => News::Came(stream),
             asked = ask(&mut self.resident) => asked.map_or(News::Left, News::Asked),
-            code = exit(&mut self.agent) => News::AgentEnded(code),
+            told = told(&mut self.agent) => News::Agent(told),
             _ = self.signals.terminate.recv() => News::Terminated,
             _ = self.signals.interrupt.recv() => News::Terminated,
             _ = self.signals.child.recv() => News::Orphan,
@@ -168,12 +165,16 @@ impl GuardSide {
             News::Asked(Ask::Status) => {
                 let running = self.running();
                 self.say(Say::Status { running }).await;
+                if let Some(result) = self.agent.as_ref().and_then(|agent| agent.registration.clone()) {
+                    self.say(Say::Registration { result }).await;
+                }
             }
             News::Left => {
                 self.resident = None;
                 self.supervisor.resident_gone(self.now_ms());
             }
-            News::AgentEnded(code) => self.agent_ended(code).await,
+            News::Agent(Told::Ended(code)) => self.agent_ended(code).await,
+            News::Agent(Told::Registration(result)) => self.registration(result).await,
             News::Terminated => self.supervisor.end(),
             News::Orphan => self.reap(),
             News::Time => {}
@@ -202,7 +203,7 @@ impl GuardSide {
     async fn spawn(&mut self) {
         let Some(start) = self.start.clone() else { return self.supervisor.not_spawned() };
         let spawned = match work::end_agents(start.data_dir.clone()).await {
-            Ok(()) => spawn(&start),
+            Ok(()) => self.open_gate(&start).and_then(|()| Agent::spawn(&start)),
             Err(_) => Err(NotStarted::Other { why: "another agent holds its folder".to_owned() }),
         };
         match spawned {
@@ -218,6 +219,15 @@ impl GuardSide {
                 self.say(Say::NotStarted { why }).await;
             }
         }
+    }
+
+    fn open_gate(&mut self, start: &Start) -> Result<(), NotStarted> {
+        // The last one's file goes before the next one's is made.
+        self.gate = None;
+        let Some(engine) = &start.docker_socket else { return Ok(()) };
+        let gate = Gate::open(gate_socket(&self.run_dir), engine, &start.data_dir);
+        self.gate = Some(gate.map_err(|error| NotStarted::Other { why: error.to_string() })?);
+        Ok(())
     }
 
     fn running(&self) -> Option<Running> {
@@ -251,6 +261,13 @@ impl GuardSide {
         }
     }
 
+    async fn registration(&mut self, result: Registration) {
+        let Some(agent) = &mut self.agent else { return };
+        if agent.registration.replace(result.clone()).as_ref() != Some(&result) {
+            self.say(Say::Registration { result }).await;
+        }
+    }
+
     async fn sweep(&mut self) {
         let result = match &self.start {
             Some(start) => {
@@ -259,6 +276,7 @@ impl GuardSide {
             }
             None => Ok(()),
         };
+        self.gate = None;
         self.reap();
         self.supervisor.swept();
         tracing::info!(left = ?result.as_ref().err(), "swept");
@@ -292,44 +310,6 @@ fn stopped(result: Result<(), WorkFault>) -> Say {
     }
 }
 
-/// A clean environment, a group of its own, everything it prints read.
-fn spawn(start: &Start) -> Result<Agent, NotStarted> {
-    let other = |error: io::Error| NotStarted::Other { why: error.to_string() };
-    files::private_folder(&start.data_dir).map_err(other)?;
-    let row = processes::row(getpid().as_raw_nonzero().get());
-    let mark = row
-        .map(|row| format!("{}:{}:{}", row.pid, row.started, start.data_dir.display()))
-        .unwrap_or_default();
-    let mut child = Command::new(&start.program)
-        .args(&start.args)
-        .env_clear()
-        .envs(&start.env)
-        .env(MARK, mark)
-        .current_dir(&start.cwd)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| not_spawned(start, error))?;
-    let mut output = Output::default();
-    output.read(child.stdout.take().ok_or(NotStarted::Missing)?);
-    output.read(child.stderr.take().ok_or(NotStarted::Missing)?);
-    let pid = child.id().ok_or(NotStarted::Missing)? as i32;
-    tracing::info!(pid, "the agent started");
-    Ok(Agent { pid, child, output })
-}
-
-fn not_spawned(start: &Start, error: io::Error) -> NotStarted {
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOENT) if !start.program.exists() => NotStarted::Missing,
-        Some(Errno::ACCESS | Errno::NOEXEC | Errno::ISDIR) => {
-            NotStarted::NotExecutable { program: start.program.display().to_string() }
-        }
-        _ => NotStarted::Other { why: error.to_string() },
-    }
-}
-
 /// None once the connection has closed. A line that makes no sense is passed over.
 async fn ask(resident: &mut Option<Resident>) -> Option<Ask> {
     let Some(resident) = resident else { return pending().await };
@@ -341,9 +321,9 @@ async fn ask(resident: &mut Option<Resident>) -> Option<Ask> {
     }
 }
 
-async fn exit(agent: &mut Option<Agent>) -> Option<i32> {
+async fn told(agent: &mut Option<Agent>) -> Told {
     match agent {
-        Some(agent) => agent.child.wait().await.ok().and_then(|status| status.code()),
+        Some(agent) => agent.told().await,
         None => pending().await,
     }
 }
@@ -364,16 +344,4 @@ fn hold(run_dir: &Path) -> io::Result<Option<OwnedFd>> {
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The folder is 0700 before the socket exists, so nobody else can be quicker than its own 0600.
-fn listen(run_dir: &Path) -> io::Result<UnixListener> {
-    let path = socket(run_dir);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(&path)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }

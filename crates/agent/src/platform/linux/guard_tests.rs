@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ionet_core::fault::AgentFault;
+use ionet_core::fault::{AgentFault, RegistrationFault};
 use tokio::sync::mpsc::Receiver;
 
 use super::signals::{Signal, send};
@@ -112,6 +112,34 @@ async fn an_agent_that_ends_by_itself_is_reported_with_its_last_words() {
     assert!(stderr_tail.contains("boom"));
     assert_eq!(fs::read_to_string(stage.dir.path().join("last-words.log")).unwrap(), stderr_tail);
     assert_eq!(guard.running(), None);
+}
+
+/// Says once a second whether the region takes it in, as its file `word` has it.
+const TELLING: &str = r#"trap 'exit 1' TERM
+while :; do cat word; sleep 0.02; done"#;
+
+#[tokio::test]
+async fn what_the_agent_says_of_its_registration_is_told_when_it_changes_and_to_a_successor() {
+    let refused = r#"{"@message":"yamux: Failed to read header: remote error: tls: bad certificate"}"#;
+    let taken_in = r#"{"@message":"node registration complete"}"#;
+    let stage = Stage::new();
+    let say = |line: &str| {
+        fs::write(stage.dir.path().join("next"), format!("{line}\n")).unwrap();
+        fs::rename(stage.dir.path().join("next"), stage.dir.path().join("word")).unwrap();
+    };
+    let told = |result| Some(GuardEvent::Registration(result));
+    say(refused);
+    let (guard, mut events) = connect(&stage).await;
+
+    guard.start(start(&stage, stage.script("nomad", TELLING))).await.unwrap();
+
+    assert_eq!(events.recv().await, told(Err(RegistrationFault::CertificateRefused)));
+    say(taken_in);
+    assert_eq!(events.recv().await, told(Ok(())));
+    drop(guard);
+    let (successor, mut events) = connect(&stage).await;
+    assert_eq!(events.recv().await, told(Ok(())));
+    successor.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -268,7 +296,10 @@ fn plan(stage: &Stage) -> crate::Plan {
         key_file: stage.dir.path().join("key.pem"),
         ports: crate::ports::free().unwrap(),
         tags: BTreeMap::new(),
-        drivers: crate::Drivers::production(stage.dir.path().join("docker.sock")),
+        drivers: crate::Drivers::production(
+            stage.dir.path().join("docker.sock"),
+            crate::guard::gate_socket(&run_dir(stage)),
+        ),
     }
 }
 

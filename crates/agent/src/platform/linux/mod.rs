@@ -1,6 +1,8 @@
 //! Linux: `/proc`, pidfds (kernel 5.3 and newer), the engine's socket.
 
+mod child;
 mod engine;
+mod gate;
 pub(crate) mod guard;
 mod guard_side;
 mod leftovers;
@@ -10,6 +12,8 @@ mod protocol;
 mod signals;
 pub(crate) mod work;
 
+#[cfg(test)]
+mod gate_tests;
 #[cfg(test)]
 mod guard_tests;
 #[cfg(test)]

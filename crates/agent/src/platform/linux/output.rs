@@ -1,4 +1,5 @@
-//! The end of what the agent prints. Everything is read, so that it never waits for us; only the end is kept.
+//! What the agent prints. Everything is read, so that it never waits for us; each whole line is heard, and the end
+//! is kept.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,9 @@ use tokio::task::JoinSet;
 
 const KEPT: usize = 16 * 1024;
 
+/// A line that is longer than this is not heard.
+const LONGEST_LINE: usize = 64 * 1024;
+
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     kept: Arc<Mutex<VecDeque<u8>>>,
@@ -16,11 +20,17 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn read(&mut self, mut from: impl AsyncRead + Unpin + Send + 'static) {
+    pub(crate) fn read(
+        &mut self,
+        mut from: impl AsyncRead + Unpin + Send + 'static,
+        mut hear: impl FnMut(&str) + Send + 'static,
+    ) {
         let kept = Arc::clone(&self.kept);
         self.readers.spawn(async move {
             let mut chunk = vec![0; 4096];
+            let mut lines = Lines::default();
             while let Ok(length @ 1..) = from.read(&mut chunk).await {
+                lines.take(&chunk[..length], &mut hear);
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.extend(&chunk[..length]);
                 let surplus = kept.len().saturating_sub(KEPT);
@@ -37,5 +47,49 @@ impl Output {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = kept.iter().copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Cuts what is read into lines.
+#[derive(Default)]
+struct Lines {
+    begun: Vec<u8>,
+    too_long: bool,
+}
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8], hear: &mut impl FnMut(&str)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.too_long |= self.begun.len() + piece.len() > LONGEST_LINE;
+            if !self.too_long {
+                self.begun.extend(piece);
+            }
+            if piece.ends_with(b"\n") {
+                if !self.too_long {
+                    hear(String::from_utf8_lossy(&self.begun).trim_end());
+                }
+                self.begun.clear();
+                self.too_long = false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_whole_however_they_were_read_and_one_without_end_is_passed_over() {
+        let mut lines = Lines::default();
+        let mut heard = Vec::new();
+        let mut hear = |line: &str| heard.push(line.to_owned());
+
+        lines.take(b"one\ntw", &mut hear);
+        lines.take(b"o\n", &mut hear);
+        lines.take(&[b'x'; LONGEST_LINE], &mut hear);
+        lines.take(b"x\nthree\nrest", &mut hear);
+
+        assert_eq!(heard, ["one", "two", "three"]);
     }
 }

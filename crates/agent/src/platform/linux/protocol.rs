@@ -1,6 +1,6 @@
 //! What the guard and the resident program say to each other: one JSON object a line.
 
-use ionet_core::fault::{AgentFault, WorkFault};
+use ionet_core::fault::{AgentFault, RegistrationFault, WorkFault};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -22,6 +22,7 @@ pub(crate) enum Say {
     Started(Running),
     NotStarted { why: NotStarted },
     Exited { code: Option<i32>, stderr_tail: String },
+    Registration { result: Result<(), RegistrationFault> },
     Stopped,
     NotStopped { why: NotStopped },
     Status { running: Option<Running> },

@@ -1,0 +1,88 @@
+//! The agent's process: its start in a clean environment, what it prints, and its end.
+
+use std::io;
+use std::process::Stdio;
+
+use ionet_core::fault::RegistrationFault;
+use rustix::io::Errno;
+use rustix::process::getpid;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::output::Output;
+use super::processes;
+use super::protocol::NotStarted;
+use crate::guard::{MARK, Start};
+use crate::{files, registration};
+
+pub(super) type Registration = Result<(), RegistrationFault>;
+
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) pid: i32,
+    pub(super) output: Output,
+    /// The last word on its registration that was passed on.
+    pub(super) registration: Option<Registration>,
+    child: Child,
+    /// What its log says about its registration, line by line.
+    said: mpsc::UnboundedReceiver<Registration>,
+}
+
+/// What an agent makes known.
+pub(super) enum Told {
+    /// With its exit code; none after a signal.
+    Ended(Option<i32>),
+    Registration(Registration),
+}
+
+impl Agent {
+    /// A clean environment, a group of its own, everything it prints read.
+    pub(super) fn spawn(start: &Start) -> Result<Self, NotStarted> {
+        let other = |error: io::Error| NotStarted::Other { why: error.to_string() };
+        files::private_folder(&start.data_dir).map_err(other)?;
+        let row = processes::row(getpid().as_raw_nonzero().get());
+        let mark = row
+            .map(|row| format!("{}:{}:{}", row.pid, row.started, start.data_dir.display()))
+            .unwrap_or_default();
+        let mut child = Command::new(&start.program)
+            .args(&start.args)
+            .env_clear()
+            .envs(&start.env)
+            .env(MARK, mark)
+            .current_dir(&start.cwd)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| not_spawned(start, error))?;
+        let (say, said) = mpsc::unbounded_channel();
+        let hear = move |line: &str| {
+            // Nobody listens any more once the agent's end was noticed.
+            let _ = registration::of_line(line).map(|result| say.send(result));
+        };
+        let mut output = Output::default();
+        output.read(child.stdout.take().ok_or(NotStarted::Missing)?, hear);
+        output.read(child.stderr.take().ok_or(NotStarted::Missing)?, |_| {});
+        let pid = child.id().ok_or(NotStarted::Missing)? as i32;
+        tracing::info!(pid, "the agent started");
+        Ok(Self { pid, output, registration: None, child, said })
+    }
+
+    pub(super) async fn told(&mut self) -> Told {
+        tokio::select! {
+            ended = self.child.wait() => Told::Ended(ended.ok().and_then(|status| status.code())),
+            Some(result) = self.said.recv() => Told::Registration(result),
+        }
+    }
+}
+
+fn not_spawned(start: &Start, error: io::Error) -> NotStarted {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT) if !start.program.exists() => NotStarted::Missing,
+        Some(Errno::ACCESS | Errno::NOEXEC | Errno::ISDIR) => {
+            NotStarted::NotExecutable { program: start.program.display().to_string() }
+        }
+        _ => NotStarted::Other { why: error.to_string() },
+    }
+}

@@ -1,0 +1,158 @@
+//! The gate: the container engine's socket as the agent sees it. What passes is [`crate::admission`]'s to say.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+use crate::admission::{self, Refusal, Route};
+
+/// Longer than any container's description.
+const LONGEST: usize = 1024 * 1024;
+
+type Body = BoxBody<Bytes, hyper::Error>;
+
+/// An open gate. Dropping it closes it to newcomers.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Gate {
+    socket: PathBuf,
+    keeper: JoinHandle<()>,
+}
+
+impl Gate {
+    /// Listens at `socket`, whose folder must be this user's alone, and passes on to the engine what is admitted for
+    /// jobs whose folders lie below `data_dir`.
+    pub(crate) fn open(socket: PathBuf, engine: &Path, data_dir: &Path) -> io::Result<Self> {
+        let listener = listen(&socket)?;
+        let way = Arc::new(Way { engine: engine.to_owned(), data_dir: data_dir.to_owned() });
+        let keeper = tokio::spawn(async move {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => drop(tokio::spawn(serve(Arc::clone(&way), stream))),
+                    // Out of descriptors, most likely: they come back as connections end.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        });
+        Ok(Self { socket, keeper })
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.keeper.abort();
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+/// A socket in place of whatever an earlier life left there. Its folder is 0700 before it exists, so nobody else can be
+/// quicker than its own 0600.
+pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+struct Way {
+    engine: PathBuf,
+    data_dir: PathBuf,
+}
+
+async fn serve(way: Arc<Way>, stream: UnixStream) {
+    let answer = service_fn(move |request| {
+        let way = Arc::clone(&way);
+        async move { Ok::<_, Infallible>(way.answer(request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection through the gate ended badly");
+    }
+}
+
+impl Way {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        match self.admit(request).await {
+            Ok(admitted) => self.forward(admitted).await.unwrap_or_else(|error| {
+                said(StatusCode::BAD_GATEWAY, &format!("the container engine does not answer: {error}"))
+            }),
+            Err(refusal) => {
+                tracing::warn!(%refusal, "a job was refused at the gate");
+                said(StatusCode::FORBIDDEN, &refusal.to_string())
+            }
+        }
+    }
+
+    /// The request as it came, once its body has passed.
+    async fn admit(&self, request: Request<Incoming>) -> Result<Request<Body>, Refusal> {
+        let unknown = || Refusal(format!("{} {}", request.method(), request.uri().path()));
+        let route = admission::route(request.method(), request.uri().path()).ok_or_else(unknown)?;
+        if route == Route::Free {
+            return Ok(request.map(BodyExt::boxed));
+        }
+        let (head, body) = request.into_parts();
+        let unread = || Refusal("a description that cannot be read".to_owned());
+        let bytes = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
+        let asked: Value = serde_json::from_slice(&bytes).map_err(|_| unread())?;
+        match route {
+            Route::Free => {}
+            Route::Container => admission::container(&asked, &self.data_dir)?,
+            Route::Exec => admission::exec(&asked)?,
+        }
+        Ok(Request::from_parts(head, whole(bytes)))
+    }
+
+    /// One connection to the engine for each request: it ends with it. Where the engine takes the connection over (a
+    /// program's input and output), both ends are joined.
+    async fn forward(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Box<dyn std::error::Error>> {
+        let stream = UnixStream::connect(&self.engine).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection.with_upgrades());
+        let near = hyper::upgrade::on(&mut request);
+        let mut response = sender.send_request(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let far = hyper::upgrade::on(&mut response);
+            tokio::spawn(async move {
+                let (Ok(near), Ok(far)) = tokio::join!(near, far) else { return };
+                let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(near), &mut TokioIo::new(far)).await;
+            });
+        }
+        Ok(response.map(BodyExt::boxed))
+    }
+}
+
+/// As the engine says what went wrong.
+fn said(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = Response::new(whole(Bytes::from(json!({ "message": message }).to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}

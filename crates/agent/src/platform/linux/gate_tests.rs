@@ -1,0 +1,138 @@
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::gate::Gate;
+
+/// An engine that says "asked", notes what it was asked, and repeats in capitals what it hears on a connection that it
+/// takes over.
+struct Engine {
+    dir: tempfile::TempDir,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Engine {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("data/alloc")).unwrap();
+        let listener = UnixListener::bind(dir.path().join("real.sock")).unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&heard);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let notes = Arc::clone(&notes);
+                let answer = service_fn(move |request| {
+                    notes.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+                    async move { Ok::<_, Infallible>(answered(request)) }
+                });
+                let connection = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer).with_upgrades());
+            }
+        });
+        Self { dir, heard }
+    }
+
+    fn gate(&self) -> (Gate, PathBuf) {
+        let socket = self.dir.path().join("engine.sock");
+        let gate =
+            Gate::open(socket.clone(), &self.dir.path().join("real.sock"), &self.dir.path().join("data"));
+        (gate.unwrap(), socket)
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+fn answered(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(b"asked")));
+    if request.headers().contains_key("upgrade") {
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert("upgrade", "tcp".parse().unwrap());
+        response.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+        *response.body_mut() = Full::default();
+        let taken = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(taken.await.unwrap());
+            let mut said = [0; 5];
+            stream.read_exact(&mut said).await.unwrap();
+            stream.write_all(&said.to_ascii_uppercase()).await.unwrap();
+        });
+    }
+    response
+}
+
+/// Says these bytes to the gate; gives all that comes back until it closes.
+async fn say(socket: &Path, bytes: &str) -> String {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nhost: d\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn what_is_admitted_reaches_the_engine_and_what_is_not_is_refused_with_its_reason() {
+    let engine = Engine::start();
+    let (_gate, socket) = engine.gate();
+    let create = "/v1.41/containers/create?name=work";
+
+    let plain = say(&socket, &post(create, r#"{"HostConfig": {"NetworkMode": "none"}}"#)).await;
+    let host = say(&socket, &post(create, r#"{"HostConfig": {"NetworkMode": "host"}}"#)).await;
+    let garbled = say(&socket, &post(create, "{")).await;
+    let build = say(&socket, &post("/build", "")).await;
+
+    assert!(plain.starts_with("HTTP/1.1 200") && plain.ends_with("asked"), "{plain}");
+    assert!(
+        host.starts_with("HTTP/1.1 403") && host.contains("this PC does not allow NetworkMode"),
+        "{host}"
+    );
+    assert!(garbled.starts_with("HTTP/1.1 403") && build.starts_with("HTTP/1.1 403"), "{garbled} {build}");
+    assert_eq!(engine.heard(), [format!("POST {create}")]);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_engine_takes_over_is_joined_end_to_end() {
+    let engine = Engine::start();
+    let (_gate, socket) = engine.gate();
+    let mut stream = UnixStream::connect(&socket).await.unwrap();
+
+    let ask = "POST /exec/e1/start HTTP/1.1\r\nhost: d\r\nconnection: Upgrade\r\nupgrade: tcp\r\ncontent-length: 2\r\n\r\n{}";
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    stream.write_all(b"hello").await.unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await.unwrap();
+
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    assert_eq!(&answer, b"HELLO");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_said_and_a_closed_gate_leaves_no_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("engine.sock");
+    let gate = Gate::open(socket.clone(), &dir.path().join("gone.sock"), dir.path()).unwrap();
+
+    let answer = say(&socket, "GET /_ping HTTP/1.1\r\nhost: d\r\nconnection: close\r\n\r\n").await;
+    drop(gate);
+
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    assert!(!socket.exists());
+}

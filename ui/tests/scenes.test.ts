@@ -87,6 +87,7 @@ test.each([
   ["quit-asked", "quit-anyway", { intent: "quit", confirmed: true }],
   ["quit-asked", "keep-running", { intent: "keep_running" }],
   ["earning", "sign-out", { intent: "sign_out" }],
+  ["signed-out", "account-sign-in", { intent: "sign_in", method: "browser" }],
   ["driver-missing", "action-driver-missing", { intent: "open_link", link: "driver_download" }],
   ["settings-damaged", "action-settings-damaged", { intent: "resume" }],
 ] as const)("in %s, %s asks for the deed", async (scene, button, intent) => {

@@ -1,5 +1,6 @@
 //! `status`: what the window would say, for people and for programs.
 
+use ionet_core::snapshot::AccountView;
 use ionet_core::{Phase, Snapshot};
 use ionet_words::Words;
 
@@ -30,6 +31,10 @@ pub fn describe(snapshot: &Snapshot, words: &Words) -> String {
     }
     lines.push(words.phase_title(snapshot));
     lines.push(words.phase_detail(snapshot));
+    lines.push(match &snapshot.account {
+        AccountView::SignedIn { name, .. } => name.shown.clone(),
+        AccountView::SignedOut | AccountView::SigningIn { .. } => words.say("account-signed-out", &[]),
+    });
     if let Some(earnings) = &snapshot.earnings {
         let today = words.money(earnings.today, &earnings.currency);
         lines.push(words.say("tray-today", &[("amount", &today)]));

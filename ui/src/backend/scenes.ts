@@ -213,6 +213,7 @@ export const scenes = {
     blocked({ ...waiting, target: paused.target }, problem("settings-damaged", { action: { do: "resume" } })),
   ),
   lost: of(blocked(paused, problem("device-lost", { action: { do: "none" } }))),
+  "signed-out": of({ ...waiting, account: { account: "signed_out" } }),
   pausing: of(pausing),
   paused: of(paused),
   "paused-hour": of({

@@ -44,7 +44,13 @@ impl Press {
 const HOUR_MS: i64 = 3_600_000;
 
 pub fn menu(snapshot: &Snapshot, words: &Words) -> Menu {
-    let sections = [said(snapshot, words), earned(snapshot, words), asked(snapshot, words), always(words)];
+    let sections = [
+        said(snapshot, words),
+        earned(snapshot, words),
+        asked(snapshot, words),
+        account(snapshot, words),
+        always(words),
+    ];
     let mut entries = Vec::new();
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         if !entries.is_empty() {
@@ -92,7 +98,7 @@ fn asked(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
         (Phase::Quitting | Phase::Loading | Phase::SigningOut, _) => Vec::new(),
         (Phase::SigningIn, _) => vec![button("sign-in-cancel", Intent::CancelSignIn)],
         (_, _) if !enrolled && matches!(snapshot.account, AccountView::SignedOut) => {
-            vec![button("tray-sign-in", Intent::SignIn { method: SignInMethod::Browser })]
+            vec![button("account-sign-in", Intent::SignIn { method: SignInMethod::Browser })]
         }
         (Phase::Agreement, _) => vec![button("tray-agreement", Intent::Open)],
         (_, Target::Paused { .. }) => vec![button("resume", Intent::Resume)],
@@ -107,6 +113,16 @@ fn asked(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
     }
 }
 
+/// An enrolled PC earns without a session; its owner can begin one again.
+fn account(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
+    let leaving = matches!(snapshot.phase, Phase::Quitting | Phase::Loading | Phase::SigningOut);
+    if snapshot.device.is_none() || leaving || snapshot.account != AccountView::SignedOut {
+        return Vec::new();
+    }
+    let sign_in = Press::Intent(Intent::SignIn { method: SignInMethod::Browser });
+    vec![Entry::Button { label: words.say("account-sign-in", &[]), press: sign_in }]
+}
+
 fn always(words: &Words) -> Vec<Entry> {
     let button = |id: &str, intent| Entry::Button { label: words.say(id, &[]), press: Press::Intent(intent) };
     vec![button("tray-open", Intent::Open), button("quit", Intent::Quit { confirmed: false })]
@@ -114,8 +130,10 @@ fn always(words: &Words) -> Vec<Entry> {
 
 #[cfg(test)]
 mod tests {
+    use ionet_core::event::SessionStore;
     use ionet_core::problem::{Action, Problem, ProblemCode};
     use ionet_core::region::{Earnings, Job};
+    use ionet_core::target::AccountName;
     use ionet_core::{Money, State, view};
 
     use super::*;
@@ -128,7 +146,11 @@ mod tests {
             expires_at: UnixMs(2),
             renew_at: UnixMs(1),
         };
-        Snapshot { phase, device: Some(device), ..view(&State::default()) }
+        let account = AccountView::SignedIn {
+            name: AccountName { subject: "a".into(), shown: "alice@example.test".into() },
+            store: SessionStore::Keyring,
+        };
+        Snapshot { phase, account, device: Some(device), ..view(&State::default()) }
     }
 
     fn lines(snapshot: &Snapshot) -> String {
@@ -172,7 +194,16 @@ mod tests {
 
     #[test]
     fn before_sign_in_it_offers_to_sign_in() {
-        insta::assert_snapshot!(lines(&Snapshot { device: None, ..snapshot(Phase::Welcome) }));
+        let account = AccountView::SignedOut;
+        insta::assert_snapshot!(lines(&Snapshot { device: None, account, ..snapshot(Phase::Welcome) }));
+    }
+
+    #[test]
+    fn an_enrolled_pc_that_is_signed_out_earns_on_and_offers_to_sign_in() {
+        insta::assert_snapshot!(lines(&Snapshot {
+            account: AccountView::SignedOut,
+            ..snapshot(Phase::Waiting)
+        }));
     }
 
     #[test]

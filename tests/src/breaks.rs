@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
+use ionet_stage::Stage;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
     NameConstraints,
@@ -42,7 +43,7 @@ pub fn another_state(page: Url) -> Url {
 }
 
 /// The gateway signs with an authority that no server of the region knows.
-pub async fn foreign_authority(world: &mut World) -> Result<()> {
+pub async fn foreign_authority(stage: &mut Stage) -> Result<()> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "somebody else's devices");
@@ -53,11 +54,11 @@ pub async fn foreign_authority(world: &mut World) -> Result<()> {
         excluded_subtrees: Vec::new(),
     });
     let certificate = params.self_signed(&key)?;
-    let devices = world.stage.pki().devices.clone();
+    let devices = stage.pki().devices.clone();
     std::fs::write(&devices.cert, certificate.pem())?;
     std::fs::write(&devices.key, key.serialize_pem())?;
-    world.stage.stop_gateway()?;
-    world.stage.start_gateway().await
+    stage.stop_gateway()?;
+    stage.start_gateway().await
 }
 
 /// A job that ends with a failure as soon as it starts.

@@ -34,6 +34,21 @@ pub fn missing(programs: &Path) -> Vec<String> {
     missing
 }
 
+/// What is missing for a container engine of the stage's own.
+pub fn engine() -> Option<&'static str> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("root, to start a container engine");
+    }
+    let missing = !absent(&["dockerd", "docker"]).is_empty() || !Path::new("/bin/busybox").is_file();
+    missing.then_some("a container engine (packages docker.io and busybox-static)")
+}
+
+/// The library that gives a program another time, where it is installed.
+pub fn false_clock() -> Option<PathBuf> {
+    let folder = Path::new("/usr/lib").join(format!("{}-linux-gnu/faketime", std::env::consts::ARCH));
+    Some(folder.join("libfaketimeMT.so.1")).filter(|library| library.is_file())
+}
+
 /// What is missing for a walk without a desktop.
 pub fn missing_for_headless(programs: &Path) -> Vec<String> {
     let mut missing = Vec::new();

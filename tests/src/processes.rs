@@ -1,6 +1,7 @@
 //! The process table, read from `/proc`.
 
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -65,10 +66,14 @@ impl Process {
     }
 
     fn places(&self) -> Vec<PathBuf> {
-        let link = |path: PathBuf| fs::read_link(path).ok();
-        let of = |name: &str| PathBuf::from(format!("/proc/{}/{name}", self.pid));
-        let open = fs::read_dir(of("fd")).into_iter().flatten().flatten().map(|entry| entry.path());
-        open.chain([of("cwd"), of("exe")]).filter_map(link).collect()
+        let of = |name: &str| fs::read_link(format!("/proc/{}/{name}", self.pid)).ok();
+        self.open_files().into_iter().chain(["cwd", "exe"].into_iter().filter_map(of)).collect()
+    }
+
+    /// What its descriptors lead to: paths, and names like `socket:[1234]`.
+    fn open_files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
     }
 }
 
@@ -80,6 +85,19 @@ pub fn all() -> Vec<Process> {
         .filter_map(Process::read)
         .filter(Process::is_alive)
         .collect()
+}
+
+/// The work of an allocation: it carries the id in its environment. Nomad's own helpers are left out.
+pub fn of_allocation(allocation: &str) -> Vec<Process> {
+    let carries = |process: &Process| {
+        process.environment().iter().any(|(name, value)| name == "NOMAD_ALLOC_ID" && value == allocation)
+    };
+    let plumbing = |process: &Process| {
+        ["logmon", "executor", "docker_logger"]
+            .iter()
+            .any(|part| process.command.contains(&format!(" {part}")))
+    };
+    all().into_iter().filter(|one| carries(one) && !plumbing(one)).collect()
 }
 
 /// Every living process but this one that has to do with `folder`.
@@ -129,6 +147,41 @@ fn ancestors() -> Vec<u32> {
 pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     let pid = Pid::from_raw(i32::try_from(pid)?).context("no process has the id 0")?;
     Ok(kill_process(pid, signal)?)
+}
+
+/// Where this process listens for TCP connections.
+pub fn listening(process: &Process) -> Vec<SocketAddr> {
+    const LISTENING: &str = "0A";
+    let sockets: Vec<String> =
+        process.open_files().iter().map(|place| place.to_string_lossy().into_owned()).collect();
+    let own = |inode: &str| sockets.iter().any(|socket| *socket == format!("socket:[{inode}]"));
+    let listens = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let wanted = fields.get(3) == Some(&LISTENING) && fields.get(9).is_some_and(|inode| own(inode));
+        wanted.then(|| fields.get(1).and_then(|local| address(local))).flatten()
+    };
+    let tables = ["tcp", "tcp6"].map(|name| format!("/proc/{}/net/{name}", process.pid));
+    let lines = tables.iter().flat_map(|table| {
+        let text = fs::read_to_string(table).unwrap_or_default();
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    });
+    lines.filter_map(|line| listens(&line)).collect()
+}
+
+/// The kernel's form: the address in hex, each group of four bytes in this machine's order, and the port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let groups = host.as_bytes().chunks(8).map(|group| {
+        let group = std::str::from_utf8(group).ok()?;
+        Some(u32::from_str_radix(group, 16).ok()?.to_ne_bytes())
+    });
+    let bytes = groups.collect::<Option<Vec<[u8; 4]>>>()?.concat();
+    let host = match <[u8; 4]>::try_from(&bytes[..]) {
+        Ok(four) => IpAddr::from(four),
+        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&bytes[..]).ok()?),
+    };
+    Some(SocketAddr::new(host, port))
 }
 
 /// How many connections to the socket at `path` are open now.
@@ -196,6 +249,21 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "never stopped");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn where_a_process_listens_is_told_by_address_and_port() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let own = Process::read(std::process::id()).unwrap();
+
+        assert!(listening(&own).contains(&at));
+        drop(listener);
+        assert!(!listening(&own).contains(&at));
+        assert_eq!(
+            address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(),
+            "[::ffff:127.0.0.1]:80"
+        );
     }
 
     #[test]

@@ -107,11 +107,12 @@ fn routers() -> (Router<Shared>, utoipa::openapi::OpenApi) {
     limited.merge(OpenApiRouter::new().routes(routes!(watch::watch))).split_for_parts()
 }
 
-/// Whether the gateway and its database work. Says nothing about the region.
+/// Whether the gateway and its database work, and whether a double of Nomad is in play. Says nothing else about the
+/// region.
 #[utoipa::path(get, path = path::HEALTH, tag = "nobody", responses((status = 200), (status = 500)))]
 async fn health(State(gateway): State<Shared>) -> Result<&'static str, Refusal> {
     gateway.store.ping().await?;
-    Ok("ok\n")
+    Ok(if gateway.nomad.is_double() { "ok (rehearsal: a double of Nomad is in play)\n" } else { "ok\n" })
 }
 
 /// This document.

@@ -65,6 +65,13 @@ impl Engine {
         &self.facts
     }
 
+    /// The ids of all its containers, whatever their state.
+    pub(crate) fn containers(&self) -> Result<Vec<String>> {
+        let listed = docker(&self.facts.host).args(["ps", "--all", "--quiet"]).output()?;
+        anyhow::ensure!(listed.status.success(), "the engine does not list its containers");
+        Ok(String::from_utf8_lossy(&listed.stdout).split_whitespace().map(str::to_owned).collect())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
     }

@@ -68,15 +68,15 @@ impl Gateway {
         let mut command = child::clean_command(&self.program, &self.dir);
         command.arg("--config").arg(self.config_file());
         let child = Child::spawn("gateway", command, &self.dir.join("gateway.log"))?;
-        let health = format!("{}healthz", self.url);
-        child
-            .wait_until(READY, async || {
-                let answer = self.http.get(&health).send().await.ok()?;
-                answer.status().is_success().then_some(())
-            })
-            .await?;
+        child.wait_until(READY, async || self.health().await.ok().map(drop)).await?;
         self.child = Some(child);
         Ok(())
+    }
+
+    /// What `/healthz` says.
+    pub(crate) async fn health(&self) -> Result<String> {
+        let answer = self.http.get(format!("{}healthz", self.url)).send().await?.error_for_status()?;
+        Ok(answer.text().await?)
     }
 
     pub(crate) fn stop(&mut self) {

@@ -190,6 +190,22 @@ impl Stage {
         self.gateway.database()
     }
 
+    /// What the gateway's `/healthz` says.
+    ///
+    /// # Errors
+    /// It does not answer, or says that it is not well.
+    pub async fn gateway_health(&self) -> Result<String> {
+        self.gateway.health().await
+    }
+
+    /// The containers of the stage's own engine, whatever their state; none where it has no engine.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub fn containers(&self) -> Result<Vec<String>> {
+        self.engine.as_ref().map_or(Ok(Vec::new()), Engine::containers)
+    }
+
     /// For the gateway's own commands: `ionet-gateway --config FILE lost DEVICE`.
     pub fn gateway_config(&self) -> PathBuf {
         self.gateway.config_file()

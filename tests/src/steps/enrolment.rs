@@ -19,7 +19,7 @@ const TERMS: [&str; 3] = ["What will run here", "What it may see", "What it cost
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     if world.is_broken(Step::Enrolment) {
-        breaks::foreign_authority(world).await?;
+        breaks::foreign_authority(&mut world.stage).await?;
     }
     let page = world.window()?.shows(&["agreement"], world.patience).await?;
     for heading in TERMS {

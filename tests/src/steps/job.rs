@@ -21,7 +21,8 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     world.window()?.shows(&["earning"], world.patience).await?;
     let line = world.window()?.says(name, world.patience).await?;
     let printed = progress(world, &id).await?;
-    let work = until_seen("the job's process", world.patience, || Ok(first(work(&id)))).await?;
+    let work =
+        until_seen("the job's process", world.patience, || Ok(first(processes::of_allocation(&id)))).await?;
     let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", work.pid))?;
     ensure!(cgroup.contains("docker") || !world.options.engine, "process {} lies in {cgroup}", work.pid);
     // Still the same one, and it still works.
@@ -61,19 +62,6 @@ pub(super) async fn running(world: &World, name: &str) -> Result<Value> {
         running.map(|one| Some((*one).clone())).with_context(|| format!("its allocations are {states:?}"))
     })
     .await
-}
-
-/// The allocation's processes: they carry its id in their environment, or, in a container, its cgroup does.
-pub(super) fn work(allocation: &str) -> Vec<Process> {
-    let carries = |process: &Process| {
-        process.environment().iter().any(|(name, value)| name == "NOMAD_ALLOC_ID" && value == allocation)
-    };
-    let plumbing = |process: &Process| {
-        ["logmon", "executor", "docker_logger"]
-            .iter()
-            .any(|part| process.command.contains(&format!(" {part}")))
-    };
-    processes::all().into_iter().filter(|one| carries(one) && !plumbing(one)).collect()
 }
 
 fn first(processes: Vec<Process>) -> Option<Process> {

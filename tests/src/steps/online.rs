@@ -5,8 +5,10 @@ use ionet_core::hardware::tags;
 use serde_json::Value;
 
 use super::Step;
+use crate::card;
 use crate::pc::Pc;
 use crate::processes::{self, Process};
+use crate::report::AgentKind;
 use crate::wait::until;
 use crate::world::World;
 
@@ -51,9 +53,11 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     );
     let agent = agent(&world.pc)?;
     clean(&agent)?;
+    loopback_alone(&agent)?;
+    marked(world).await?;
     Ok(format!(
         "window shows “{title}” and device {device}; the region says node {} is ready and eligible in pool gamers with \
-         {} tags; the agent is process {} under the guard, in a clean environment and without its introduction token",
+         {} tags; the agent is process {} under the guard, in a clean environment, without its introduction token, listening on loopback alone",
         &id[..8.min(id.len())],
         wanted.len(),
         agent.pid
@@ -72,6 +76,29 @@ pub(super) fn agent(pc: &Pc) -> Result<Process> {
     let guard = |pid: u32| ours.iter().any(|one| one.pid == pid && one.command.contains(" guard"));
     ensure!(guard(agent.parent), "the agent's parent is not the guard: {}", processes::listed(&ours));
     Ok((*agent).clone())
+}
+
+/// Nobody outside this PC can speak to the agent.
+fn loopback_alone(agent: &Process) -> Result<()> {
+    let heard = processes::listening(agent);
+    ensure!(!heard.is_empty(), "the agent listens nowhere");
+    ensure!(heard.iter().all(|address| address.ip().is_loopback()), "the agent listens at {heard:?}");
+    Ok(())
+}
+
+/// Where a double is in play, window, tray and gateway say so; where none is, nobody does.
+async fn marked(world: &World) -> Result<()> {
+    const MARK: &str = "Rehearsal";
+    let by_region = world.agent().kind == AgentKind::Double;
+    let on_pc = by_region || !card::is_real();
+    let window = world.window()?.text().await?;
+    ensure!(window.contains(MARK) == on_pc, "the window's mark: {}", window.contains(MARK));
+    let menu = world.desktop.tray.menu().await?;
+    let in_tray = menu.iter().any(|line| line.label.contains(MARK));
+    ensure!(in_tray == on_pc, "the tray says {menu:?}");
+    let health = world.stage.gateway_health().await?;
+    ensure!(health.contains("rehearsal") == by_region, "the gateway says {health:?}");
+    Ok(())
 }
 
 /// Neither the owner's surroundings nor a token get in.

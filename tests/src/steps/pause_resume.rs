@@ -12,7 +12,7 @@ use super::{Step, job, online, quit};
 use crate::processes::{self, Process};
 use crate::wait::until;
 use crate::world::World;
-use crate::{breaks, mounts};
+use crate::{breaks, leavings};
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let name = "train-small";
@@ -62,7 +62,8 @@ struct Paused {
 }
 
 async fn pause(world: &World, allocation: &str) -> Result<Paused> {
-    let watch = FreezeWatch::start(job::work(allocation).iter().map(|process| process.pid).collect());
+    let watch =
+        FreezeWatch::start(processes::of_allocation(allocation).iter().map(|process| process.pid).collect());
     let clicked = Instant::now();
     let label =
         world.desktop.tray.click("Pause", world.patience, |line| line.label.trim() == "Pause").await?;
@@ -77,19 +78,9 @@ async fn pause(world: &World, allocation: &str) -> Result<Paused> {
     })
     .await?;
     let resident = world.pc.resident_pid().await?;
-    let driver = world.window()?.driver_pid();
     // The guard is the resident program's own other half, and holds nothing now.
-    until("nothing but the resident program is left", world.patience, || async {
-        let ours = world.pc.processes(driver);
-        let kept = |process: &Process| process.pid == resident || process.command.contains(" guard ");
-        let mut left: Vec<Process> = ours.into_iter().filter(|process| !kept(process)).collect();
-        left.extend(job::work(allocation));
-        let mounted = mounts::below(world.pc.home());
-        ensure!(mounted.is_empty(), "still mounted: {mounted:?}");
-        ensure!(left.is_empty(), "still there: {}", processes::listed(&left));
-        Ok(Some(()))
-    })
-    .await?;
+    let kept = |process: &Process| process.pid == resident || process.command.contains(" guard ");
+    leavings::gone(world, &[allocation.to_owned()], kept).await?;
     Ok(Paused { label, frozen, nothing_left: clicked.elapsed() })
 }
 

@@ -2,11 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Step, job};
-use crate::processes::{self, Process};
+use super::Step;
 use crate::wait::until;
 use crate::world::World;
-use crate::{breaks, mounts};
+use crate::{breaks, leavings};
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let window = world.window()?;
@@ -28,16 +27,9 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     ensure!(code == Some(0), "the resident program ended with {code:?}");
     let farewell = world.window()?.says("Nothing of it is left", world.patience).await?;
     world.close_window().await?;
-    let pc = &world.pc;
-    let allocations = allocations(world).await?;
-    until("nothing of the app is left", world.patience, || async {
-        let left: Vec<Process> = pc.processes(None);
-        ensure!(left.is_empty(), "still there: {}", processes::listed(&left));
-        let working: Vec<Process> = allocations.iter().flat_map(|one| job::work(one)).collect();
-        ensure!(working.is_empty(), "still at work: {}", processes::listed(&working));
-        let mounted = mounts::below(pc.home());
-        ensure!(mounted.is_empty(), "still mounted: {mounted:?}");
-        ensure!(!pc.folders().socket().exists(), "the socket still lies there");
+    leavings::gone(world, &allocations(world).await?, |_| false).await?;
+    until("socket and tray item are gone", world.patience, || async {
+        ensure!(!world.pc.folders().socket().exists(), "the socket still lies there");
         ensure!(!world.desktop.tray.is_shown().await, "the tray item is still there");
         Ok(Some(()))
     })
@@ -52,7 +44,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     let told = world.desktop.notifications.shown();
     ensure!(told.iter().any(|one| one.body.contains("Nothing of it is left")), "the owner was told {told:?}");
     Ok(format!(
-        "tray's “{asked}” asked “{question}”; after that it ended with 0, window said “{farewell}”; no process, socket or \
+        "tray's “{asked}” asked “{question}”; after that it ended with 0, window said “{farewell}”; no process, container, port, socket or \
          tray item is left, the region has nothing on the node, and a notification says so, and the log ends with “{last}” and clean"
     ))
 }

@@ -1,6 +1,7 @@
 //! A site for bad days: the io.net side, and machines without a desktop that enrol by a token.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ionet_core::{Phase, ProblemCode, Snapshot};
@@ -12,9 +13,16 @@ use journeys::processes::{self, Process};
 use journeys::wait::until;
 use journeys::{card, mounts, needs};
 use rustix::process::Signal;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use url::Url;
 
 /// Guards against hanging, and against nothing else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -177,6 +185,23 @@ impl Machine {
         self.start_with(&["--enrolment-token-file", &token, "--agree"]);
     }
 
+    /// Starts the app as its owner does, who has yet to sign in. There is no desktop to show it on.
+    pub(crate) fn start_as_owner(&mut self) {
+        self.resident = Some(self.pc.resident("resident", &["run"]).unwrap());
+    }
+
+    /// Shifts this machine's clock; what is written into the file that is given moves it again. The agent keeps the
+    /// right time: it takes no part in this.
+    pub(crate) fn false_clock(&mut self, library: &Path, shift: &str) -> PathBuf {
+        let file = self.token_file.with_file_name("clock");
+        std::fs::write(&file, shift).unwrap();
+        self.pc.set("LD_PRELOAD", &library.to_string_lossy());
+        self.pc.set("FAKETIME_TIMESTAMP_FILE", &file.to_string_lossy());
+        self.pc.set("FAKETIME_NO_CACHE", "1");
+        self.pc.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        file
+    }
+
     pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         let arguments = [&["run", "--headless"], arguments].concat();
         self.resident = Some(self.pc.resident("resident", &arguments).unwrap());
@@ -274,17 +299,61 @@ impl Machine {
     }
 }
 
+/// Somebody else at the gateway's address, with its certificate.
+pub(crate) struct Impostor(tokio::task::JoinHandle<()>);
+
+impl Impostor {
+    /// Answers whatever it is asked with this page.
+    pub(crate) async fn says(stage: &Stage, page: &'static str) -> Self {
+        Self::at_the_gateways_address(stage, Some(page)).await
+    }
+
+    /// Takes every connection and says nothing.
+    pub(crate) async fn silent(stage: &Stage) -> Self {
+        Self::at_the_gateways_address(stage, None).await
+    }
+
+    pub(crate) async fn leaves(self) {
+        self.0.abort();
+        let _ = self.0.await;
+    }
+
+    async fn at_the_gateways_address(stage: &Stage, page: Option<&'static str>) -> Self {
+        let files = &stage.pki().gateway;
+        let chain = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+        let config =
+            rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let tls = TlsAcceptor::from(Arc::new(config));
+        let port = Url::parse(&stage.endpoints().gateway).unwrap().port().unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        Self(tokio::spawn(async move {
+            let mut open = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let tls = tls.clone();
+                open.spawn(async move { answer(tls.accept(stream).await?, page).await });
+            }
+        }))
+    }
+}
+
+async fn answer(mut stream: TlsStream<TcpStream>, page: Option<&str>) -> std::io::Result<()> {
+    stream.read_u8().await?;
+    let Some(page) = page else { return std::future::pending().await };
+    let length = page.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(page.as_bytes()).await?;
+    stream.shutdown().await
+}
+
 /// The allocation's processes on this machine, Nomad's own helpers left out.
 pub(crate) fn work(allocation: &str) -> Vec<(u32, u64)> {
-    let of_it = |process: &Process| {
-        process.environment().iter().any(|(name, value)| name == "NOMAD_ALLOC_ID" && value == allocation)
-            && !process.command.contains("logmon")
-            && !process.command.contains("executor")
-    };
     // A shell's own children come and go; it is the shell that is the task.
     let shell = |process: &Process| process.command.starts_with("/bin/sh");
-    let all = processes::all().into_iter();
-    all.filter(|one| of_it(one) && shell(one)).map(|one| (one.pid, one.started)).collect()
+    processes::of_allocation(allocation).into_iter().filter(shell).map(|one| (one.pid, one.started)).collect()
 }
 
 pub(crate) fn now_ms() -> i64 {

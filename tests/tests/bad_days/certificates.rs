@@ -1,0 +1,149 @@
+//! Certificates and node identities that ran out, are refused, or are to be.
+
+use std::fs;
+use std::time::Duration;
+
+use ionet_core::{Phase, ProblemCode as Code};
+use ionet_stage::AgentKind;
+use journeys::breaks;
+use journeys::wait::until;
+use serde_json::{Value, json};
+
+use crate::site::{Machine, PATIENCE, Site, now_ms, work};
+
+/// Takes as long as the shortest life that a gateway gives: a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_certificate_is_renewed_in_time_and_one_that_ran_out_while_the_pc_was_off_at_its_start() {
+    let life = Duration::from_secs(60);
+    let Some(site) = Site::start_with(|options| options.certificate_life = Some(life)).await else { return };
+    let (mut on, mut off) = (site.machine("on").await, site.machine("off").await);
+    on.start();
+    off.start();
+    let (first, old) = (on.online().await.device.unwrap(), off.online().await.device.unwrap());
+    let node = on.node().await;
+    off.leave().await;
+
+    let renewed = until("the certificate is renewed", life * 2, || async {
+        assert!(is_ready(&site, &node).await, "the node fell out of the region");
+        Ok(on.snapshot().await.device.filter(|device| device.expires_at != first.expires_at))
+    })
+    .await
+    .unwrap();
+    let renewed_at = now_ms();
+    let both = first.expires_at.0.max(old.expires_at.0);
+    until("the first certificates have run out", life * 2, || async {
+        assert!(is_ready(&site, &node).await, "the node fell out of the region");
+        Ok((now_ms() > both).then_some(()))
+    })
+    .await
+    .unwrap();
+    off.start();
+    let new = off.online().await.device.unwrap();
+    on.online().await;
+    site.job("after-the-renewal", &on).await;
+    site.job("after-the-end", &off).await;
+
+    assert!((first.renew_at.0..first.expires_at.0).contains(&renewed_at), "{first:?}, at {renewed_at}");
+    assert_eq!((renewed.id, new.id), (first.id, old.id));
+    assert!(new.expires_at.0 > both);
+}
+
+async fn is_ready(site: &Site, node: &str) -> bool {
+    site.stage.nomad_get(&format!("/v1/node/{node}")).await.unwrap()["Status"] == "ready"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_the_region_refuses_is_said_and_another_is_asked_for_until_one_is_taken() {
+    let Some(mut site) = Site::start().await else { return };
+    let devices = site.stage.pki().devices.clone();
+    let ours = [&devices.cert, &devices.key].map(|file| fs::read(file).unwrap());
+    breaks::foreign_authority(&mut site.stage).await.unwrap();
+    let mut pc = site.machine("pc").await;
+
+    pc.start();
+    let (exit, told) = pc.says(Code::CertificateRefused).await;
+    let device = pc.snapshot().await.device.unwrap().id;
+    let nodes = site.nodes(&device).await.unwrap();
+    fs::write(&devices.cert, &ours[0]).unwrap();
+    fs::write(&devices.key, &ours[1]).unwrap();
+    site.stage.stop_gateway().unwrap();
+    site.stage.start_gateway().await.unwrap();
+    let well = pc.online().await;
+
+    assert_eq!((exit, nodes), (Some(5), vec![]));
+    assert_eq!(told["phase"], json!({"phase": "blocked", "code": "certificate-refused"}));
+    assert_eq!(well.device.unwrap().id, device);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pc_reported_lost_stops_and_stays_stopped_and_the_accounts_other_pc_works_on() {
+    let Some(site) = Site::start().await else { return };
+    let (mut lost, mut kept) = (site.machine("lost").await, site.machine("kept").await);
+    lost.start();
+    kept.start();
+    let device = lost.online().await.device.unwrap().id;
+    kept.online().await;
+    let (gone, stays) = (site.job("gone", &lost).await, site.job("stays", &kept).await);
+    let (node, task) = (lost.node().await, work(&stays));
+
+    site.account.report_lost(&device).await.unwrap();
+    lost.phase(&Phase::Blocked { code: Code::DeviceLost }).await;
+    let (exit, _) = lost.says(Code::DeviceLost).await;
+    lost.idle(PATIENCE).await;
+    site.held(&node).await;
+    lost.leave().await;
+    lost.start();
+    lost.says(Code::DeviceLost).await;
+    let restarted = lost.agents();
+
+    assert_eq!((exit, work(&gone), restarted), (Some(5), vec![], vec![]));
+    untouched(&site, &kept, &stays, &task).await;
+}
+
+async fn untouched(site: &Site, pc: &Machine, allocation: &str, task: &[(u32, u64)]) {
+    let (exit, told) = pc.status().await;
+    let node = site.stage.nomad_get(&format!("/v1/node/{}", pc.node().await)).await.unwrap();
+
+    assert_eq!(
+        (exit, &told["phase"], &told["problems"]),
+        (Some(0), &json!({"phase": "earning"}), &json!([]))
+    );
+    assert_eq!((&node["Status"], &node["SchedulingEligibility"]), (&json!("ready"), &json!("eligible")));
+    assert_eq!(site.allocation(allocation).await["ClientStatus"], "running");
+    assert_eq!(work(allocation), task);
+}
+
+/// What a PC meets that was off for so long that its servers have forgotten it, and the key that signed its node
+/// identity with it. The double has no such identities.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_introduction() {
+    let Some(site) = Site::start().await else { return };
+    if site.stage.agent().kind != AgentKind::Nomad {
+        eprintln!("skipped: needs NOMAD=/path of a real Nomad");
+        return;
+    }
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    let device = pc.online().await.device.unwrap().id;
+    let node = pc.node().await;
+    pc.leave().await;
+    let region = site.stage.operator();
+    let ids = |keys: &Value| -> Vec<String> {
+        let keys = keys.as_array().unwrap().iter();
+        keys.filter(|key| key["State"] != "active")
+            .map(|key| key["KeyID"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    region.put("/v1/operator/keyring/rotate", &json!({})).await.unwrap();
+    region.put(&format!("/v1/node/{node}/purge"), &json!({})).await.unwrap();
+    for key in ids(&region.get("/v1/operator/keyring/keys").await.unwrap()) {
+        region.delete(&format!("/v1/operator/keyring/key/{key}?force=true")).await.unwrap();
+    }
+
+    pc.start();
+    let well = pc.online().await;
+
+    assert_eq!((well.device.unwrap().id, pc.node().await), (device, node));
+    let log = pc.pc.note("resident.out").unwrap();
+    assert!(log.contains("the servers deny the registration"), "it was never denied");
+}

@@ -1,0 +1,140 @@
+//! Files are damaged, the disk is full, the store takes nothing.
+
+use std::fs;
+use std::process::Command;
+
+use ionet_core::{Intent, Phase, ProblemCode as Code, Snapshot};
+use journeys::files;
+use journeys::wait::{until, until_seen};
+use serde_json::json;
+
+use crate::PAUSED;
+use crate::site::{PATIENCE, Site};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_settings_keep_the_pc_paused_until_its_owner_agrees_and_resumes() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    pc.leave().await;
+    let settings = pc.pc.folders().settings();
+    fs::write(&settings, "{\"version\": 1, \"tar").unwrap();
+
+    pc.start_with(&[]);
+    let (_, not_agreed) = pc.says(Code::SettingsDamaged).await;
+    let ran_unagreed = pc.agents();
+    pc.leave().await;
+    pc.start();
+    pc.phase(&PAUSED).await;
+    // Written anew with the agreement alone: that the owner has to choose is still said.
+    until_seen("the agreement is saved", PATIENCE, || {
+        let text = fs::read_to_string(&settings)?;
+        Ok(serde_json::from_str::<serde_json::Value>(&text).is_ok().then_some(()))
+    })
+    .await
+    .unwrap();
+    let (exit, paused) = pc.says(Code::SettingsDamaged).await;
+    let ran_paused = pc.agents();
+    pc.command("resume").await;
+    pc.online().await;
+    pc.leave().await;
+    pc.start();
+    pc.online().await;
+
+    assert_eq!(not_agreed["phase"], json!({"phase": "agreement"}));
+    assert_eq!((paused["phase"]["phase"].as_str(), exit), (Some("paused"), Some(4)));
+    assert_eq!((ran_unagreed, ran_paused), (vec![], vec![]));
+    let kept = fs::read_to_string(settings.with_extension("damaged.json")).unwrap();
+    assert_eq!(kept, "{\"version\": 1, \"tar");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_identity_is_made_anew_with_the_same_key_for_the_same_device() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    let before = pc.online().await.device.unwrap();
+    pc.leave().await;
+    let identity = pc.pc.folders().identity();
+    let key = fs::read(identity.join("device-key.pem")).unwrap();
+    fs::write(identity.join("device.json"), "\0\0\0\0").unwrap();
+
+    pc.start();
+    let after = pc.online().await.device.unwrap();
+
+    assert_eq!(after.id, before.id);
+    assert_eq!(fs::read(identity.join("device-key.pem")).unwrap(), key);
+    assert_eq!(site.account.devices().await.unwrap().devices.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_that_the_store_refuses_wait_over_a_restart_and_are_all_shipped_later() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    site.stage.refuse_uploads(true);
+    pc.start();
+    let device = pc.phase(&Phase::Waiting).await.device.unwrap().id;
+    let exit = pc.leave().await;
+    let outbox = pc.pc.folders().logs.join("outbox");
+    let waiting = files::below(&outbox).unwrap();
+    let kept: Vec<(String, Vec<u8>)> = waiting
+        .iter()
+        .map(|file| {
+            (file.strip_prefix(&outbox).unwrap().to_string_lossy().into_owned(), fs::read(file).unwrap())
+        })
+        .collect();
+
+    pc.start();
+    pc.until("it counts what waits", |now| now.logs.waiting > 0).await;
+    let (_, told) = pc.says(Code::LogRefused).await;
+    let worked = pc.phase(&Phase::Waiting).await;
+    site.stage.refuse_uploads(false);
+    let shipped = |now: &Snapshot| now.problems.is_empty() && now.logs.waiting == 0;
+    pc.until("everything is shipped", shipped).await;
+
+    assert_eq!(exit, Some(0));
+    assert!(!kept.is_empty() && told["logs"]["waiting"].as_u64() > Some(0), "{told}");
+    assert!(worked.problems.iter().all(|problem| !problem.blocking), "{:?}", worked.problems);
+    let prefix = site.stage.bucket_dir().join("devices").join(device);
+    for (name, bytes) in kept {
+        assert_eq!(fs::read(prefix.join(&name)).unwrap(), bytes, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_disk_is_said_and_the_pc_earns_on() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root to mount a small disk");
+        return;
+    }
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    let logs = pc.pc.folders().logs;
+    fs::create_dir_all(&logs).unwrap();
+    // Taken away with everything else that is mounted below the site's folder.
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m,mode=700", "logs"]).arg(&logs).status();
+    assert!(mounted.unwrap().success());
+    pc.start();
+    pc.online().await;
+
+    let filler = logs.join("filler");
+    let full = fs::write(&filler, vec![0; 2 << 20]);
+    until("the full disk is said", PATIENCE, || async {
+        // Whatever is asked for is written down, or would be.
+        pc.pc.ask(Intent::Retry).await?;
+        let problems = pc.snapshot().await.problems;
+        Ok(problems.iter().any(|problem| problem.code == Code::LogDiskFull).then_some(()))
+    })
+    .await
+    .unwrap();
+    let allocation = site.job("render", &pc).await;
+    fs::remove_file(&filler).unwrap();
+    pc.pc.ask(Intent::Retry).await.unwrap();
+    let well = pc.until("there is room again", |now| now.problems.is_empty()).await;
+
+    assert!(full.is_err(), "the disk was not full");
+    assert_eq!(well.phase, Phase::Earning);
+    assert_eq!(site.allocation(&allocation).await["ClientStatus"], "running");
+}

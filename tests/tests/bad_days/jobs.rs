@@ -1,0 +1,56 @@
+//! A job that asks for more than a job may have.
+
+use ionet_core::Phase;
+use ionet_stage::AgentKind;
+use journeys::needs;
+use journeys::wait::until;
+use serde_json::{Value, json};
+
+use crate::site::{PATIENCE, Site};
+
+/// The engine that holds its container would give it: the PC's gate to that engine does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_asks_for_the_hosts_network_or_a_device_fails_with_the_reason_and_an_honest_one_runs() {
+    if let Some(lacking) = needs::engine() {
+        eprintln!("skipped: needs {lacking}");
+        return;
+    }
+    let Some(site) = Site::start_with(|options| options.engine = true).await else { return };
+    if site.stage.agent().kind != AgentKind::Nomad {
+        eprintln!("skipped: needs NOMAD=/path of a real Nomad");
+        return;
+    }
+    let mut pc = site.machine("pc").await;
+    let engine = site.stage.facts().engine.unwrap().host;
+    pc.pc.set("IONET_ENGINE", engine.trim_start_matches("unix://"));
+    pc.start();
+    pc.online().await;
+    let greedy = [
+        ("network", "network_mode", json!("host"), "NetworkMode"),
+        ("device", "devices", json!([{"host_path": "/dev/kmsg"}]), "the device"),
+        ("neighbour", "network_mode", json!("container:somebodys"), "NetworkMode"),
+        ("seccomp", "security_opt", json!(["seccomp=unconfined"]), "the security option"),
+    ];
+
+    for (name, field, value, reason) in greedy {
+        let mut job = ionet_stage::example_job(name, true);
+        job["Job"]["TaskGroups"][0]["Tasks"][0]["Config"][field] = value;
+        site.stage.submit_job(&job).await.unwrap();
+        let told = until("the job has failed", PATIENCE, || async {
+            let all = site.stage.nomad_get(&format!("/v1/job/{name}/allocations")).await?;
+            let failed =
+                all.as_array().and_then(|all| all.iter().find(|one| one["ClientStatus"] == "failed"));
+            Ok(failed.map(events))
+        })
+        .await
+        .unwrap();
+
+        assert!(told.contains(&format!("this PC does not allow {reason}")), "{name}: {told}");
+    }
+    site.stage.submit_job(&ionet_stage::example_job("honest", true)).await.unwrap();
+    pc.phase(&Phase::Earning).await;
+}
+
+fn events(allocation: &Value) -> String {
+    allocation["TaskStates"]["work"]["Events"].to_string()
+}

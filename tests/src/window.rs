@@ -171,5 +171,5 @@ fn field(name: &str) -> By {
 /// The first words of a page, on one line.
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(200).collect()
+    line.chars().take(300).collect()
 }

@@ -68,6 +68,22 @@ async fn walk(broken: Option<Step>) -> Walked {
     Walked { code: output.status.code(), report, complaints }
 }
 
+/// Words that only what was broken puts into the step's detail.
+fn cause(step: Step) -> &'static str {
+    match step {
+        Step::FirstStart => "a tray item",
+        Step::SignIn => "That was not the answer to your sign-in",
+        Step::Enrolment => "another issuer",
+        Step::Detection => "no-gpu",
+        Step::Online => "the region does not answer",
+        Step::Job => "failed",
+        Step::Earnings => "the ledger to",
+        Step::PauseResume => "the node is still eligible",
+        Step::Logs => "cannot be unpacked",
+        Step::Quit => "sleep 600",
+    }
+}
+
 fn failed_exactly_at(step: Step, walked: &Walked) -> bool {
     let steps = &walked.report.steps;
     let Some(place) = steps.iter().position(|report| report.name == step.name()) else { return false };
@@ -77,6 +93,7 @@ fn failed_exactly_at(step: Step, walked: &Walked) -> bool {
         && steps[..place].iter().all(|earlier| earlier.ok)
         && !steps[place].ok
         && !steps[place].detail.starts_with("not reached")
+        && steps[place].detail.contains(cause(step))
         && later_unreached
 }
 

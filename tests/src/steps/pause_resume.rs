@@ -62,8 +62,7 @@ struct Paused {
 }
 
 async fn pause(world: &World, allocation: &str) -> Result<Paused> {
-    let watch =
-        FreezeWatch::start(processes::of_allocation(allocation).iter().map(|process| process.pid).collect());
+    let watch = FreezeWatch::start(&processes::of_allocation(allocation));
     let clicked = Instant::now();
     let label =
         world.desktop.tray.click("Pause", world.patience, |line| line.label.trim() == "Pause").await?;
@@ -100,14 +99,17 @@ async fn restart_while_paused(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// Looks at processes without a pause until each of them stands still: a freeze may be short.
+/// Looks at a task without a pause until it stands still: a freeze may be short.
 struct FreezeWatch {
     thread: std::thread::JoinHandle<Option<Instant>>,
     over: Arc<AtomicBool>,
 }
 
 impl FreezeWatch {
-    fn start(pids: Vec<u32>) -> Self {
+    /// Only the task itself: what it starts for a moment (a `sleep`) may be gone before the freeze comes.
+    fn start(work: &[Process]) -> Self {
+        let child = |one: &Process| work.iter().any(|other| other.pid == one.parent);
+        let pids: Vec<u32> = work.iter().filter(|one| !child(one)).map(|task| task.pid).collect();
         let over = Arc::new(AtomicBool::new(false));
         let ended = over.clone();
         let thread = std::thread::spawn(move || {
@@ -136,7 +138,7 @@ impl FreezeWatch {
     }
 }
 
-/// Stopped by a signal, or held by a container engine's freezer. One that is gone was not frozen but ended.
+/// Stopped by a signal, or held by a container engine's freezer. A task that is gone was not frozen but ended.
 fn is_still(pid: u32) -> bool {
     Process::read(pid).is_some_and(|process| process.state == 'T' || is_held(pid))
 }

@@ -299,7 +299,8 @@ fn no_token(fault: SignInFault) -> CloudFault {
     match fault {
         SignInFault::ProviderDown => CloudFault::Unavailable(None),
         SignInFault::CannotStore(why) => CloudFault::CannotStore(why),
-        SignInFault::Abandoned
+        SignInFault::NoBrowser
+        | SignInFault::Abandoned
         | SignInFault::Refused(_)
         | SignInFault::NotOurs(_)
         | SignInFault::CodeExpired

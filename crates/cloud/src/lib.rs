@@ -28,4 +28,4 @@ pub use ionet_core::fault::{CloudFault, LogFault, SignInFault};
 pub use ionet_gateway_api::{DeviceSummary, UploadGrant, UploadObject};
 pub use reqwest::Body;
 pub use secret::Secret;
-pub use sign_in::{PageWords, SignInHooks};
+pub use sign_in::{Opening, PageWords, SignInHooks};

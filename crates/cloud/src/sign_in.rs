@@ -1,5 +1,6 @@
 //! The owner's sign-in: in the system's browser, or by a code that is typed in elsewhere.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use ionet_core::event::{DeviceCode, SignInMethod};
@@ -19,13 +20,16 @@ pub(crate) use provider::{Provider, RefreshFault};
 
 /// What a sign-in asks of the program around it. Called from the sign-in's own task: return at once.
 pub struct SignInHooks {
-    /// Shows this page to the person. Its address is part of a secret handshake: it belongs into no log.
-    pub open_browser: Box<dyn Fn(&Url) + Send + Sync>,
+    /// Shows this page to the person, and says whether some browser took it. Its address is part of a secret handshake:
+    /// it belongs into no log.
+    pub open_browser: Box<dyn Fn(&Url) -> Opening + Send + Sync>,
     /// Shows this code to the person.
     pub device_code: Box<dyn Fn(DeviceCode) + Send + Sync>,
     /// The words on the page that the browser ends on.
     pub words: PageWords,
 }
+
+pub type Opening = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// What a sign-in gives.
 pub(crate) struct Grant {

@@ -37,11 +37,27 @@ struct Shown {
 fn hooks() -> (SignInHooks, Shown) {
     let ((page, pages), (code, codes)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let hooks = SignInHooks {
-        open_browser: Box::new(move |url| page.send(url.clone()).unwrap()),
+        open_browser: Box::new(move |url| {
+            page.send(url.clone()).unwrap();
+            Box::pin(async { true })
+        }),
         device_code: Box::new(move |given| code.send(given).unwrap()),
         words: Default::default(),
     };
     (hooks, Shown { pages, codes })
+}
+
+#[tokio::test]
+async fn where_no_browser_takes_the_page_the_sign_in_ends_at_once() {
+    let Some(provider) = Provider::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let cloud = pc(home.path(), &provider);
+    let (hooks, _shown) = hooks();
+    let hooks = SignInHooks { open_browser: Box::new(|_| Box::pin(async { false })), ..hooks };
+
+    let signed_in = cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()).await;
+
+    assert_eq!(signed_in, Err(SignInFault::NoBrowser));
 }
 
 /// The sign-in and whoever sits at the browser, at the same time.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub enum SignInFault {
     #[error("the identity provider cannot be reached")]
     ProviderDown,
+    #[error("no browser took the page")]
+    NoBrowser,
     #[error("nobody came back from the browser in time")]
     Abandoned,
     #[error("the person refused or the provider did: {0}")]

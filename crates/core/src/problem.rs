@@ -151,7 +151,8 @@ fn of_sign_in(fault: &SignInFault) -> Option<Problem> {
             with(Code::CannotStore, Action::SignIn, true, &[("why", why.clone())])
         }
         SignInFault::SessionEnded => plain(Code::SessionEnded, Action::SignIn, false),
-        SignInFault::Cancelled => return None,
+        // Without a browser the sign-in goes on by code: see `step`.
+        SignInFault::NoBrowser | SignInFault::Cancelled => return None,
     })
 }
 

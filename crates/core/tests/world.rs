@@ -401,6 +401,17 @@ fn what_could_not_be_swept_is_swept_again_on_request() {
 }
 
 #[test]
+fn a_sign_in_that_finds_no_browser_goes_on_by_code() {
+    let mut world = World::new(Loaded { saved: Ok(Saved::default()), session: None, ..loaded() });
+    world.intent(Intent::SignIn { method: SignInMethod::Browser });
+
+    world.send(Event::Outcome(Outcome::SignedIn(Err(SignInFault::NoBrowser))));
+
+    assert_eq!(world.log.last(), Some(&Effect::SignIn(SignInMethod::DeviceCode)));
+    assert_eq!((world.phase(), world.problems()), (Phase::SigningIn, vec![]));
+}
+
+#[test]
 fn a_session_that_ended_can_be_begun_again() {
     let mut world = World::new(loaded());
     world.send(Event::Outcome(Outcome::Enrolled(Err(CloudFault::NotSignedIn))));

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 /// The verbs. Nothing above this line knows a toolkit.
 pub trait Desktop: Send + Sync {
-    /// Opens a page in the owner's browser. True when some program took it.
+    /// Opens a page in the owner's browser. True when some program took it, or does not say within a moment.
     fn open_page(&self, url: &str) -> bool;
     /// Shows the window, or brings the open one to the front.
     fn open_window(&self);
@@ -21,6 +21,9 @@ pub trait Desktop: Send + Sync {
 
 /// A window that does not watch after so long has not come up.
 const WINDOW_WITHIN: Duration = Duration::from_secs(2);
+
+/// An opener that finds no browser says so well within this.
+const OPENED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A desktop that hangs must not hold up the program's end.
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(2);
@@ -45,9 +48,13 @@ impl Session {
 
 impl Desktop for Session {
     fn open_page(&self, url: &str) -> bool {
-        match open::that_detached(url) {
-            Ok(()) => true,
-            Err(error) => {
+        let (done, opened) = std::sync::mpsc::channel();
+        let page = url.to_owned();
+        // Some openers end only with the browser that they have started.
+        std::thread::spawn(move || done.send(open::that(page)));
+        match opened.recv_timeout(OPENED_WITHIN) {
+            Ok(Ok(())) | Err(_) => true,
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "no browser could be opened");
                 false
             }

@@ -212,7 +212,8 @@ impl Shared {
         let say = |id: &str| self.tools.words.say(id, &[]);
         let hooks = SignInHooks {
             open_browser: Box::new(move |url| {
-                at_browser.tools.desktop.open_page(url.as_str());
+                let opened = at_browser.open_page(url.to_string());
+                Box::pin(async move { opened.await.unwrap_or(false) })
             }),
             device_code: Box::new(move |code| {
                 *at_code.code_page.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -254,7 +255,13 @@ impl Shared {
         Ok(found)
     }
 
-    fn open_link(&self, link: Link) {
+    /// Whether a browser took it; whoever does not wait for that loses nothing.
+    fn open_page(self: &Arc<Self>, page: String) -> tokio::task::JoinHandle<bool> {
+        let shared = self.clone();
+        tokio::task::spawn_blocking(move || shared.tools.desktop.open_page(&page))
+    }
+
+    fn open_link(self: &Arc<Self>, link: Link) {
         let page = match link {
             Link::DriverDownload => "https://www.nvidia.com/drivers".to_owned(),
             Link::AgentInstall => "https://developer.hashicorp.com/nomad/install".to_owned(),
@@ -265,7 +272,7 @@ impl Shared {
                 page
             }
         };
-        self.tools.desktop.open_page(&page);
+        drop(self.open_page(page));
     }
 
     fn agent_data(&self) -> std::path::PathBuf {

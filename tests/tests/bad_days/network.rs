@@ -145,12 +145,13 @@ async fn somebody_else_at_the_gateways_address_is_told_from_one_that_is_too_slow
     assert_eq!(site.account.devices().await.unwrap().devices.len(), 1);
 }
 
-/// By device code, on a PC without a browser and without a keyring.
+/// On a PC without a browser and without a keyring: the sign-in goes on by code, and is kept in a file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_is_said_and_its_owner_signs_in_by_code_when_it_is_back() {
     let Some(mut site) = Site::start().await else { return };
     let mut pc = site.machine("pc").await;
-    let sign_in = Intent::SignIn { method: SignInMethod::DeviceCode };
+    let sign_in = Intent::SignIn { method: SignInMethod::Browser };
+    pc.pc.set("PATH", "/nowhere");
     pc.start_as_owner();
     pc.phase(&Phase::Welcome).await;
     site.stage.stop_identity().unwrap();

@@ -10,7 +10,7 @@ use openidconnect::{
 
 use super::callback::{Callback, Listener};
 use super::provider::{Found, Provider, RESOURCE, SCOPES, sign_in_fault};
-use super::{Grant, SignInHooks};
+use super::{Grant, Opening, SignInHooks};
 
 pub(super) async fn sign_in(
     provider: &Provider,
@@ -32,16 +32,25 @@ pub(super) async fn sign_in(
         .add_extra_param("resource", RESOURCE)
         .set_pkce_challenge(challenge)
         .url();
-    (hooks.open_browser)(&url);
+    let opening = (hooks.open_browser)(&url);
 
-    let callback = tokio::time::timeout(abandoned_after, listener.next())
-        .await
-        .map_err(|_| SignInFault::Abandoned)?
-        .ok_or(SignInFault::Abandoned)?;
+    let callback = tokio::select! {
+        came_back = tokio::time::timeout(abandoned_after, listener.next()) => {
+            came_back.ok().flatten().ok_or(SignInFault::Abandoned)?
+        }
+        () = not_opened(opening) => return Err(SignInFault::NoBrowser),
+    };
     let attempt = Attempt { provider, found: &found, redirect, verifier, state, nonce };
     let result = attempt.finish(&callback).await;
     callback.answer(result.is_ok()).await;
     result
+}
+
+/// Ends only when no browser took the page.
+async fn not_opened(opening: Opening) {
+    if opening.await {
+        std::future::pending().await
+    }
 }
 
 /// What was asked, to hold the answer against.

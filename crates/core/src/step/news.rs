@@ -4,7 +4,7 @@ use super::giving_back::{advance, ask_wind_down, finish};
 use super::intents::on_intent;
 use super::settle;
 use crate::effect::Effect;
-use crate::event::{Device, Loaded, Outcome, Signal, SignedIn};
+use crate::event::{Device, Loaded, Outcome, SignInMethod, Signal, SignedIn};
 use crate::fault::{AgentFault, CloudFault, SettingsFault, SignInFault};
 use crate::region::{NodeStatus, RegionView};
 use crate::state::{Account, Agent, Region, State};
@@ -83,7 +83,7 @@ pub(super) fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects:
                 state.faults.settings = result.err();
             }
         }
-        Outcome::SignedIn(result) => on_signed_in(state, result),
+        Outcome::SignedIn(result) => on_signed_in(state, result, effects),
         Outcome::SignedOut => {
             state.account = Account::SignedOut;
             state.unsaved = true;
@@ -186,13 +186,18 @@ fn on_loaded(state: &mut State, loaded: Loaded) {
     }
 }
 
-fn on_signed_in(state: &mut State, result: Result<SignedIn, SignInFault>) {
+fn on_signed_in(state: &mut State, result: Result<SignedIn, SignInFault>, effects: &mut Vec<Effect>) {
     match result {
         Ok(signed_in) => {
             state.account = Account::SignedIn { name: signed_in.name, store: signed_in.store };
             state.faults.sign_in = None;
             state.tasks.forget(Task::Enrol);
             state.unsaved = true;
+        }
+        Err(SignInFault::NoBrowser) => {
+            let method = SignInMethod::DeviceCode;
+            state.account = Account::SigningIn { method, code: None };
+            effects.push(Effect::SignIn(method));
         }
         Err(fault) => {
             state.account = Account::SignedOut;

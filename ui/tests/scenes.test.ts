@@ -99,6 +99,14 @@ test.each([
   expect(asked).toEqual([intent]);
 });
 
+test("what the servers do not take in is told at the step of the region", async () => {
+  play(scenes["servers-unreachable"]());
+  await settled();
+
+  const step = find("problem-servers-unreachable")?.closest("li");
+  expect(step?.textContent).toContain("Connection to the region");
+});
+
 test("figures that are stale say so with their age", async () => {
   play(scenes.stale());
   await settled();

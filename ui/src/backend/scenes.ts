@@ -173,6 +173,8 @@ export const scenes = {
   "clock-wrong": of(
     blocked(agreed, problem("clock-wrong", { args: { direction: "ahead", hours: "26", minutes: "3" } })),
   ),
+  "certificate-refused": of(blocked(detected, problem("certificate-refused"))),
+  "servers-unreachable": of(blocked(detected, problem("servers-unreachable"))),
   starting: of(detected),
   connecting: of({ ...detected, phase: { phase: "connecting" } }),
   waiting: of(waiting),

@@ -1,7 +1,15 @@
-import type { Snapshot } from "../bindings";
+import type { ProblemCode, Snapshot } from "../bindings";
 
 export type StepState = "done" | "now" | "later" | "needs-you";
 export type Step = { name: string; state: StepState };
+
+/** What stands in the way only of an agent that runs: the servers do not take it in. */
+const AT_THE_REGION: ProblemCode[] = [
+  "certificate-refused",
+  "registration-denied",
+  "servers-not-trusted",
+  "servers-unreachable",
+];
 
 /** The way from an account to the region, as far as it has come. */
 export function steps(snapshot: Snapshot): Step[] {
@@ -10,7 +18,7 @@ export function steps(snapshot: Snapshot): Step[] {
     ["setup-agreement", snapshot.agreement.agreed !== null],
     ["setup-identity", snapshot.device !== null],
     ["setup-gpu", snapshot.hardware !== null],
-    ["setup-agent", snapshot.phase.phase === "connecting"],
+    ["setup-agent", runs(snapshot)],
     ["setup-region", snapshot.node?.status === "ready"],
   ];
   const current = done.findIndex(([, isDone]) => !isDone);
@@ -19,4 +27,8 @@ export function steps(snapshot: Snapshot): Step[] {
     name,
     state: isDone ? "done" : i !== current ? "later" : stopped ? "needs-you" : "now",
   }));
+}
+
+function runs({ phase }: Snapshot): boolean {
+  return phase.phase === "connecting" || (phase.phase === "blocked" && AT_THE_REGION.includes(phase.code));
 }

@@ -1,5 +1,6 @@
 //! One PC: the app's folders, its environment, and its programs.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -82,7 +83,7 @@ impl Pc {
 
     /// Runs `ionet-supplier ARGUMENTS` to its end.
     pub async fn command(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = self.supplier(arguments);
+        let mut command = self.supplier(&[], arguments);
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
         tokio::time::timeout(Duration::from_secs(60), output)
             .await
@@ -92,8 +93,13 @@ impl Pc {
 
     /// Starts `ionet-supplier ARGUMENTS` as a child, its output in `NAME.out` and `NAME.err`.
     pub fn resident(&self, name: &str, arguments: &[&str]) -> Result<Resident> {
+        self.resident_by(&[], name, arguments)
+    }
+
+    /// The same through another program, which becomes it.
+    pub fn resident_by(&self, through: &[&str], name: &str, arguments: &[&str]) -> Result<Resident> {
         let child = self
-            .supplier(arguments)
+            .supplier(through, arguments)
             .stdin(Stdio::null())
             .stdout(self.log_file(&format!("{name}.out"))?)
             .stderr(self.log_file(&format!("{name}.err"))?)
@@ -173,9 +179,11 @@ impl Pc {
         .await
     }
 
-    fn supplier(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.program("ionet-supplier"));
-        command.args(arguments).env_clear().envs(self.environment()).current_dir("/");
+    fn supplier(&self, through: &[&str], arguments: &[&str]) -> Command {
+        let program = self.program("ionet-supplier").into_os_string();
+        let mut words = through.iter().map(OsString::from).chain([program]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(arguments).env_clear().envs(self.environment()).current_dir("/");
         command
     }
 }

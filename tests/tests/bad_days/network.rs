@@ -126,13 +126,17 @@ async fn with_gateway_and_region_gone_pause_and_sigterm_still_leave_nothing_runn
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_else_at_the_gateways_address_is_told_from_one_that_is_too_slow() {
+async fn a_gateway_that_fails_somebody_else_at_its_address_and_one_that_is_too_slow_are_told_apart() {
     let Some(mut site) = Site::start().await else { return };
     let mut pc = site.machine("pc").await;
     site.stage.stop_gateway().unwrap();
 
-    let hotel = Impostor::says(&site.stage, "<html>Welcome to our hotel! Please sign in.</html>").await;
+    let failing = Impostor::says(&site.stage, "503 Service Unavailable", "<html>Sorry</html>").await;
     pc.start();
+    pc.says(Code::GatewayDown).await;
+    failing.leaves().await;
+    let hotel =
+        Impostor::says(&site.stage, "200 OK", "<html>Welcome to our hotel! Please sign in.</html>").await;
     let (exit, _) = pc.says(Code::GatewayGarbled).await;
     hotel.leaves().await;
     let silence = Impostor::silent(&site.stage).await;
@@ -143,6 +147,26 @@ async fn somebody_else_at_the_gateways_address_is_told_from_one_that_is_too_slow
 
     assert_eq!(exit, Some(5));
     assert_eq!(site.account.devices().await.unwrap().devices.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pc_without_a_network_says_so_and_enrols_when_it_has_one() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root to take a network away");
+        return;
+    }
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+
+    pc.start_cut_off();
+    let (exit, told) = pc.says(Code::NoNetwork).await;
+    let agents = pc.agents();
+    let left = pc.leave().await;
+    pc.start();
+    pc.online().await;
+
+    assert_eq!((exit, agents, left), (Some(5), vec![], Some(0)));
+    assert_eq!(told["phase"], json!({"phase": "blocked", "code": "no-network"}));
 }
 
 /// On a PC without a browser and without a keyring: the sign-in goes on by code, and is kept in a file.

@@ -190,6 +190,13 @@ impl Machine {
         self.resident = Some(self.pc.resident("resident", &["run"]).unwrap());
     }
 
+    /// Starts the app in a network of its own, which leads nowhere. Needs root.
+    pub(crate) fn start_cut_off(&mut self) {
+        let token = self.token_file.to_string_lossy().into_owned();
+        let arguments = ["run", "--headless", "--enrolment-token-file", &token, "--agree"];
+        self.resident = Some(self.pc.resident_by(&["unshare", "--net"], "resident", &arguments).unwrap());
+    }
+
     /// Shifts this machine's clock; what is written into the file that is given moves it again. The agent keeps the
     /// right time: it takes no part in this.
     pub(crate) fn false_clock(&mut self, library: &Path, shift: &str) -> PathBuf {
@@ -303,9 +310,9 @@ impl Machine {
 pub(crate) struct Impostor(tokio::task::JoinHandle<()>);
 
 impl Impostor {
-    /// Answers whatever it is asked with this page.
-    pub(crate) async fn says(stage: &Stage, page: &'static str) -> Self {
-        Self::at_the_gateways_address(stage, Some(page)).await
+    /// Answers whatever it is asked with this status and page.
+    pub(crate) async fn says(stage: &Stage, status: &'static str, page: &'static str) -> Self {
+        Self::at_the_gateways_address(stage, Some((status, page))).await
     }
 
     /// Takes every connection and says nothing.
@@ -318,7 +325,7 @@ impl Impostor {
         let _ = self.0.await;
     }
 
-    async fn at_the_gateways_address(stage: &Stage, page: Option<&'static str>) -> Self {
+    async fn at_the_gateways_address(stage: &Stage, answer: Option<Answer>) -> Self {
         let files = &stage.pki().gateway;
         let chain = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
@@ -331,18 +338,21 @@ impl Impostor {
             let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let tls = tls.clone();
-                open.spawn(async move { answer(tls.accept(stream).await?, page).await });
+                open.spawn(async move { say(tls.accept(stream).await?, answer).await });
             }
         }))
     }
 }
 
-async fn answer(mut stream: TlsStream<TcpStream>, page: Option<&str>) -> std::io::Result<()> {
+/// A status and a page.
+type Answer = (&'static str, &'static str);
+
+async fn say(mut stream: TlsStream<TcpStream>, answer: Option<Answer>) -> std::io::Result<()> {
     stream.read_u8().await?;
-    let Some(page) = page else { return std::future::pending().await };
+    let Some((status, page)) = answer else { return std::future::pending().await };
     let length = page.len();
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        "HTTP/1.1 {status}\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(page.as_bytes()).await?;

@@ -2,7 +2,7 @@
 //! and host folders, and none against the host's network, its devices, another container's network or a job without a
 //! seccomp profile. So its requests go through a gate (`platform/linux/gate.rs`), and this is the gate's rule.
 //!
-//! Whatever is not known here is refused: a newer driver that asks for more finds out at once, on a test machine.
+//! A request that is not known here is refused: a newer driver that makes others finds out at once, on a test machine.
 
 use std::path::Path;
 
@@ -175,6 +175,18 @@ fn powers(host: &Value) -> Result<(), Refusal> {
     }
     one_of(host, "Runtime", &["", "runc", "nvidia"])?;
     one_of(host, "CgroupParent", &[""])?;
+    // An empty list would take the engine's own masks away.
+    for name in ["MaskedPaths", "ReadonlyPaths"] {
+        if !field(host, name)?.is_null() {
+            return refuse(name);
+        }
+    }
+    // It must not outlive what started it, nor be spared at the expense of the owner's programs.
+    one_of(field(host, "RestartPolicy")?, "Name", &["", "no"])?;
+    let spared = field(host, "OomScoreAdj")?.as_i64().is_some_and(|score| score < 0);
+    if spared || truth(field(host, "OomKillDisable")?) {
+        return refuse("being spared when memory runs out");
+    }
     // Others send a job's output to an address that the job chooses, with the engine's rights.
     one_of(field(host, "LogConfig")?, "Type", &["", "json-file", "local", "none"])
 }
@@ -305,6 +317,10 @@ mod tests {
             ("CapAdd", json!(["SYS_ADMIN"])),
             ("SecurityOpt", json!(["seccomp=unconfined"])),
             ("Runtime", json!("somebodys")),
+            ("MaskedPaths", json!([])),
+            ("RestartPolicy", json!({"Name": "always"})),
+            ("OomScoreAdj", json!(-900)),
+            ("OomKillDisable", json!(true)),
             ("LogConfig", json!({"Type": "syslog", "Config": {"syslog-address": "tcp://127.0.0.1:22"}})),
         ] {
             assert!(with(&pc, name, value.clone()).is_err(), "{name} {value}");

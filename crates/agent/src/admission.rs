@@ -234,6 +234,7 @@ fn truth(value: &Value) -> bool {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use serde_json::json;
 

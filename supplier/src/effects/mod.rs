@@ -20,7 +20,7 @@ use ionet_core::{Effect, Event, Outcome, Signal};
 use ionet_logbook::{Logbook, Shipper};
 use ionet_wire::paths::Folders;
 use ionet_words::Words;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +53,8 @@ struct Shared {
     events: mpsc::Sender<Event>,
     guard: tokio::sync::Mutex<Option<Guard>>,
     signing_in: Mutex<CancellationToken>,
+    /// Told when there is a new certificate: whoever refused the last one is asked again at once.
+    renewed: Notify,
     /// Where the device code is typed in, while one is shown.
     code_page: Mutex<Option<String>>,
 }
@@ -73,6 +75,7 @@ impl Effects {
             events,
             guard: tokio::sync::Mutex::new(None),
             signing_in: Mutex::new(CancellationToken::new()),
+            renewed: Notify::new(),
             code_page: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
@@ -239,6 +242,7 @@ impl Shared {
     /// A running agent reads its new certificate when it is told to.
     async fn renew(&self) -> Result<ionet_core::event::Device, CloudFault> {
         let device = self.tools.cloud.renew().await?;
+        self.renewed.notify_waiters();
         if let Some(guard) = &*self.guard.lock().await {
             guard.reload().await;
         }

@@ -32,7 +32,9 @@ impl Shared {
                         tracing::warn!(%fault, "the gateway does not answer as it should");
                     }
                     self.send(Event::Signal(Signal::RegionFault(fault))).await;
-                    tokio::time::sleep(WAITS[failures.min(WAITS.len() - 1)]).await;
+                    // A certificate that comes meanwhile ends the wait.
+                    let wait = WAITS[failures.min(WAITS.len() - 1)];
+                    let _ = tokio::time::timeout(wait, self.renewed.notified()).await;
                     failures += 1;
                     // Its numbers may have begun anew.
                     index = 0;

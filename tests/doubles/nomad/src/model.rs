@@ -111,6 +111,13 @@ pub(crate) struct Alloc {
     pub(crate) rest: Map<String, Value>,
 }
 
+impl Alloc {
+    /// What the job says about this allocation's group.
+    pub(crate) fn group(&self) -> Option<&Value> {
+        self.job["TaskGroups"].as_array()?.iter().find(|group| group["Name"] == self.task_group.as_str())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ClientStatus {

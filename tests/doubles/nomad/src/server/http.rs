@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Region, acl, acl::Access, acl::Grants, allocations, events::Topics, intro, jobs, nodes, store::State,
 };
-use crate::{config, rpc::Reply};
+use crate::{go, rpc::Reply};
 
 /// Says in every answer that this is not Nomad.
 pub(crate) const DOUBLE_HEADER: (&str, &str) = ("x-ionet-double", "nomad");
@@ -107,7 +107,7 @@ impl Request {
     /// `index` and `wait` of a blocking query.
     fn blocking(&self) -> Option<(u64, Duration)> {
         let index = self.query("index")?.parse().ok().filter(|index| *index > 0)?;
-        let wait = self.query("wait").and_then(config::duration).unwrap_or(Duration::from_secs(300));
+        let wait = self.query("wait").and_then(go::duration).unwrap_or(Duration::from_secs(300));
         // Nomad adds up to a sixteenth, so that many waiters do not come back at once.
         Some((index, wait.min(Duration::from_secs(600)) + wait / 32))
     }

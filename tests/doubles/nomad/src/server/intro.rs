@@ -12,7 +12,8 @@ use super::{
     store::State,
 };
 use crate::{
-    config::{self, Server},
+    config::Server,
+    go,
     model::{Node, new_id, unix_seconds},
 };
 
@@ -51,7 +52,7 @@ pub(super) fn mint(
     }
     let asked = request.json()?;
     let ttl = match asked["TTL"].as_str() {
-        Some(text) if !text.is_empty() => config::duration(text)
+        Some(text) if !text.is_empty() => go::duration(text)
             .ok_or_else(|| ApiError::new(400, format!("time: invalid duration {text:?}")))?,
         Some(_) | None => Duration::from_nanos(asked["TTL"].as_u64().unwrap_or_default()),
     };

@@ -8,9 +8,12 @@ use super::{
     schedule,
     store::{State, Table},
 };
-use crate::model::{
-    DrainStrategy, Eligibility, Node, NodeStatus, nanos_of, node_event, node_stub, node_view, rfc3339,
-    rfc3339_now, unix_nanos, unix_seconds,
+use crate::{
+    go,
+    model::{
+        DrainStrategy, Eligibility, Node, NodeStatus, nanos_of, node_event, node_stub, node_view, rfc3339,
+        rfc3339_now, unix_nanos, unix_seconds,
+    },
 };
 
 pub(super) fn list(state: &State, request: &Request) -> Result<Answer, ApiError> {
@@ -253,7 +256,7 @@ pub(super) fn put_pool(state: &mut State, request: &Request) -> Result<Answer, A
     }
     let ttl = match asked["NodeIdentityTTL"].as_str() {
         Some(text) => {
-            let ttl = crate::config::duration(text)
+            let ttl = go::duration(text)
                 .ok_or_else(|| ApiError::new(400, format!("time: invalid duration {text:?}")))?;
             u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)
         }

@@ -144,7 +144,7 @@ pub struct Loaded {
     pub left_over: Option<WorkFault>,
     /// An enrolment token was handed over on the command line: no account is needed.
     pub enrolment_token: bool,
-    /// Built with the feature `rehearsal`, or a double of Nomad or NVML is in play.
+    /// Built with the feature `rehearsal`: doubles and plain processes are possible here.
     pub rehearsal: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::wind_down::{Stage, Why};
 pub struct Snapshot {
     /// Version of this form. A reader refuses one it does not know.
     pub schema: u32,
-    /// A double of a real part is in play: nothing here is real money.
+    /// A build for rehearsals, or a double of a real part is in play: nothing here is real money.
     pub rehearsal: bool,
     pub phase: Phase,
     pub target: Target,

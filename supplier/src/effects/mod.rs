@@ -183,7 +183,7 @@ impl Shared {
             agent_running,
             left_over,
             enrolment_token: tools.enrolment_token.is_some(),
-            rehearsal: false,
+            rehearsal: cfg!(feature = "rehearsal"),
         }
     }
 

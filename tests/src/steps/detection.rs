@@ -16,9 +16,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
         ensure!(!hardware.driver.double, "there is a real card, and the double answered");
     } else {
         ensure!(gpu.name == card::NAME, "the script plays {}, the app found {}", card::NAME, gpu.name);
-        ensure!(hardware.driver.double && snapshot.rehearsal, "the double is not marked as a rehearsal");
-        let mark = world.window()?.says("Rehearsal", world.patience).await?;
-        ensure!(!mark.is_empty(), "the window shows no rehearsal mark");
+        ensure!(hardware.driver.double, "the double does not say that it is one");
     }
     ensure!(
         gpu.uuid.starts_with("GPU-") && gpu.memory > Bytes(0),

@@ -61,9 +61,13 @@ impl Shared {
     /// Stops the agent through its guard, and clears away whatever is there all the same.
     pub(super) async fn stop_agent(&self) -> Result<(), WorkFault> {
         let data_dir = self.agent_data();
-        let guard = self.guard.lock().await;
-        let stopped = match &*guard {
-            Some(guard) => guard.stop().await,
+        let mut held = self.guard.lock().await;
+        let stopped = match held.take() {
+            Some(guard) => {
+                let stopped = guard.stop().await;
+                guard.let_go().await;
+                stopped
+            }
             None => Ok(()),
         };
         let swept = teardown::sweep(&data_dir, self.engine().as_deref()).await;

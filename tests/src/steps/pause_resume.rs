@@ -77,8 +77,7 @@ async fn pause(world: &World, allocation: &str) -> Result<Paused> {
     })
     .await?;
     let resident = world.pc.resident_pid().await?;
-    // The guard is the resident program's own other half, and holds nothing now.
-    let kept = |process: &Process| process.pid == resident || process.command.contains(" guard ");
+    let kept = |process: &Process| process.pid == resident;
     leavings::gone(world, &[allocation.to_owned()], kept).await?;
     Ok(Paused { label, frozen, nothing_left: clicked.elapsed() })
 }

@@ -291,10 +291,10 @@ impl Machine {
         self.pc.processes(None).into_iter().filter(agent).collect()
     }
 
-    /// Waits until nothing of ours runs here but the resident program and its guard.
+    /// Waits until nothing of ours runs here but the resident program.
     pub(crate) async fn idle(&self, patience: Duration) {
         let resident = self.resident_pid();
-        let counts = |process: &Process| process.pid != resident && !process.command.contains(" guard ");
+        let counts = |process: &Process| process.pid != resident;
         self.pc.nothing_left(patience, counts).await.unwrap();
     }
 

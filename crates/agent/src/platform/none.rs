@@ -39,6 +39,10 @@ pub(crate) mod guard {
             match self.0 {}
         }
 
+        pub async fn let_go(self) {
+            match self.0 {}
+        }
+
         pub async fn stop(&self) -> Result<(), WorkFault> {
             match self.0 {}
         }

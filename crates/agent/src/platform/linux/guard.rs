@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ionet_core::fault::{AgentFault, WorkFault};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
@@ -24,6 +24,8 @@ use crate::{api, startup, teardown};
 const REACHED_WITHIN: Duration = Duration::from_secs(20);
 /// From the process to its HTTP.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
+/// It has nothing left to do but to close its socket.
+const ENDED_WITHIN: Duration = Duration::from_secs(2);
 /// Grace, sweep and engine at their slowest.
 const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -52,6 +54,8 @@ struct Shared {
     last: Mutex<Option<(PathBuf, Option<PathBuf>)>>,
     /// An exit that comes now is the answer to a start.
     starting: AtomicBool,
+    /// Its end is no news.
+    let_go: AtomicBool,
 }
 
 impl Guard {
@@ -140,6 +144,15 @@ impl Guard {
         match line.ask(&Ask::Stop, STOPPED_WITHIN, stopped).await {
             Some(result) => result,
             None => self.clear_away().await,
+        }
+    }
+
+    /// Lets go of a guard that holds nothing any more: it ends. Returns when it has.
+    pub async fn let_go(mut self) {
+        self.shared.let_go.store(true, Ordering::SeqCst);
+        let _ = self.line.get_mut().write.shutdown().await;
+        if timeout(ENDED_WITHIN, &mut self.reader).await.is_err() {
+            tracing::warn!("the guard does not end although it holds nothing");
         }
     }
 
@@ -267,7 +280,9 @@ async fn listen(
     }
     *lock(&shared.running) = None;
     drop(answers);
-    let _ = events.send(GuardEvent::Lost).await;
+    if !shared.let_go.load(Ordering::SeqCst) {
+        let _ = events.send(GuardEvent::Lost).await;
+    }
 }
 
 /// A word on the registration is news, and so is an exit that no start is waiting for; all else answers something.

@@ -211,6 +211,22 @@ async fn with_nothing_running_the_guard_ends_with_its_resident_program() {
 }
 
 #[tokio::test]
+async fn a_guard_that_is_let_go_after_a_stop_has_ended_and_that_is_no_news() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    started(&stage, &guard).await;
+    guard.stop().await.unwrap();
+
+    guard.let_go().await;
+
+    assert!(!run_dir(&stage).join("guard.sock").exists());
+    assert_eq!(events.recv().await, None);
+    let (next, _events) = connect(&stage).await;
+    started(&stage, &next).await;
+    next.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_program_that_cannot_be_started_has_its_typed_fault() {
     let stage = Stage::new();
     let (guard, _events) = connect(&stage).await;

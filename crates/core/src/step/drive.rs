@@ -28,8 +28,16 @@ pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         state.unsaved = false;
         effects.push(Effect::Save(state.saved()));
     }
+    let settled = !is_given_back(state, now, effects) && !state.is_lost() && state.may_enrol();
+    if settled && is_certified(state, now, effects) && state.target == Target::Earning {
+        run_agent(state, now, effects);
+    }
+}
+
+/// Whether the PC is being given back, or is to be; begins it where it can begin.
+fn is_given_back(state: &mut State, now: Now, effects: &mut Vec<Effect>) -> bool {
     if state.wind_down.is_some() {
-        return;
+        return true;
     }
     let maybe_running = state.agent != Agent::Stopped || state.unswept;
     if maybe_running && state.is_lost() {
@@ -45,21 +53,21 @@ pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         state.tasks.failed(Task::Readmit, now.mono_ms);
         ask_wind_down(state, Why::Readmission);
     }
-    if let Some(why) = state.wind_down_asked {
-        if state.agent != Agent::Starting {
-            begin(state, why, effects);
-        }
-        return;
+    let Some(why) = state.wind_down_asked else { return false };
+    if state.agent != Agent::Starting {
+        begin(state, why, effects);
     }
-    if state.is_lost() || !state.may_enrol() {
-        return;
-    }
+    true
+}
+
+/// Whether this PC has a certificate that lasts; sees to one, and to what an enrolled PC does with or without an agent.
+fn is_certified(state: &mut State, now: Now, effects: &mut Vec<Effect>) -> bool {
     if state.hardware.is_none() && state.faults.gpu.is_none() {
         want(state, Task::Detect, now, effects, |_| Effect::Detect);
     }
     let Some(device) = &state.device else {
         want(state, Task::Enrol, now, effects, |_| Effect::Enrol);
-        return;
+        return false;
     };
     let (renew_at, expires_at) = (device.renew_at, device.expires_at);
     if !state.watching {
@@ -72,10 +80,10 @@ pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         // It may have been due by a clock that was wrong.
         state.faults.enrolment = None;
     }
-    let certified = expires_at > now.wall;
-    if state.target != Target::Earning || !certified {
-        return;
-    }
+    expires_at > now.wall
+}
+
+fn run_agent(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     if state.agent == Agent::Stopped
         && let Some(tags) = state.hardware.as_ref().map(tags)
         && state.tasks.take(Task::StartAgent, now.mono_ms)

@@ -242,7 +242,7 @@ export type SignInMethod = "browser" |
 export type Snapshot = {
 	/**  Version of this form. A reader refuses one it does not know. */
 	schema: number,
-	/**  A double of a real part is in play: nothing here is real money. */
+	/**  A build for rehearsals, or a double of a real part is in play: nothing here is real money. */
 	rehearsal: boolean,
 	phase: Phase,
 	target: Target,

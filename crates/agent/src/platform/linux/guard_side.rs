@@ -73,6 +73,8 @@ struct GuardSide {
     listener: UnixListener,
     signals: End,
     resident: Option<Resident>,
+    /// Kept open until the guard's own end: whoever let go of it sees that end by it.
+    left: Option<OwnedWriteHalf>,
     /// The last agent asked for: what a sweep clears away.
     start: Option<Start>,
     agent: Option<Agent>,
@@ -113,6 +115,7 @@ impl GuardSide {
             listener,
             signals,
             resident: None,
+            left: None,
             start: None,
             agent: None,
             gate: None,
@@ -170,7 +173,7 @@ impl GuardSide {
                 }
             }
             News::Left => {
-                self.resident = None;
+                self.left = self.resident.take().map(|resident| resident.write);
                 self.supervisor.resident_gone(self.now_ms());
             }
             News::Agent(Told::Ended(code)) => self.agent_ended(code).await,

@@ -20,6 +20,13 @@ pub struct RegionView {
     pub lost: bool,
 }
 
+impl RegionView {
+    /// The servers have this PC's node, and hear from it.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Node {

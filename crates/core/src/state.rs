@@ -5,7 +5,7 @@ use crate::fault::{
     AgentFault, CloudFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
 };
 use crate::hardware::Hardware;
-use crate::region::{Node, NodeStatus, RegionView};
+use crate::region::{Node, RegionView};
 use crate::target::{AccountName, Agreement, Saved, Target};
 use crate::tasks::Tasks;
 use crate::time::UnixMs;
@@ -146,8 +146,9 @@ impl State {
     /// None either while the gateway or the region is silent: then that is the cause, and said.
     pub fn registration_fault(&self) -> Option<&RegistrationFault> {
         let Region::Seen(view) = &self.region else { return None };
-        let ready = view.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready);
-        let counts = self.agent == Agent::Running && view.silent_since.is_none() && !(ready && self.taken_in);
+        let counts = self.agent == Agent::Running
+            && view.silent_since.is_none()
+            && !(view.is_ready() && self.taken_in);
         self.faults.registration.as_ref().filter(|_| counts)
     }
 

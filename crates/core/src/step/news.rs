@@ -6,7 +6,7 @@ use super::settle;
 use crate::effect::Effect;
 use crate::event::{Device, Loaded, Outcome, SignInMethod, Signal, SignedIn};
 use crate::fault::{AgentFault, CloudFault, SettingsFault, SignInFault};
-use crate::region::{NodeStatus, RegionView};
+use crate::region::RegionView;
 use crate::state::{Account, Agent, Region, State};
 use crate::target::{AGREEMENT_VERSION, Saved};
 use crate::tasks::Task;
@@ -22,7 +22,7 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now) {
                 state.tasks.forget(Task::Eligible);
             }
             // The first word that it is ready may be about an agent's earlier life; a later one is about this one's.
-            if state.last_view().is_some_and(|last| !is_ready(last)) && is_ready(&view) {
+            if state.last_view().is_some_and(|last| !last.is_ready()) && view.is_ready() {
                 state.faults.registration = None;
                 state.taken_in = true;
             }
@@ -154,10 +154,6 @@ fn on_agent_exited(state: &mut State, fault: AgentFault, now: Now) {
         }
         Agent::Stopped => {}
     }
-}
-
-fn is_ready(view: &RegionView) -> bool {
-    view.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready)
 }
 
 fn on_loaded(state: &mut State, loaded: Loaded) {

@@ -114,7 +114,7 @@ async fn an_agent_that_ends_by_itself_is_reported_with_its_last_words() {
     assert_eq!(guard.running(), None);
 }
 
-/// Says once a second whether the region takes it in, as its file `word` has it.
+/// Says again and again whether the region takes it in, as its file `word` has it.
 const TELLING: &str = r#"trap 'exit 1' TERM
 while :; do cat word; sleep 0.02; done"#;
 

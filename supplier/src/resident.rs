@@ -66,7 +66,7 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents)?;
     let effects = Effects::new(tools, events.clone());
 
-    tokio::spawn(server.serve(snapshots.clone(), intents));
+    let serving = tokio::spawn(server.serve(snapshots.clone(), intents));
     tokio::spawn(forward(asked, events.clone()));
     tokio::spawn(terminated(events.clone()));
     tokio::spawn(shipped(logbook.report(), events.clone()));
@@ -76,6 +76,8 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     }
     engine.run(&effects).await;
 
+    // What its watchers still have to say comes before the last word.
+    let _ = serving.await;
     let clean = !commands::may_have_left(&snapshots.borrow());
     effects.farewell(clean);
     tracing::info!(clean, "supplier ends");

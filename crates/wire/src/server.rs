@@ -8,6 +8,7 @@ use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName as _};
 use ionet_core::{Intent, Snapshot};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::message::{FromResident, FromWatcher, Kind, Reader, Writer, read, same_protocol, split, write};
 use crate::{PROTOCOL, WireError, peer};
@@ -48,6 +49,9 @@ pub enum BindError {
     Io(std::path::PathBuf, std::io::Error),
 }
 
+/// A watcher is shown the last snapshot well within this.
+const LET_GO_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 impl Server {
     /// Becomes the resident program, or says that there is one. A socket left by a killed one is replaced.
     /// Must be called inside a tokio runtime.
@@ -75,21 +79,27 @@ impl Server {
         self.windows.clone()
     }
 
-    /// Serves every watcher until the snapshots' sender is gone. `intents` gets what they ask for.
+    /// Serves every watcher until the snapshots' sender is gone, and returns when the watchers have been let go.
+    /// `intents` gets what they ask for.
     pub async fn serve(self, snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender<Intent>) {
         let mut ended = snapshots.clone();
+        let mut watchers = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok(stream) => {
                         let windows = self.windows.clone();
-                        tokio::spawn(watcher(stream, snapshots.clone(), intents.clone(), windows));
+                        watchers.spawn(watcher(stream, snapshots.clone(), intents.clone(), windows));
                     }
                     Err(error) => tracing::warn!(%error, "a watcher could not be let in"),
                 },
-                () = gone(&mut ended) => return,
+                Some(_) = watchers.join_next() => {}
+                () = gone(&mut ended) => break,
             }
         }
+        let all_gone = async { while watchers.join_next().await.is_some() {} };
+        // One that hangs is dropped with the rest.
+        let _ = tokio::time::timeout(LET_GO_WITHIN, all_gone).await;
     }
 }
 

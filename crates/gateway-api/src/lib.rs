@@ -29,8 +29,20 @@ pub mod path {
     pub const CERTIFICATE: &str = "/v1/device/certificate";
     /// POST, device: -> [`super::Introduction`].
     pub const INTRODUCTION: &str = "/v1/device/introduction";
-    /// PUT, device: [`super::EligibilityRequest`] -> 204.
-    pub const ELIGIBILITY: &str = "/v1/device/eligibility";
+    /// PUT, device: [`super::WantedRequest`] -> [`super::WantedAnswer`]. What the PC wants of its nodes; the gateway keeps
+    /// the one of the highest sequence number and brings every node of the device to it, also one that registers later.
+    pub const WANTED: &str = "/v1/device/wanted";
+    /// DELETE, device: 204. The PC leaves its account of its own accord: its certificate is worthless from then on, what it
+    /// earned stays the account's.
+    pub const DEVICE: &str = "/v1/device";
+    /// POST, device: [`super::PeriodsRequest`] -> [`super::PeriodsAnswer`], of this device.
+    pub const DEVICE_PERIODS: &str = "/v1/device/earnings/periods";
+    /// POST, device: [`super::JobsRequest`] -> [`super::JobsAnswer`], of this device.
+    pub const DEVICE_JOBS: &str = "/v1/device/earnings/jobs";
+    /// POST, account: [`super::PeriodsRequest`] -> [`super::PeriodsAnswer`], of all devices that the account ever had.
+    pub const ACCOUNT_PERIODS: &str = "/v1/earnings/periods";
+    /// POST, account: [`super::JobsRequest`] -> [`super::JobsAnswer`], of all devices that the account ever had.
+    pub const ACCOUNT_JOBS: &str = "/v1/earnings/jobs";
     /// POST, device: asks the region to stop every allocation of this device's nodes -> [`super::StopAnswer`].
     pub const STOP: &str = "/v1/device/allocations/stop";
     /// GET, device: long poll, `?index=N&wait=SECONDS` -> [`super::DeviceState`]. Answers at once when its index is
@@ -51,6 +63,9 @@ pub struct Problem {
     pub code: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// With [`code::TOO_MANY`]: seconds until the same request may be made again. Also the header `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
 }
 
 /// Stable problem codes.
@@ -59,6 +74,14 @@ pub mod code {
     pub const NOT_SIGNED_IN: &str = "not-signed-in";
     /// 401: a device endpoint without a client certificate of ours.
     pub const NO_CERTIFICATE: &str = "no-certificate";
+    /// 401: the session began before a PC of the account was reported lost: sign in anew.
+    pub const SESSION_ENDED: &str = "session-ended";
+    /// 429: more than a caller may ask for; [`super::Problem::retry_after_s`] says when again.
+    pub const TOO_MANY: &str = "too-many";
+    /// 409: a wanted state with a higher sequence number is known; the detail is that number.
+    pub const STALE_SEQUENCE: &str = "stale-sequence";
+    /// 403: the device has left its account of its own accord.
+    pub const DEVICE_RETIRED: &str = "device-retired";
     /// 403: the device was reported lost.
     pub const DEVICE_LOST: &str = "device-lost";
     /// 403/404: somebody else's, or unknown. The two are not told apart.
@@ -120,6 +143,17 @@ pub struct Certificate {
     pub node_pool: String,
     /// `host:port` of the region's RPC endpoints.
     pub servers: Vec<String>,
+    /// Whose device it is: who is paid.
+    pub account: AccountState,
+}
+
+/// An account as its PCs may show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountState {
+    /// The identity provider's `sub`.
+    pub subject: String,
+    /// What a person recognises, by the last sign-in that carried it (an e-mail address or a name); else the subject.
+    pub shown: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -150,8 +184,77 @@ pub struct Introduction {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct EligibilityRequest {
+pub struct WantedRequest {
+    /// Rises with every change. One that is not above the highest known is refused with [`code::STALE_SEQUENCE`], unless it
+    /// is the same again.
+    pub seq: u64,
+    /// Whether the device's nodes may get new work.
     pub eligible: bool,
+    /// UUIDs of the GPUs that their owner needs now. Kept and told; a node with any of them held is not eligible.
+    pub holds: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WantedAnswer {
+    pub seq: u64,
+}
+
+/// Earnings by period. The owner's days, with their time zone and its daylight saving, are the PC's business: it sends the
+/// moments at which they meet.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PeriodsRequest {
+    /// Rising moments, 2 to 1 000; period `i` is from moment `i` to moment `i + 1`.
+    pub boundaries_ms: Vec<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeriodsAnswer {
+    /// One amount a period, a decimal string. Periods that meet add up to the whole, to the millionth.
+    pub amounts: Vec<String>,
+    pub currency: String,
+    pub as_of_ms: i64,
+}
+
+/// Earnings by job, newest placement first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobsRequest {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    /// [`JobsAnswer::next`] of the page before; none for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// 1 to 1 000.
+    pub limit: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobsAnswer {
+    pub jobs: Vec<JobEarnings>,
+    /// Where the next page begins; none after the last. What is placed meanwhile does not shift the pages.
+    pub next: Option<String>,
+    pub currency: String,
+    pub as_of_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobEarnings {
+    pub allocation: String,
+    pub job: String,
+    pub device: String,
+    /// What the owner calls that PC.
+    pub label: String,
+    /// The GPU that it was priced as, a slug; none at the default price.
+    pub gpu: Option<String>,
+    pub placed_at_ms: i64,
+    /// Since when it has been paid for; none while it never ran.
+    pub started_at_ms: Option<i64>,
+    pub ended_at_ms: Option<i64>,
+    /// Decimal string, per hour.
+    pub rate_per_hour: String,
+    /// Decimal string: what it earned between the request's moments.
+    pub amount: String,
+    /// Nomad's client status, or why it earns no longer: `complete`, `failed`, `lost`, `stopped`, `disputed`.
+    pub end: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -164,6 +267,10 @@ pub struct StopAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeviceState {
     pub index: u64,
+    /// Whose device it is: who is paid.
+    pub account: AccountState,
+    /// The highest sequence number of a wanted state that the gateway has; 0 before the first.
+    pub wanted_seq: u64,
     /// The newest node that registered under this device's id.
     pub node: Option<NodeState>,
     /// Live allocations, and those that ended today, newest first, at most 100.

@@ -154,6 +154,16 @@ pub struct SignedIn {
     pub store: SessionStore,
 }
 
+/// What is known of the session of an earlier life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptSession {
+    /// Nobody is signed in.
+    None,
+    /// There may be one in a keyring that is locked now: it is read when it is unlocked.
+    Locked,
+    Found(SessionStore),
+}
+
 /// Where the refresh token lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
@@ -170,6 +180,8 @@ pub enum SessionStore {
 pub struct Device {
     /// Given by the gateway at enrolment; also the node's name.
     pub id: String,
+    /// Whose device it is: who is paid. None for one that was enrolled before the gateway told.
+    pub owner: Option<AccountName>,
     pub region: String,
     pub node_pool: String,
     /// The certificate's end.

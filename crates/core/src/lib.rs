@@ -3,6 +3,7 @@
 //! One owner of all state ([`State`]), one way in ([`step`]), one way out ([`Effect`] and [`Snapshot`]).
 //! Nothing here reads a clock, a file, a random number or a socket: time, ids and entropy arrive in events.
 
+pub mod agent;
 pub mod effect;
 pub mod event;
 pub mod fault;
@@ -19,6 +20,7 @@ mod tasks;
 pub mod time;
 pub mod wind_down;
 
+pub use agent::StartId;
 pub use effect::Effect;
 pub use event::{Event, Intent, Outcome, Signal};
 pub use money::Money;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::money::Money;
+use crate::target::AccountName;
 use crate::time::UnixMs;
 
 /// The region's word on this PC, as the gateway's watch delivers it.
@@ -18,6 +19,10 @@ pub struct RegionView {
     pub rehearsal: bool,
     /// The owner has reported this PC lost: its certificate is worthless.
     pub lost: bool,
+    /// Whose device this is: who is paid.
+    pub owner: Option<AccountName>,
+    /// The highest sequence number of a wanted state that the gateway has.
+    pub wanted_seq: u64,
 }
 
 impl RegionView {
@@ -44,6 +49,9 @@ pub enum NodeStatus {
     Ready,
     Down,
     Disconnected,
+    /// A word that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One allocation on this PC.
@@ -70,6 +78,9 @@ pub enum JobStatus {
     Complete,
     Failed,
     Lost,
+    /// A word that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 impl JobStatus {

@@ -42,13 +42,15 @@ phase-quitting-title = Quitting
 pause-end-resumed = Until you resume.
 pause-end-at = Until { $time }, then it resumes by itself.
 
-stage-begun = Getting ready to give your PC back.
-stage-freezing = The work is being stopped where it stands.
-stage-making-ineligible = The region is told to send no new work.
-stage-thawing = The job may tidy up, at the lowest priority.
-stage-stopping-allocations = The job is moving to another PC.
-stage-stopping-agent = The program that runs jobs is stopping.
-stage-flushing-logs = The last logs are being sent.
+step-begun = Getting ready to give your PC back.
+step-freezing = The work is being stopped where it stands.
+step-making-ineligible = The region is told to send no new work.
+step-thawing = The job may tidy up, at the lowest priority.
+step-stopping-allocations = The job is moving to another PC.
+step-stopping-agent = The program that runs jobs is stopping.
+step-signing-out = You are being signed out.
+step-saving = Your settings are being written.
+step-flushing-logs = The last logs are being sent.
 
 ## Signing in
 
@@ -199,6 +201,7 @@ action-sign-in = Sign in
 action-retry = Try again
 action-detect = Look again
 action-resume = Start earning again
+action-take-over = Let this PC earn for you
 action-open-driver-download = Get the driver
 action-open-agent-install = See how to install it
 action-open-help = Open help
@@ -291,3 +294,9 @@ problem-log-refused-title = Logs cannot be sent
 problem-log-refused-body = The store does not take them now. They are kept here and sent later; earning is not affected.
 problem-no-keyring-title = Your sign-in is kept in a file
 problem-no-keyring-body = This system has no keyring, so your sign-in lies in a file that only your user can read. Set up a keyring and sign in again to move it there.
+problem-keyring-locked-title = Unlock your keyring
+problem-keyring-locked-body = Your sign-in lies in this system’s keyring, and that is locked. Unlock it, and you are signed in again by itself. A PC that is enrolled earns meanwhile.
+problem-other-account-title = This PC earns for { $paid }
+problem-other-account-body = You are signed in as { $here }, so nothing runs here for now. Take the PC over to let it earn for you; what it has earned stays { $paid }’s. Or sign out, and it can earn for { $paid } again.
+problem-window-failed-title = The window did not stay open
+problem-window-failed-body = It ended at once, also in its simplest form. This PC earns all the same; pause and quit stand in the tray. A restart of this PC often helps.

@@ -1,8 +1,11 @@
-//! The agent's life.
+//! The agent's life, as one type: each variant carries only what is true in it.
 
 use serde::{Deserialize, Serialize};
 
-/// Which start of the agent something belongs to. Rises with every start and every sweep; a word that carries an older one is
+use crate::fault::RegistrationFault;
+use crate::giving_back::GivingBack;
+
+/// Which start of the agent something belongs to. Rises with every start and every sweep; a word that carries another one is
 /// about a life that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
@@ -12,5 +15,76 @@ pub struct StartId(#[cfg_attr(feature = "bindings", specta(type = i32))] pub u64
 impl StartId {
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Agent {
+    /// Nothing of ours runs.
+    #[default]
+    Away,
+    /// An agent ended without a sweep, or a sweep could not clear everything away: work of it may still be there.
+    Unswept,
+    Starting {
+        id: StartId,
+    },
+    Running(Running),
+    GivingBack(GivingBack),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    pub id: StartId,
+    /// On the monotonic clock.
+    pub since_ms: u64,
+    /// It has said once that the servers took its node in.
+    pub taken_in: bool,
+    /// Why the servers do not take its node in, by its own last word.
+    pub registration: Option<RegistrationFault>,
+}
+
+impl Running {
+    pub fn new(id: StartId, since_ms: u64) -> Self {
+        Self { id, since_ms, taken_in: false, registration: None }
+    }
+}
+
+impl Agent {
+    /// Whether something of ours runs or may run.
+    pub fn may_run(&self) -> bool {
+        *self != Self::Away
+    }
+
+    /// The start that is under way or runs, unless it is being given back.
+    pub fn live(&self) -> Option<StartId> {
+        match self {
+            Self::Starting { id } => Some(*id),
+            Self::Running(running) => Some(running.id),
+            Self::Away | Self::Unswept | Self::GivingBack(_) => None,
+        }
+    }
+
+    pub fn running(&self) -> Option<&Running> {
+        match self {
+            Self::Running(running) => Some(running),
+            Self::Away | Self::Unswept | Self::Starting { .. } | Self::GivingBack(_) => None,
+        }
+    }
+
+    /// The running agent, if it is this start's.
+    pub(crate) fn running_as(&mut self, id: StartId) -> Option<&mut Running> {
+        match self {
+            Self::Running(running) if running.id == id => Some(running),
+            Self::Running(_) | Self::Away | Self::Unswept | Self::Starting { .. } | Self::GivingBack(_) => {
+                None
+            }
+        }
+    }
+
+    pub fn giving_back(&self) -> Option<&GivingBack> {
+        match self {
+            Self::GivingBack(giving) => Some(giving),
+            Self::Away | Self::Unswept | Self::Starting { .. } | Self::Running(_) => None,
+        }
     }
 }

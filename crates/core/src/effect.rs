@@ -1,48 +1,122 @@
-//! What the core wants done. Each comes back as exactly one [`crate::event::Outcome`], unless its line says otherwise.
+//! What the core wants done, by room. Each effect comes back as exactly one [`crate::event::Outcome`], unless its line says
+//! otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::agent::StartId;
 use crate::event::{Link, SignInMethod};
 use crate::target::Saved;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Read settings, identity and session.
+    Settings(Settings),
+    Account(Account),
+    Identity(Identity),
+    Agent(Agent),
+    Work(Work),
+    Region(Region),
+    Logs(Logs),
+    Desktop(Desktop),
+    /// The program ends. No outcome.
+    Exit,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settings {
+    /// Read settings, identity and session, and look for an agent of an earlier life.
     Load,
     Save(Saved),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Account {
     /// Ends as `SignedIn`, also when cancelled. A `DeviceCode` signal may come first.
     SignIn(SignInMethod),
     /// No outcome of its own: the sign-in under way ends as cancelled.
     CancelSignIn,
     /// Revoke the tokens and forget them.
     SignOut,
+    /// This PC was reported lost: forget the session on it. No outcome.
+    Forget,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
     Enrol,
     Renew,
-    Detect,
-    /// Start the long poll on the gateway. No outcome: it speaks in signals.
-    Watch,
+    /// Leave the old account, and enrol with a new key for the one that is signed in. What was earned stays the old one's.
+    TakeOver,
+}
+
+/// Everything here carries the start that it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Agent {
     /// Start the agent under the guard; the guard reports an unexpected end as a signal.
-    StartAgent {
-        tags: BTreeMap<String, String>,
-    },
-    SetEligible(bool),
-    /// Stop every process and container of every job where it stands.
-    Freeze,
+    Start { id: StartId, tags: BTreeMap<String, String> },
+    /// Stop every process and container of every job where it stands, and keep stopped what starts meanwhile.
+    Freeze { id: StartId },
     /// Let frozen work run again, at the lowest priority.
-    Thaw,
-    /// Have the gateway stop this node's allocations; done when none is pending or running.
-    StopAllocations,
-    /// Stop the agent and leave no process, container or mount of ours.
-    StopAgent,
+    Thaw { id: StartId },
+    /// End a start that is under way, stop the agent, and leave no process, container or mount of ours. Work gets
+    /// `patience_ms` to leave by itself.
+    Stop { id: StartId, patience_ms: u64 },
     /// The same for an agent that the servers deny, which also forgets its node identity: its next start counts by its
     /// introduction alone. Comes back as `AgentStopped`.
-    Readmit,
+    Readmit { id: StartId },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Look at the cards and at all that a job needs of this PC.
+    Look,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Region {
+    /// Start the long poll on the gateway. No outcome: it speaks in signals.
+    Watch,
+    SetWanted {
+        seq: u64,
+        wanted: Wanted,
+    },
+    /// Have the gateway stop this node's allocations; done when none is pending or running, or the time is over.
+    StopAllocations {
+        id: StartId,
+        within_ms: u64,
+    },
+}
+
+/// What this PC wants of its node. The gateway keeps the one with the highest sequence number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// New work may come.
+    pub eligible: bool,
+    /// UUIDs of the GPUs that the owner needs now.
+    pub holds: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logs {
     /// Close and ship what can be shipped within a few seconds.
-    FlushLogs,
+    Flush,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Desktop {
     /// No outcome.
     OpenWindow,
     /// No outcome.
     OpenLink(Link),
-    /// The program ends. No outcome.
-    Exit,
 }
+
+macro_rules! rooms {
+    ($($room:ident),+) => {
+        $(impl From<$room> for Effect {
+            fn from(deed: $room) -> Self {
+                Self::$room(deed)
+            }
+        })+
+    };
+}
+
+rooms!(Settings, Account, Identity, Agent, Work, Region, Logs, Desktop);

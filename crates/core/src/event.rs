@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::StartId;
 use crate::fault::{
-    AgentFault, CloudFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+    AgentFault, CloudFault, EngineFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault,
+    WorkFault,
 };
-use crate::hardware::{GpuSample, Hardware};
-use crate::region::RegionView;
+use crate::hardware::Hardware;
+use crate::region::WatchAnswer;
 use crate::target::{AccountName, PauseEnd, Saved};
 use crate::time::UnixMs;
 
@@ -20,7 +22,7 @@ pub enum Event {
     Outcome(Outcome),
 }
 
-/// What the owner can ask for. Travels over the wire.
+/// What the owner can ask for. Travels over the wire. Which of it is possible now, [`crate::can`] says; what is not is let be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(tag = "intent", rename_all = "snake_case")]
@@ -34,6 +36,8 @@ pub enum Intent {
     Agree {
         version: u32,
     },
+    /// This PC is another account's device: make it one of the account that is signed in.
+    TakeOver,
     Pause {
         until: PauseEnd,
     },
@@ -79,18 +83,33 @@ pub enum Link {
 pub enum Signal {
     /// A wait that [`crate::wake_at`] asked for is over.
     Tick,
-    Region(RegionView),
+    Region(WatchAnswer),
     RegionFault(CloudFault),
     /// The provider gave a code for the person to type in.
     DeviceCode(DeviceCode),
+    /// Nobody has come back from the browser for a while: a code may do.
+    BrowserIsSilent,
+    /// The keyring was unlocked, or has gone.
+    Session(KeptSession),
+    /// A start that was given up has come up after all.
+    AgentUp {
+        id: StartId,
+    },
     /// The agent ended without being asked to.
     AgentExited {
+        id: StartId,
         fault: AgentFault,
     },
     /// The agent says that the servers have taken its node in, or why not.
-    Registration(Result<(), RegistrationFault>),
-    Gpu(Vec<GpuSample>),
+    Registration {
+        id: StartId,
+        result: Result<(), RegistrationFault>,
+    },
+    /// The container engine was asked.
+    Engine(Result<(), EngineFault>),
     Logs(LogReport),
+    /// The window was started and did not stay.
+    WindowFailed,
     /// SIGTERM, or the desktop session ends.
     Terminate,
 }
@@ -121,14 +140,24 @@ pub enum Outcome {
     SignedOut,
     Enrolled(Result<Device, CloudFault>),
     Renewed(Result<Device, CloudFault>),
-    Detected(Result<Hardware, GpuFault>),
-    AgentStarted(Result<(), AgentFault>),
-    EligibleSet { eligible: bool, result: Result<(), CloudFault> },
-    Frozen(Result<(), WorkFault>),
-    Thawed(Result<(), WorkFault>),
-    AllocationsStopped(Result<(), CloudFault>),
-    AgentStopped(Result<(), WorkFault>),
+    TakenOver(Result<Device, CloudFault>),
+    Looked(Result<Hardware, GpuFault>),
+    WantedSet { seq: u64, result: Result<WantedTold, CloudFault> },
+    AgentStarted { id: StartId, result: Result<(), AgentFault> },
+    Frozen { id: StartId, result: Result<(), WorkFault> },
+    Thawed { id: StartId, result: Result<(), WorkFault> },
+    AllocationsStopped { id: StartId, result: Result<(), CloudFault> },
+    AgentStopped { id: StartId, result: Result<(), WorkFault> },
     LogsFlushed(Result<(), LogFault>),
+}
+
+/// What the gateway made of a wanted state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedTold {
+    /// It has it. `applied`: the region's servers have it too.
+    Kept { applied: bool },
+    /// It has one with this higher number.
+    Stale { highest: u64 },
 }
 
 /// What was found on the disk and in the keyring at start.
@@ -137,9 +166,9 @@ pub struct Loaded {
     pub saved: Result<Saved, SettingsFault>,
     /// The identity made at enrolment, if this is still the PC it was made on.
     pub device: Option<Device>,
-    pub session: Option<SessionStore>,
-    /// A guard of an earlier life still holds a running agent.
-    pub agent_running: bool,
+    pub session: KeptSession,
+    /// A guard of an earlier life still holds a running agent: its start.
+    pub agent: Option<StartId>,
     /// What an earlier life left and could not be swept away.
     pub left_over: Option<WorkFault>,
     /// An enrolment token was handed over on the command line: no account is needed.

@@ -54,6 +54,8 @@ pub enum CloudFault {
     Refused(String),
     #[error("this PC cannot keep its certificate: {0}")]
     CannotStore(String),
+    #[error("asked too often: not again within {wait_s} s")]
+    TooMany { wait_s: u64 },
 }
 
 /// GPUs could not be read.
@@ -105,6 +107,13 @@ pub enum RegistrationFault {
     Denied,
     #[error("the servers cannot be reached")]
     ServersUnreachable,
+}
+
+/// The container engine cannot run jobs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineFault {
+    #[error("no container engine answers")]
+    Down,
 }
 
 /// Work could not be frozen, thawed or swept away.

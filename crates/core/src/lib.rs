@@ -4,9 +4,11 @@
 //! Nothing here reads a clock, a file, a random number or a socket: time, ids and entropy arrive in events.
 
 pub mod agent;
+pub mod can;
 pub mod effect;
 pub mod event;
 pub mod fault;
+pub mod giving_back;
 pub mod hardware;
 pub mod money;
 pub mod phase;
@@ -18,9 +20,10 @@ pub mod step;
 pub mod target;
 mod tasks;
 pub mod time;
-pub mod wind_down;
+mod wanted;
 
 pub use agent::StartId;
+pub use can::Verb;
 pub use effect::Effect;
 pub use event::{Event, Intent, Outcome, Signal};
 pub use money::Money;

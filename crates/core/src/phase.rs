@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::problem::{Problem, ProblemCode};
+use crate::agent::Agent;
+use crate::giving_back::Why;
+use crate::problem::{Problem, ProblemCode, Stops};
 use crate::region::{JobStatus, NodeStatus};
-use crate::state::{Account, Agent, Region, State};
+use crate::state::{Account, Region, State};
 use crate::target::{PauseEnd, Target};
-use crate::wind_down::Why;
 
 /// What the window and the tray say first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,71 +41,80 @@ pub enum Phase {
     Quitting,
 }
 
-/// The first arm that holds wins; the reason stands beside it.
+/// The first arm that holds wins; the reason stands beside it. What is outranks what stands in the way of it: a job that runs is
+/// earning, whatever else is wrong, and the problem is said beside it.
 pub fn phase(state: &State, problems: &[Problem]) -> Phase {
     // Before the settings are read nothing else is known.
     if !state.loaded {
         return Phase::Loading;
     }
     // Going away outranks everything: the owner asked and watches it happen.
-    match state.wind_down.map(|wind_down| wind_down.why).or(state.wind_down_asked) {
+    match state.agent.giving_back().map(|giving| giving.why) {
         Some(Why::Quit) => return Phase::Quitting,
         Some(Why::SignOut) => return Phase::SigningOut,
-        Some(Why::Pause | Why::Lost) => return Phase::Pausing,
+        Some(Why::Pause | Why::Lost | Why::OtherAccount | Why::Agreement) => return Phase::Pausing,
         // The agent alone starts anew.
-        Some(Why::Readmission) | None => {}
+        Some(Why::Readmission | Why::OtherCards) | None => {}
     }
-    // Waiting for a person at another page.
-    match state.account {
-        Account::SigningIn { .. } => return Phase::SigningIn,
-        Account::SigningOut => return Phase::SigningOut,
-        Account::SignedOut | Account::SignedIn { .. } => {}
+    // A job of the agent that runs, by the region's last word.
+    if state.agent.running().is_some() && runs_a_job(state) {
+        return Phase::Earning;
     }
-    // An enrolled PC earns without a session; one that is not enrolled needs an account first.
-    let known =
-        state.device.is_some() || state.enrolment_token || matches!(state.account, Account::SignedIn { .. });
-    let blocking = problems.iter().find(|problem| problem.blocking).map(|problem| problem.code);
-    if !known {
-        return match blocking {
-            Some(code) => Phase::Blocked { code },
-            None => Phase::Welcome,
-        };
-    }
-    // Nothing is enrolled or run that was not agreed to.
-    if state.agreed.is_none() {
-        return Phase::Agreement;
+    let blocking =
+        problems.iter().find(|problem| problem.stops != Stops::Nothing).map(|problem| problem.code);
+    if let Some(phase) = before_enrolment(state, blocking) {
+        return phase;
     }
     // A problem is shown even while paused when it is about this PC's safety; else the pause is the owner's word.
     if state.is_lost() {
         return Phase::Blocked { code: ProblemCode::DeviceLost };
     }
-    if let Target::Paused { until } = state.target
-        && state.agent == Agent::Stopped
-        && !state.unswept
-    {
+    if let Target::Paused { until } = state.owner.target {
         return Phase::Paused { until };
     }
     if let Some(code) = blocking {
         return Phase::Blocked { code };
     }
-    if state.device.is_none() {
+    if state.enrolment.device.is_none() {
         return Phase::Enrolling;
     }
-    if state.hardware.is_none() {
+    if state.work.hardware.is_none() {
         return Phase::Detecting;
     }
     match state.agent {
-        Agent::Stopped | Agent::Starting => return Phase::Starting,
-        Agent::Running => {}
+        Agent::Away | Agent::Unswept | Agent::Starting { .. } | Agent::GivingBack(_) => Phase::Starting,
+        Agent::Running(_) => by_the_region(state),
     }
-    // The agent's own health says nothing: only the region's word makes it online.
-    let Region::Seen(view) = &state.region else { return Phase::Connecting };
-    let online = view.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready && node.eligible);
-    if !online {
-        return Phase::Connecting;
+}
+
+/// Nobody is known here, or nothing was agreed to: nothing is enrolled or run.
+fn before_enrolment(state: &State, blocking: Option<ProblemCode>) -> Option<Phase> {
+    match state.owner.account {
+        // Waiting for a person at another page. An enrolled PC goes on meanwhile, and says so.
+        Account::SigningIn { .. } if state.enrolment.device.is_none() => return Some(Phase::SigningIn),
+        Account::SigningOut => return Some(Phase::SigningOut),
+        Account::SigningIn { .. }
+        | Account::SignedOut
+        | Account::Locked { .. }
+        | Account::SignedIn { .. } => {}
     }
-    if view.jobs.iter().any(|job| job.status == JobStatus::Running) {
-        return Phase::Earning;
+    if !state.is_known() {
+        return Some(blocking.map_or(Phase::Welcome, |code| Phase::Blocked { code }));
     }
-    Phase::Waiting
+    state.owner.agreed.is_none().then_some(Phase::Agreement)
+}
+
+/// The agent's own health says nothing: only the region's word makes it online.
+fn by_the_region(state: &State) -> Phase {
+    let Region::Seen(answer) = &state.region else { return Phase::Connecting };
+    let node = answer.node.as_ref();
+    if node.is_some_and(|node| node.status == NodeStatus::Ready && node.eligible) {
+        Phase::Waiting
+    } else {
+        Phase::Connecting
+    }
+}
+
+fn runs_a_job(state: &State) -> bool {
+    state.last_answer().is_some_and(|answer| answer.jobs.iter().any(|job| job.status == JobStatus::Running))
 }

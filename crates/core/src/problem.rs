@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Link;
 use crate::fault::{
-    AgentFault, CloudFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+    AgentFault, CloudFault, EngineFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault,
+    WorkFault,
 };
 use crate::state::{Account, Region, State};
 
@@ -18,8 +19,19 @@ pub struct Problem {
     pub code: ProblemCode,
     pub args: BTreeMap<String, String>,
     pub action: Action,
-    /// Nothing can be earned until it is gone.
-    pub blocking: bool,
+    pub stops: Stops,
+}
+
+/// What a problem stops. Stopping goes beside what runs already: only `Everything` ends that too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(rename_all = "snake_case")]
+pub enum Stops {
+    Nothing,
+    /// No new work comes until it is gone.
+    NewWork,
+    /// Nothing runs here until it is gone.
+    Everything,
 }
 
 macro_rules! codes {
@@ -78,6 +90,9 @@ codes! {
     LogDiskFull = "log-disk-full",
     LogRefused = "log-refused",
     NoKeyring = "no-keyring",
+    KeyringLocked = "keyring-locked",
+    OtherAccount = "other-account",
+    WindowFailed = "window-failed",
 }
 
 /// The deed that the problem's button does.
@@ -90,6 +105,7 @@ pub enum Action {
     Retry,
     Detect,
     Resume,
+    TakeOver,
     Open { link: Link },
 }
 
@@ -97,134 +113,166 @@ pub enum Action {
 pub fn problems(state: &State) -> Vec<Problem> {
     let mut found = Vec::new();
     let faults = &state.faults;
+    let enrolled = state.enrolment.device.is_some();
     found.extend(faults.settings.as_ref().map(of_settings));
-    let lost = state.is_lost().then(|| plain(ProblemCode::DeviceLost, Action::None, true));
-    found.extend(lost);
-    found.extend(faults.sign_in.as_ref().and_then(of_sign_in));
-    found.extend(faults.enrolment.as_ref().map(|fault| of_cloud(fault, state.device.is_none())));
+    found.extend(state.is_lost().then(|| plain(ProblemCode::DeviceLost, Action::None, Stops::Everything)));
+    found.extend(of_others(state));
+    found.extend(faults.sign_in.as_ref().and_then(|fault| of_sign_in(fault, enrolled)));
+    let enrolment = if enrolled { Stops::Nothing } else { Stops::Everything };
+    found.extend(faults.enrolment.as_ref().map(|fault| of_cloud(fault, enrolment)));
     found.extend(faults.gpu.as_ref().map(of_gpu));
+    found.extend(faults.engine.as_ref().map(of_engine));
     found.extend(faults.agent.as_ref().map(of_agent));
     if let Region::Unreachable { fault, .. } = &state.region {
-        found.push(of_cloud(fault, true));
+        found.push(of_cloud(fault, Stops::NewWork));
     }
-    if state.last_view().is_some_and(|view| view.silent_since.is_some()) {
-        found.push(of_cloud(&CloudFault::RegionUnreachable, true));
+    if state.last_answer().is_some_and(|answer| answer.silent_since.is_some()) {
+        found.push(of_cloud(&CloudFault::RegionUnreachable, Stops::NewWork));
     }
     found.extend(state.registration_fault().map(of_registration));
     found.extend(faults.work.as_ref().map(of_work));
     found.extend(state.logs.fault.as_ref().and_then(of_logs));
-    if let Account::SignedIn { store: crate::event::SessionStore::File, .. } = state.account {
-        found.push(plain(ProblemCode::NoKeyring, Action::None, false));
-    }
+    found.extend(faults.window.then(|| plain(ProblemCode::WindowFailed, Action::None, Stops::Nothing)));
+    found.extend(of_session(state));
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|problem| seen.insert(problem.code));
     found
 }
 
-fn plain(code: ProblemCode, action: Action, blocking: bool) -> Problem {
-    Problem { code, args: BTreeMap::new(), action, blocking }
+fn plain(code: ProblemCode, action: Action, stops: Stops) -> Problem {
+    Problem { code, args: BTreeMap::new(), action, stops }
 }
 
-fn with(code: ProblemCode, action: Action, blocking: bool, args: &[(&str, String)]) -> Problem {
+fn with(code: ProblemCode, action: Action, stops: Stops, args: &[(&str, String)]) -> Problem {
     let args = args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    Problem { code, args, action, blocking }
+    Problem { code, args, action, stops }
 }
 
 fn of_settings(fault: &SettingsFault) -> Problem {
     match fault {
-        SettingsFault::Damaged => plain(ProblemCode::SettingsDamaged, Action::Resume, true),
+        SettingsFault::Damaged => plain(ProblemCode::SettingsDamaged, Action::Resume, Stops::Everything),
         SettingsFault::CannotWrite(why) => {
-            with(ProblemCode::SettingsUnwritable, Action::Retry, false, &[("why", why.clone())])
+            with(ProblemCode::SettingsUnwritable, Action::Retry, Stops::Nothing, &[("why", why.clone())])
         }
     }
 }
 
-fn of_sign_in(fault: &SignInFault) -> Option<Problem> {
-    use ProblemCode as Code;
-    Some(match fault {
-        SignInFault::ProviderDown => plain(Code::ProviderDown, Action::SignIn, true),
-        SignInFault::Abandoned => plain(Code::SignInAbandoned, Action::SignIn, true),
-        SignInFault::Refused(why) => with(Code::SignInRefused, Action::SignIn, true, &[("why", why.clone())]),
-        SignInFault::NotOurs(_) => plain(Code::SignInNotOurs, Action::SignIn, true),
-        SignInFault::CodeExpired => plain(Code::CodeExpired, Action::SignIn, true),
-        SignInFault::CannotStore(why) => {
-            with(Code::CannotStore, Action::SignIn, true, &[("why", why.clone())])
+/// The money would go to another account than the one that the window shows.
+fn of_others(state: &State) -> Option<Problem> {
+    let paid = state.paid().filter(|_| state.is_others())?;
+    let here = state.account_name()?;
+    let args = [("paid", paid.shown.clone()), ("here", here.shown.clone())];
+    Some(with(ProblemCode::OtherAccount, Action::TakeOver, Stops::Everything, &args))
+}
+
+fn of_session(state: &State) -> Option<Problem> {
+    match state.owner.account {
+        Account::SignedIn { store: crate::event::SessionStore::File, .. } => {
+            Some(plain(ProblemCode::NoKeyring, Action::None, Stops::Nothing))
         }
-        SignInFault::SessionEnded => plain(Code::SessionEnded, Action::SignIn, false),
+        Account::Locked { .. } => Some(plain(ProblemCode::KeyringLocked, Action::None, Stops::Nothing)),
+        Account::SignedIn { store: crate::event::SessionStore::Keyring, .. }
+        | Account::SignedOut
+        | Account::SigningIn { .. }
+        | Account::SigningOut => None,
+    }
+}
+
+/// An enrolled PC earns without a session.
+fn of_sign_in(fault: &SignInFault, enrolled: bool) -> Option<Problem> {
+    use ProblemCode as Code;
+    let stops = if enrolled { Stops::Nothing } else { Stops::Everything };
+    Some(match fault {
+        SignInFault::ProviderDown => plain(Code::ProviderDown, Action::SignIn, stops),
+        SignInFault::Abandoned => plain(Code::SignInAbandoned, Action::SignIn, stops),
+        SignInFault::Refused(why) => {
+            with(Code::SignInRefused, Action::SignIn, stops, &[("why", why.clone())])
+        }
+        SignInFault::NotOurs(_) => plain(Code::SignInNotOurs, Action::SignIn, stops),
+        SignInFault::CodeExpired => plain(Code::CodeExpired, Action::SignIn, stops),
+        SignInFault::CannotStore(why) => {
+            with(Code::CannotStore, Action::SignIn, stops, &[("why", why.clone())])
+        }
+        SignInFault::SessionEnded => plain(Code::SessionEnded, Action::SignIn, Stops::Nothing),
         // Without a browser the sign-in goes on by code: see `step`.
         SignInFault::NoBrowser | SignInFault::Cancelled => return None,
     })
 }
 
-fn of_cloud(fault: &CloudFault, blocking: bool) -> Problem {
+fn of_cloud(fault: &CloudFault, stops: Stops) -> Problem {
     use ProblemCode as Code;
     match fault {
-        CloudFault::NoNetwork => plain(Code::NoNetwork, Action::Retry, blocking),
-        CloudFault::Unavailable(_) => plain(Code::GatewayDown, Action::Retry, blocking),
-        CloudFault::RegionUnreachable => plain(Code::RegionUnreachable, Action::Retry, blocking),
-        CloudFault::Slow => plain(Code::GatewaySlow, Action::Retry, blocking),
-        CloudFault::Garbled => plain(Code::GatewayGarbled, Action::Retry, blocking),
-        CloudFault::ClockWrong { skew_ms } => of_clock(*skew_ms),
-        CloudFault::CertificateRefused => plain(Code::CertificateRefused, Action::Retry, true),
-        CloudFault::CertificateExpired => plain(Code::CertificateExpired, Action::Retry, true),
-        CloudFault::DeviceLost => plain(Code::DeviceLost, Action::None, true),
-        CloudFault::NotSignedIn => plain(Code::SessionEnded, Action::SignIn, blocking),
-        CloudFault::Refused(why) => {
-            with(Code::GatewayRefused, Action::Retry, blocking, &[("why", why.clone())])
+        CloudFault::NoNetwork => plain(Code::NoNetwork, Action::Retry, stops),
+        CloudFault::Unavailable(_) => plain(Code::GatewayDown, Action::Retry, stops),
+        CloudFault::RegionUnreachable => plain(Code::RegionUnreachable, Action::Retry, stops),
+        CloudFault::Slow | CloudFault::TooMany { .. } => plain(Code::GatewaySlow, Action::Retry, stops),
+        CloudFault::Garbled => plain(Code::GatewayGarbled, Action::Retry, stops),
+        CloudFault::ClockWrong { skew_ms } => of_clock(*skew_ms, stops.max(Stops::NewWork)),
+        CloudFault::CertificateRefused => {
+            plain(Code::CertificateRefused, Action::Retry, stops.max(Stops::NewWork))
         }
+        CloudFault::CertificateExpired => {
+            plain(Code::CertificateExpired, Action::Retry, stops.max(Stops::NewWork))
+        }
+        CloudFault::DeviceLost => plain(Code::DeviceLost, Action::None, Stops::Everything),
+        CloudFault::NotSignedIn => plain(Code::SessionEnded, Action::SignIn, stops),
+        CloudFault::Refused(why) => with(Code::GatewayRefused, Action::Retry, stops, &[("why", why.clone())]),
         CloudFault::CannotStore(why) => {
-            with(Code::CannotStore, Action::Retry, blocking, &[("why", why.clone())])
+            with(Code::CannotStore, Action::Retry, stops, &[("why", why.clone())])
         }
     }
 }
 
 /// `direction` is `ahead` or `behind`; `hours` and `minutes` are how far, rounded down.
-fn of_clock(skew_ms: i64) -> Problem {
+fn of_clock(skew_ms: i64, stops: Stops) -> Problem {
     let direction = if skew_ms > 0 { "ahead" } else { "behind" };
     let minutes = skew_ms.unsigned_abs() / 60_000;
-    with(
-        ProblemCode::ClockWrong,
-        Action::Retry,
-        true,
-        &[
-            ("direction", direction.to_owned()),
-            ("hours", (minutes / 60).to_string()),
-            ("minutes", (minutes % 60).to_string()),
-        ],
-    )
+    let args = [
+        ("direction", direction.to_owned()),
+        ("hours", (minutes / 60).to_string()),
+        ("minutes", (minutes % 60).to_string()),
+    ];
+    with(ProblemCode::ClockWrong, Action::Retry, stops, &args)
 }
 
 fn of_gpu(fault: &GpuFault) -> Problem {
     use ProblemCode as Code;
     let driver = Action::Open { link: Link::DriverDownload };
     match fault {
-        GpuFault::DriverMissing => plain(Code::DriverMissing, driver, true),
+        GpuFault::DriverMissing => plain(Code::DriverMissing, driver, Stops::NewWork),
         GpuFault::DriverBroken(why) => {
-            with(Code::DriverBroken, Action::Detect, true, &[("why", why.clone())])
+            with(Code::DriverBroken, Action::Detect, Stops::NewWork, &[("why", why.clone())])
         }
-        GpuFault::DriverTooOld { found, needed } => {
-            with(Code::DriverTooOld, driver, true, &[("found", found.clone()), ("needed", needed.clone())])
-        }
-        GpuFault::NoGpu => plain(Code::NoGpu, Action::Detect, true),
+        GpuFault::DriverTooOld { found, needed } => with(
+            Code::DriverTooOld,
+            driver,
+            Stops::NewWork,
+            &[("found", found.clone()), ("needed", needed.clone())],
+        ),
+        GpuFault::NoGpu => plain(Code::NoGpu, Action::Detect, Stops::NewWork),
     }
 }
 
 fn of_agent(fault: &AgentFault) -> Problem {
     use ProblemCode as Code;
     match fault {
-        AgentFault::Missing => plain(Code::AgentMissing, Action::Open { link: Link::AgentInstall }, true),
-        AgentFault::NotExecutable(path) => {
-            with(Code::AgentNotExecutable, Action::Retry, true, &[("path", path.clone())])
+        AgentFault::Missing => {
+            plain(Code::AgentMissing, Action::Open { link: Link::AgentInstall }, Stops::NewWork)
         }
-        AgentFault::PortInUse => plain(Code::PortInUse, Action::Retry, true),
+        AgentFault::NotExecutable(path) => {
+            with(Code::AgentNotExecutable, Action::Retry, Stops::NewWork, &[("path", path.clone())])
+        }
+        AgentFault::PortInUse => plain(Code::PortInUse, Action::Retry, Stops::NewWork),
         AgentFault::Crashed { code } => {
             let code = code.map_or_else(|| "–".to_owned(), |code| code.to_string());
-            with(Code::AgentCrashed, Action::Retry, true, &[("code", code)])
+            with(Code::AgentCrashed, Action::Retry, Stops::NewWork, &[("code", code)])
         }
-        AgentFault::BadPlan(why) => with(Code::AgentBadPlan, Action::Retry, true, &[("why", why.clone())]),
+        AgentFault::BadPlan(why) => {
+            with(Code::AgentBadPlan, Action::Retry, Stops::NewWork, &[("why", why.clone())])
+        }
         AgentFault::NoIntroduction(fault) => match fault {
             CloudFault::Refused(why) => {
-                with(Code::NoIntroduction, Action::Retry, true, &[("why", why.clone())])
+                with(Code::NoIntroduction, Action::Retry, Stops::NewWork, &[("why", why.clone())])
             }
             CloudFault::NoNetwork
             | CloudFault::Unavailable(_)
@@ -236,9 +284,12 @@ fn of_agent(fault: &AgentFault) -> Problem {
             | CloudFault::CertificateExpired
             | CloudFault::DeviceLost
             | CloudFault::NotSignedIn
-            | CloudFault::CannotStore(_) => of_cloud(fault, true),
+            | CloudFault::CannotStore(_)
+            | CloudFault::TooMany { .. } => of_cloud(fault, Stops::NewWork),
         },
-        AgentFault::NoGuard(why) => with(Code::NoGuard, Action::Retry, true, &[("why", why.clone())]),
+        AgentFault::NoGuard(why) => {
+            with(Code::NoGuard, Action::Retry, Stops::NewWork, &[("why", why.clone())])
+        }
     }
 }
 
@@ -250,26 +301,32 @@ fn of_registration(fault: &RegistrationFault) -> Problem {
         RegistrationFault::Denied => ProblemCode::RegistrationDenied,
         RegistrationFault::ServersUnreachable => ProblemCode::ServersUnreachable,
     };
-    plain(code, Action::Retry, true)
+    plain(code, Action::Retry, Stops::NewWork)
+}
+
+fn of_engine(fault: &EngineFault) -> Problem {
+    match fault {
+        EngineFault::Down => plain(ProblemCode::EngineDown, Action::Retry, Stops::NewWork),
+    }
 }
 
 fn of_work(fault: &WorkFault) -> Problem {
     match fault {
         WorkFault::StillThere { left } => {
-            with(ProblemCode::WorkStillThere, Action::Retry, false, &[("left", left.to_string())])
+            with(ProblemCode::WorkStillThere, Action::Retry, Stops::Nothing, &[("left", left.to_string())])
         }
         WorkFault::NotPermitted => {
-            with(ProblemCode::WorkStillThere, Action::Retry, false, &[("left", "1".into())])
+            with(ProblemCode::WorkStillThere, Action::Retry, Stops::Nothing, &[("left", "1".into())])
         }
-        WorkFault::EngineDown => plain(ProblemCode::EngineDown, Action::Retry, false),
+        WorkFault::EngineDown => plain(ProblemCode::EngineDown, Action::Retry, Stops::Nothing),
     }
 }
 
 /// A store that cannot be reached is the network's or the gateway's problem, and is said as theirs.
 fn of_logs(fault: &LogFault) -> Option<Problem> {
     match fault {
-        LogFault::DiskFull => Some(plain(ProblemCode::LogDiskFull, Action::None, false)),
-        LogFault::Refused(_) => Some(plain(ProblemCode::LogRefused, Action::None, false)),
+        LogFault::DiskFull => Some(plain(ProblemCode::LogDiskFull, Action::None, Stops::Nothing)),
+        LogFault::Refused(_) => Some(plain(ProblemCode::LogRefused, Action::None, Stops::Nothing)),
         LogFault::Unreachable => None,
     }
 }

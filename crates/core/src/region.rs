@@ -6,9 +6,9 @@ use crate::money::Money;
 use crate::target::AccountName;
 use crate::time::UnixMs;
 
-/// The region's word on this PC, as the gateway's watch delivers it.
+/// What the gateway tells this PC: the region's word on it, and whose it is.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct RegionView {
+pub struct WatchAnswer {
     /// None until a node of this device has registered.
     pub node: Option<Node>,
     pub jobs: Vec<Job>,
@@ -25,7 +25,7 @@ pub struct RegionView {
     pub wanted_seq: u64,
 }
 
-impl RegionView {
+impl WatchAnswer {
     /// The servers have this PC's node, and hear from it.
     pub(crate) fn is_ready(&self) -> bool {
         self.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready)

@@ -1,8 +1,12 @@
 //! The only thing that the tray, the window and the command line may know. Replaced whole, never patched.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use crate::can::{Verb, can};
 use crate::event::{Device, DeviceCode, LogReport, SessionStore, SignInMethod};
+use crate::giving_back::Step;
 use crate::hardware::Hardware;
 use crate::phase::{Phase, phase};
 use crate::problem::{Problem, problems};
@@ -10,19 +14,22 @@ use crate::region::{Earnings, Job, Node};
 use crate::state::{Account, Region, State};
 use crate::target::{AGREEMENT_VERSION, AccountName, Agreement, Target};
 use crate::time::UnixMs;
-use crate::wind_down::{Stage, Why};
 
 /// Its JSON form is `status --json`; `docs/status.md` describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Snapshot {
-    /// Version of this form. A reader refuses one it does not know.
-    pub schema: u32,
     /// A build for rehearsals, or a double of a real part is in play: nothing here is real money.
     pub rehearsal: bool,
     pub phase: Phase,
     pub target: Target,
+    /// What the owner can do now.
+    pub can: BTreeSet<Verb>,
+    /// Something of ours runs or may run on this PC.
+    pub may_run: bool,
     pub account: AccountView,
+    /// Who is paid for what this PC does: whose device it is.
+    pub paid: Option<AccountName>,
     pub agreement: AgreementView,
     pub device: Option<Device>,
     pub hardware: Option<Hardware>,
@@ -34,20 +41,30 @@ pub struct Snapshot {
     pub problems: Vec<Problem>,
     pub logs: LogReport,
     /// How far giving the PC back has come; none while nothing is given back.
-    pub stage: Option<Stage>,
+    pub giving_back: Option<Step>,
     /// A job is running and the owner asked to quit: ask them.
     pub quit_asked: bool,
 }
-
-pub const SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(tag = "account", rename_all = "snake_case")]
 pub enum AccountView {
     SignedOut,
-    SigningIn { method: SignInMethod, code: Option<DeviceCode> },
-    SignedIn { name: AccountName, store: SessionStore },
+    SigningIn {
+        method: SignInMethod,
+        code: Option<DeviceCode>,
+        /// Nobody has come back from the browser for a while: a code may do.
+        offer_code: bool,
+    },
+    /// Signed in before; the keyring that holds the session is locked.
+    Locked {
+        name: AccountName,
+    },
+    SignedIn {
+        name: AccountName,
+        store: SessionStore,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,34 +77,42 @@ pub struct AgreementView {
 
 pub fn view(state: &State) -> Snapshot {
     let problems = problems(state);
-    let last = state.last_view();
+    let last = state.last_answer();
     let stale_since = match &state.region {
         Region::Unreachable { since, .. } => Some(*since),
-        Region::Seen(view) => view.silent_since,
+        Region::Seen(answer) => answer.silent_since,
         Region::Unknown => None,
     };
+    let giving_back = state.agent.giving_back().filter(|giving| !giving.why.is_of_the_agent_alone());
     Snapshot {
-        schema: SCHEMA,
         rehearsal: state.rehearsal,
         phase: phase(state, &problems),
-        target: state.target,
-        account: match &state.account {
-            Account::SignedOut | Account::SigningOut => AccountView::SignedOut,
-            Account::SigningIn { method, code } => {
-                AccountView::SigningIn { method: *method, code: code.clone() }
-            }
-            Account::SignedIn { name, store } => AccountView::SignedIn { name: name.clone(), store: *store },
-        },
-        agreement: AgreementView { version: AGREEMENT_VERSION, agreed: state.agreed },
-        device: state.device.clone(),
-        hardware: state.hardware.clone(),
-        node: last.and_then(|view| view.node.clone()),
-        jobs: last.map(|view| view.jobs.clone()).unwrap_or_default(),
-        earnings: last.and_then(|view| view.earnings.clone()),
+        target: state.owner.target,
+        can: can(state),
+        may_run: state.agent.may_run(),
+        account: account(&state.owner.account),
+        paid: state.paid().cloned(),
+        agreement: AgreementView { version: AGREEMENT_VERSION, agreed: state.owner.agreed },
+        device: state.enrolment.device.clone(),
+        hardware: state.work.hardware.clone(),
+        node: last.and_then(|answer| answer.node.clone()),
+        jobs: last.map(|answer| answer.jobs.clone()).unwrap_or_default(),
+        earnings: last.and_then(|answer| answer.earnings.clone()),
         stale_since,
         problems,
         logs: state.logs.clone(),
-        stage: state.wind_down.filter(|wind_down| wind_down.why != Why::Readmission).map(|down| down.stage),
-        quit_asked: state.quit_asked,
+        giving_back: giving_back.map(|giving| giving.step),
+        quit_asked: state.owner.quit_asked,
+    }
+}
+
+fn account(account: &Account) -> AccountView {
+    match account {
+        Account::SignedOut | Account::SigningOut => AccountView::SignedOut,
+        Account::SigningIn { method, code, offer_code } => {
+            AccountView::SigningIn { method: *method, code: code.clone(), offer_code: *offer_code }
+        }
+        Account::Locked { name } => AccountView::Locked { name: name.clone() },
+        Account::SignedIn { name, store } => AccountView::SignedIn { name: name.clone(), store: *store },
     }
 }

@@ -1,72 +1,108 @@
 //! All there is to know, in one place. No secret is in it.
 
-use crate::event::{Device, DeviceCode, Intent, LogReport, SessionStore, SignInMethod};
+use crate::agent::{Agent, StartId};
+use crate::event::{Device, DeviceCode, Event, LogReport, SessionStore, SignInMethod};
 use crate::fault::{
-    AgentFault, CloudFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+    AgentFault, CloudFault, EngineFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
 };
 use crate::hardware::Hardware;
-use crate::region::{Node, RegionView};
+use crate::region::{Node, WatchAnswer};
 use crate::target::{AccountName, Agreement, Saved, Target};
-use crate::tasks::Tasks;
-use crate::time::UnixMs;
-use crate::wind_down::{Why, WindDown};
+use crate::tasks::{Task, Tasks};
+use crate::time::{Now, UnixMs};
+use crate::wanted::Reconciled;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     pub loaded: bool,
     pub rehearsal: bool,
+    pub owner: Owner,
+    pub enrolment: Enrolment,
+    pub work: Work,
+    pub agent: Agent,
+    pub region: Region,
+    pub logs: LogReport,
+    pub faults: Faults,
+    pub(crate) tasks: Tasks,
+    pub(crate) wanted: Reconciled,
+    /// The last start or sweep: the next one gets the number after it.
+    pub(crate) last_start: StartId,
+    /// What came before the settings were read.
+    pub(crate) early: Vec<Event>,
+    pub(crate) last_event: Option<Now>,
+}
+
+/// The wall clock moves on in a sleep, the monotonic one does not. (A clock that is set by hand looks the same: then a card is
+/// looked at once for nothing.)
+const SLEPT_MS: i64 = 30_000;
+
+/// Who the owner is and what they want.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Owner {
     pub target: Target,
     pub agreed: Option<Agreement>,
     pub account: Account,
     pub enrolment_token: bool,
-    pub device: Option<Device>,
-    pub hardware: Option<Hardware>,
-    pub agent: Agent,
-    pub region: Region,
-    pub watching: bool,
-    pub wind_down: Option<WindDown>,
-    /// Asked for, and waiting for a half-started agent.
-    pub(crate) wind_down_asked: Option<Why>,
-    /// Something in [`Self::saved`] has changed since it was last written.
-    pub(crate) unsaved: bool,
     /// The owner asked to quit while a job was running, and has not answered yet.
     pub quit_asked: bool,
-    pub logs: LogReport,
-    pub faults: Faults,
-    pub(crate) tasks: Tasks,
-    /// The agent that runs has said once that the servers took its node in.
-    pub(crate) taken_in: bool,
-    /// The agent ended without a sweep: work of its may still be there.
-    pub(crate) unswept: bool,
-    /// An agent that ended before its start was told.
-    pub(crate) ended_early: Option<AgentFault>,
-    /// Intents that came before the settings were read.
-    pub(crate) early: Vec<Intent>,
+    /// Something in [`State::saved`] has changed since it was last written.
+    pub(crate) unsaved: bool,
+}
+
+impl Default for Owner {
+    fn default() -> Self {
+        let Saved { target, agreed, account: _ } = Saved::default();
+        let account = Account::SignedOut;
+        Self { target, agreed, account, enrolment_token: false, quit_asked: false, unsaved: false }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Account {
     SignedOut,
-    SigningIn { method: SignInMethod, code: Option<DeviceCode> },
-    SignedIn { name: AccountName, store: SessionStore },
+    SigningIn {
+        method: SignInMethod,
+        code: Option<DeviceCode>,
+        offer_code: bool,
+    },
+    /// Signed in before; the keyring that holds the session is locked.
+    Locked {
+        name: AccountName,
+    },
+    SignedIn {
+        name: AccountName,
+        store: SessionStore,
+    },
     SigningOut,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Agent {
-    Stopped,
-    Starting,
-    Running,
+/// This PC as io.net knows it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Enrolment {
+    pub device: Option<Device>,
+    pub watching: bool,
+    /// The owner said that the account that is signed in shall have this PC.
+    pub(crate) take_over: bool,
 }
 
-/// The region's last word, and whether it still speaks.
-#[derive(Debug, Clone, PartialEq)]
+/// What jobs need of this PC.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Work {
+    /// The last look that found something.
+    pub hardware: Option<Hardware>,
+    /// The tags of the agent that runs were made of other cards.
+    pub(crate) tags_are_stale: bool,
+}
+
+/// The gateway's last word, and whether it still speaks.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Region {
+    #[default]
     Unknown,
-    Seen(RegionView),
+    Seen(WatchAnswer),
     /// The gateway was lost at `since`; what it said last is kept and shown with its age.
     Unreachable {
-        last: Option<RegionView>,
+        last: Option<WatchAnswer>,
         since: UnixMs,
         fault: CloudFault,
     },
@@ -78,57 +114,32 @@ pub struct Faults {
     pub sign_in: Option<SignInFault>,
     pub enrolment: Option<CloudFault>,
     pub gpu: Option<GpuFault>,
+    pub engine: Option<EngineFault>,
     pub agent: Option<AgentFault>,
-    pub registration: Option<RegistrationFault>,
     pub work: Option<WorkFault>,
     pub settings: Option<SettingsFault>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        let Saved { target, agreed, account: _ } = Saved::default();
-        Self {
-            loaded: false,
-            rehearsal: false,
-            target,
-            agreed,
-            account: Account::SignedOut,
-            enrolment_token: false,
-            device: None,
-            hardware: None,
-            agent: Agent::Stopped,
-            region: Region::Unknown,
-            watching: false,
-            wind_down: None,
-            wind_down_asked: None,
-            unsaved: false,
-            quit_asked: false,
-            logs: LogReport::default(),
-            faults: Faults::default(),
-            tasks: Tasks::default(),
-            taken_in: false,
-            unswept: false,
-            ended_early: None,
-            early: Vec::new(),
-        }
-    }
+    pub window: bool,
 }
 
 impl State {
     /// What is written to the settings file.
     pub fn saved(&self) -> Saved {
-        let account = match &self.account {
-            Account::SignedIn { name, .. } => Some(name.clone()),
+        Saved { target: self.owner.target, agreed: self.owner.agreed, account: self.account_name().cloned() }
+    }
+
+    /// Who is signed in, also while the keyring is locked.
+    pub fn account_name(&self) -> Option<&AccountName> {
+        match &self.owner.account {
+            Account::SignedIn { name, .. } | Account::Locked { name } => Some(name),
             Account::SignedOut | Account::SigningIn { .. } | Account::SigningOut => None,
-        };
-        Saved { target: self.target, agreed: self.agreed, account }
+        }
     }
 
     /// The region's last word, fresh or stale.
-    pub fn last_view(&self) -> Option<&RegionView> {
+    pub fn last_answer(&self) -> Option<&WatchAnswer> {
         match &self.region {
             Region::Unknown => None,
-            Region::Seen(view) => Some(view),
+            Region::Seen(answer) => Some(answer),
             Region::Unreachable { last, .. } => last.as_ref(),
         }
     }
@@ -136,20 +147,32 @@ impl State {
     /// This PC's node, only while the region speaks.
     pub fn node(&self) -> Option<&Node> {
         match &self.region {
-            Region::Seen(view) => view.node.as_ref(),
+            Region::Seen(answer) => answer.node.as_ref(),
             Region::Unknown | Region::Unreachable { .. } => None,
         }
+    }
+
+    /// Whether the gateway or the region behind it was heard once and is not heard now.
+    pub(crate) fn region_is_silent(&self) -> bool {
+        match &self.region {
+            Region::Unknown => false,
+            Region::Seen(answer) => answer.silent_since.is_some(),
+            Region::Unreachable { .. } => true,
+        }
+    }
+
+    pub(crate) fn may_save(&self, now: Now) -> bool {
+        self.owner.unsaved && self.tasks.is_due(Task::Save, now)
     }
 
     /// Why the servers do not take the node in. None while they say that it is ready, whatever the agent said since it was
     /// taken in: it says nothing when a heartbeat gets through again. (Before that, they speak of an agent's earlier life.)
     /// None either while the gateway or the region is silent: then that is the cause, and said.
     pub fn registration_fault(&self) -> Option<&RegistrationFault> {
-        let Region::Seen(view) = &self.region else { return None };
-        let counts = self.agent == Agent::Running
-            && view.silent_since.is_none()
-            && !(view.is_ready() && self.taken_in);
-        self.faults.registration.as_ref().filter(|_| counts)
+        let Region::Seen(answer) = &self.region else { return None };
+        let running = self.agent.running()?;
+        let counts = answer.silent_since.is_none() && !(answer.is_ready() && running.taken_in);
+        running.registration.as_ref().filter(|_| counts)
     }
 
     /// Whether the gateway or the servers do not take this PC's certificate: another one may be taken.
@@ -167,13 +190,49 @@ impl State {
         by_gateway || by_servers
     }
 
+    /// A job holds this PC, by the region's last word on the agent that runs.
     pub fn has_live_job(&self) -> bool {
-        self.agent != Agent::Stopped
-            && self.last_view().is_some_and(|view| view.jobs.iter().any(|job| job.status.is_live()))
+        self.agent.may_run()
+            && self.last_answer().is_some_and(|answer| answer.jobs.iter().any(|job| job.status.is_live()))
     }
 
     pub fn is_lost(&self) -> bool {
-        self.last_view().is_some_and(|view| view.lost)
+        self.last_answer().is_some_and(|answer| answer.lost)
             || self.faults.enrolment == Some(CloudFault::DeviceLost)
+    }
+
+    /// An enrolled PC earns without a session; one that is not enrolled needs an account first.
+    pub fn is_known(&self) -> bool {
+        self.enrolment.device.is_some() || self.owner.enrolment_token || self.account_name().is_some()
+    }
+
+    /// Known and agreed to: this PC may speak to the gateway.
+    pub(crate) fn may_enrol(&self) -> bool {
+        self.is_known() && self.owner.agreed.is_some() && !matches!(self.owner.account, Account::SigningOut)
+    }
+
+    /// Who is paid for what this PC does.
+    pub fn paid(&self) -> Option<&AccountName> {
+        self.enrolment.device.as_ref().and_then(|device| device.owner.as_ref())
+    }
+
+    /// Somebody is signed in, and this PC is another account's device.
+    pub fn is_others(&self) -> bool {
+        match (self.account_name(), self.paid()) {
+            (Some(here), Some(paid)) => here.subject != paid.subject,
+            (None, _) | (_, None) => false,
+        }
+    }
+
+    /// Whether this PC has slept since the last event.
+    pub(crate) fn slept(&mut self, now: Now) -> bool {
+        let Some(last) = self.last_event.replace(now) else { return false };
+        let awake = i64::try_from(now.mono_ms.saturating_sub(last.mono_ms)).unwrap_or(i64::MAX);
+        now.wall.0.saturating_sub(last.wall.0).saturating_sub(awake) > SLEPT_MS
+    }
+
+    pub(crate) fn next_start(&mut self) -> StartId {
+        self.last_start = self.last_start.next();
+        self.last_start
     }
 }

@@ -3,11 +3,12 @@
 mod drive;
 mod giving_back;
 mod intents;
-mod news;
+mod outcomes;
+mod signals;
 
 use crate::effect::Effect;
-use crate::event::Event;
-use crate::fault::SettingsFault;
+use crate::event::{Event, Intent, Signal};
+use crate::fault::{CloudFault, SettingsFault};
 use crate::state::State;
 use crate::target::{PauseEnd, Target};
 use crate::tasks::Task;
@@ -16,15 +17,14 @@ use crate::time::{Now, UnixMs};
 /// Takes one event into the state and says what to do about it. Total: every event is legal in every state.
 pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
-    match event {
-        // What the owner asks before the settings are read must not be overwritten by them.
-        Event::Intent(intent) if !state.loaded => state.early.push(intent),
-        Event::Intent(intent) => intents::on_intent(state, intent, now, &mut effects),
-        Event::Signal(signal) => news::on_signal(state, signal, now),
-        Event::Outcome(outcome) => news::on_outcome(state, outcome, now, &mut effects),
+    if state.slept(now) {
+        // A card may have come or gone meanwhile.
+        state.tasks.forget(Task::Look);
     }
+    take_in(state, event, now, &mut effects);
+    giving_back::go_on(state, now, &mut effects);
     drive::drive(state, now, &mut effects);
-    state.tasks.let_pass(now.mono_ms);
+    state.tasks.let_pass(now);
     effects
 }
 
@@ -32,31 +32,54 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
 pub fn wake_at(state: &State, now: Now) -> Option<u64> {
     let on_mono =
         |wall: UnixMs| now.mono_ms.saturating_add(wall.0.saturating_sub(now.wall.0).max(0).unsigned_abs());
-    let resume = match state.target {
+    let resume = match state.owner.target {
         Target::Paused { until: PauseEnd::At { at } } => Some(on_mono(at)),
         Target::Paused { until: PauseEnd::Resumed } | Target::Earning => None,
     };
-    let renew = state.device.as_ref().map(|device| on_mono(device.renew_at)).filter(|at| *at > now.mono_ms);
-    [resume, renew, state.tasks.next_try_ms()].into_iter().flatten().min()
+    let device = state.enrolment.device.as_ref();
+    let renew = device.map(|device| on_mono(device.renew_at)).filter(|at| *at > now.mono_ms);
+    let step = state.agent.giving_back().and_then(|giving| giving.wake_at_ms());
+    [resume, renew, step, state.tasks.next_try_ms()].into_iter().flatten().min()
 }
 
-fn want(
+fn take_in(state: &mut State, event: Event, now: Now, effects: &mut Vec<Effect>) {
+    // What is asked before the settings are read must not be overwritten by them.
+    let asked = matches!(event, Event::Intent(_) | Event::Signal(Signal::Terminate));
+    if asked && !state.loaded {
+        state.early.push(event);
+        return;
+    }
+    match event {
+        Event::Intent(intent) => intents::on_intent(state, intent, now, effects),
+        Event::Signal(Signal::Terminate) => {
+            intents::on_intent(state, Intent::Quit { confirmed: true }, now, effects);
+        }
+        Event::Signal(signal) => signals::on_signal(state, signal, now, effects),
+        Event::Outcome(outcome) => outcomes::on_outcome(state, outcome, now, effects),
+    }
+}
+
+/// Emits the task's effect if it is due.
+fn want<E: Into<Effect>>(
     state: &mut State,
     task: Task,
     now: Now,
     effects: &mut Vec<Effect>,
-    effect: impl FnOnce(&State) -> Effect,
+    effect: impl FnOnce(&State) -> E,
 ) {
-    if state.tasks.take(task, now.mono_ms) {
-        effects.push(effect(state));
+    if state.tasks.take(task, now) {
+        effects.push(effect(state).into());
     }
 }
 
-fn settle(state: &mut State, task: Task, ok: bool, now: Now) {
-    if ok {
-        state.tasks.succeeded(task);
-    } else {
-        state.tasks.failed(task, now.mono_ms);
+/// How a question to the gateway ended; one that came too often is not asked before the gateway's time is over.
+fn settle<T>(state: &mut State, task: Task, result: &Result<T, CloudFault>, now: Now) {
+    match result {
+        Ok(_) => state.tasks.succeeded(task),
+        Err(CloudFault::TooMany { wait_s }) => {
+            state.tasks.not_before(task, wait_s.saturating_mul(1_000), now)
+        }
+        Err(_) => state.tasks.failed(task, now),
     }
 }
 
@@ -64,6 +87,6 @@ fn set_target(state: &mut State, target: Target) {
     if state.faults.settings == Some(SettingsFault::Damaged) {
         state.faults.settings = None;
     }
-    state.target = target;
-    state.unsaved = true;
+    state.owner.target = target;
+    state.owner.unsaved = true;
 }

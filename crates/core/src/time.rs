@@ -26,4 +26,14 @@ pub struct Bytes(#[cfg_attr(feature = "bindings", specta(type = i32))] pub u64);
 pub struct Now {
     pub wall: UnixMs,
     pub mono_ms: u64,
+    /// A random number, anew for each event.
+    pub luck: u16,
+}
+
+impl Now {
+    /// A wait of about this length: four to six fifths of it, as luck has it.
+    pub(crate) fn spread(self, ms: u64) -> u64 {
+        let luck = u64::from(self.luck);
+        (ms * 4 + ms * 2 * luck / u64::from(u16::MAX)) / 5
+    }
 }

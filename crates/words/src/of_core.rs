@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Local, TimeZone};
 use ionet_core::event::{Link, SignInMethod};
+use ionet_core::giving_back::Step;
 use ionet_core::problem::Action;
 use ionet_core::region::JobStatus;
 use ionet_core::snapshot::AccountView;
 use ionet_core::target::PauseEnd;
-use ionet_core::wind_down::Stage;
 use ionet_core::{Money, Phase, Problem, Snapshot, UnixMs};
 
 use crate::{Words, figures};
@@ -24,7 +24,9 @@ impl Words {
     pub fn phase_detail(&self, snapshot: &Snapshot) -> String {
         match &snapshot.phase {
             Phase::Blocked { .. } => self.of_blocking(snapshot, Self::problem_body),
-            Phase::Pausing | Phase::SigningOut | Phase::Quitting => self.say(stage_id(snapshot.stage), &[]),
+            Phase::Pausing | Phase::SigningOut | Phase::Quitting => {
+                self.say(step_id(snapshot.giving_back), &[])
+            }
             Phase::Paused { until } => self.pause_end(*until),
             Phase::Earning => self.earning(snapshot),
             Phase::SigningIn => self.signing_in(snapshot),
@@ -98,11 +100,12 @@ impl Words {
                 let args = [("address", &*code.verification_uri), ("code", &*code.user_code)];
                 self.say("phase-signing-in-code-detail", &args)
             }
-            AccountView::SigningIn { method: SignInMethod::DeviceCode, code: None } => {
+            AccountView::SigningIn { method: SignInMethod::DeviceCode, code: None, .. } => {
                 self.say("sign-in-code-wait", &[])
             }
-            AccountView::SigningIn { method: SignInMethod::Browser, code: None }
+            AccountView::SigningIn { method: SignInMethod::Browser, code: None, .. }
             | AccountView::SignedOut
+            | AccountView::Locked { .. }
             | AccountView::SignedIn { .. } => self.say("phase-signing-in-detail", &[]),
         }
     }
@@ -137,15 +140,17 @@ pub(crate) fn phase_key(phase: &Phase) -> Option<&'static str> {
     })
 }
 
-pub(crate) fn stage_id(stage: Option<Stage>) -> &'static str {
-    match stage {
-        None => "stage-begun",
-        Some(Stage::Freezing) => "stage-freezing",
-        Some(Stage::MakingIneligible) => "stage-making-ineligible",
-        Some(Stage::Thawing) => "stage-thawing",
-        Some(Stage::StoppingAllocations) => "stage-stopping-allocations",
-        Some(Stage::StoppingAgent) => "stage-stopping-agent",
-        Some(Stage::FlushingLogs) => "stage-flushing-logs",
+pub(crate) fn step_id(step: Option<Step>) -> &'static str {
+    match step {
+        None => "step-begun",
+        Some(Step::Freezing) => "step-freezing",
+        Some(Step::MakingIneligible) => "step-making-ineligible",
+        Some(Step::Thawing) => "step-thawing",
+        Some(Step::StoppingAllocations) => "step-stopping-allocations",
+        Some(Step::StoppingAgent) => "step-stopping-agent",
+        Some(Step::SigningOut) => "step-signing-out",
+        Some(Step::Saving) => "step-saving",
+        Some(Step::FlushingLogs) => "step-flushing-logs",
     }
 }
 
@@ -156,6 +161,7 @@ pub(crate) fn action_id(action: Action) -> Option<&'static str> {
         Action::Retry => Some("action-retry"),
         Action::Detect => Some("action-detect"),
         Action::Resume => Some("action-resume"),
+        Action::TakeOver => Some("action-take-over"),
         Action::Open { link: Link::DriverDownload } => Some("action-open-driver-download"),
         Action::Open { link: Link::AgentInstall } => Some("action-open-agent-install"),
         Action::Open { link: Link::Help } => Some("action-open-help"),

@@ -1,82 +1,124 @@
 //! What the app does of itself: it brings what is to what is wanted.
 
-use super::giving_back::{ask_wind_down, begin};
+use super::giving_back::{give_back, go_on};
 use super::{set_target, want};
-use crate::effect::Effect;
+use crate::agent::Agent;
+use crate::effect::{self, Effect};
 use crate::fault::RegistrationFault;
+use crate::giving_back::Why;
 use crate::hardware::tags;
-use crate::region::NodeStatus;
-use crate::state::{Account, Agent, State};
+use crate::state::State;
 use crate::target::{PauseEnd, Target};
 use crate::tasks::Task;
 use crate::time::Now;
-use crate::wind_down::Why;
+use crate::wanted::wanted;
 
 /// Compares what is wanted with what is, and emits the next effect that brings them together. Ordered: each line
 /// assumes what the lines above it have settled.
 pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     if !state.loaded {
-        want(state, Task::Load, now, effects, |_| Effect::Load);
+        want(state, Task::Load, now, effects, |_| effect::Settings::Load);
         return;
     }
-    if let Target::Paused { until: PauseEnd::At { at } } = state.target
+    if let Target::Paused { until: PauseEnd::At { at } } = state.owner.target
         && at <= now.wall
     {
         set_target(state, Target::Earning);
     }
-    if state.unsaved && state.tasks.take(Task::Save, now.mono_ms) {
-        state.unsaved = false;
-        effects.push(Effect::Save(state.saved()));
+    give_back_where_due(state, now, effects);
+    if state.owner.unsaved && state.tasks.take(Task::Save, now) {
+        state.owner.unsaved = false;
+        effects.push(effect::Settings::Save(state.saved()).into());
     }
-    let settled = !is_given_back(state, now, effects) && !state.is_lost() && state.may_enrol();
-    if settled && is_certified(state, now, effects) && state.target == Target::Earning {
+    if effects.last() == Some(&Effect::Exit) {
+        return;
+    }
+    let settled = state.agent.giving_back().is_none() && !state.is_lost() && state.may_enrol();
+    if settled
+        && is_certified(state, now, effects)
+        && !state.is_others()
+        && state.owner.target == Target::Earning
+    {
         run_agent(state, now, effects);
     }
+    follow_the_gateway(state, now, effects);
 }
 
-/// Whether the PC is being given back, or is to be; begins it where it can begin.
-fn is_given_back(state: &mut State, now: Now, effects: &mut Vec<Effect>) -> bool {
-    if state.wind_down.is_some() {
-        return true;
+/// Begins to give the PC back where a reason stands.
+fn give_back_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
+    if !state.agent.may_run() || state.agent.giving_back().is_some() {
+        return;
     }
-    let maybe_running = state.agent != Agent::Stopped || state.unswept;
-    if maybe_running && state.is_lost() {
-        ask_wind_down(state, Why::Lost);
+    let reasons = [
+        (state.is_lost(), Why::Lost),
+        (matches!(state.owner.target, Target::Paused { .. }), Why::Pause),
+        (state.is_others(), Why::OtherAccount),
+        (state.owner.agreed.is_none(), Why::Agreement),
+    ];
+    if let Some((_, why)) = reasons.into_iter().find(|(stands, _)| *stands) {
+        // What could not be swept is swept again, at growing intervals.
+        if state.agent != Agent::Unswept || state.tasks.is_due(Task::Sweep, now) {
+            give_back(state, why, now, effects);
+            go_on(state, now, effects);
+        }
+        return;
     }
-    if maybe_running && matches!(state.target, Target::Paused { .. }) {
-        ask_wind_down(state, Why::Pause);
+    begin_anew_where_due(state, now, effects);
+}
+
+/// Only an agent without a job is started anew.
+fn begin_anew_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
+    if state.agent.running().is_none() || state.has_live_job() {
+        return;
     }
     // An introduction is read at the start alone, so a denied agent needs another start.
     let denied = state.registration_fault() == Some(&RegistrationFault::Denied);
-    if denied && !state.has_live_job() && state.tasks.take(Task::Readmit, now.mono_ms) {
+    if denied && state.tasks.take(Task::Readmit, now) {
         // Whether it was taken in, the agent will say. Until then, no asking in a circle.
-        state.tasks.failed(Task::Readmit, now.mono_ms);
-        ask_wind_down(state, Why::Readmission);
+        state.tasks.failed(Task::Readmit, now);
+        give_back(state, Why::Readmission, now, effects);
+    } else if state.work.tags_are_stale && state.faults.gpu.is_none() {
+        give_back(state, Why::OtherCards, now, effects);
     }
-    let Some(why) = state.wind_down_asked else { return false };
-    if state.agent != Agent::Starting {
-        begin(state, why, effects);
-    }
-    true
 }
 
-/// Whether this PC has a certificate that lasts; sees to one, and to what an enrolled PC does with or without an agent.
-fn is_certified(state: &mut State, now: Now, effects: &mut Vec<Effect>) -> bool {
-    if state.hardware.is_none() && state.faults.gpu.is_none() {
-        want(state, Task::Detect, now, effects, |_| Effect::Detect);
+/// What an enrolled PC keeps up with its gateway, with or without an agent.
+fn follow_the_gateway(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
+    if state.enrolment.device.is_none() || state.is_lost() {
+        return;
     }
-    let Some(device) = &state.device else {
-        want(state, Task::Enrol, now, effects, |_| Effect::Enrol);
+    if !state.enrolment.watching {
+        state.enrolment.watching = true;
+        effects.push(effect::Region::Watch.into());
+    }
+    let wanted = wanted(state);
+    // Nothing runs and nothing was said yet: then there is nothing to take back.
+    let matters = wanted.eligible || state.agent.may_run() || state.wanted.has_spoken();
+    if matters
+        && state.tasks.is_due(Task::Wanted, now)
+        && let Some((seq, wanted)) = state.wanted.call(wanted)
+    {
+        effects.push(effect::Region::SetWanted { seq, wanted }.into());
+    }
+}
+
+/// Whether this PC has a certificate that lasts; sees to one.
+fn is_certified(state: &mut State, now: Now, effects: &mut Vec<Effect>) -> bool {
+    if state.owner.target == Target::Earning || state.work.hardware.is_none() {
+        want(state, Task::Look, now, effects, |_| effect::Work::Look);
+    }
+    let Some(device) = &state.enrolment.device else {
+        want(state, Task::Enrol, now, effects, |_| effect::Identity::Enrol);
         return false;
     };
     let (renew_at, expires_at) = (device.renew_at, device.expires_at);
-    if !state.watching {
-        state.watching = true;
-        effects.push(Effect::Watch);
+    if state.enrolment.take_over && state.is_others() {
+        want(state, Task::TakeOver, now, effects, |_| effect::Identity::TakeOver);
+        return false;
     }
     if renew_at <= now.wall || state.certificate_refused() {
-        want(state, Task::Renew, now, effects, |_| Effect::Renew);
-    } else {
+        want(state, Task::Renew, now, effects, |_| effect::Identity::Renew);
+    } else if !state.enrolment.take_over {
         // It may have been due by a clock that was wrong.
         state.faults.enrolment = None;
     }
@@ -84,27 +126,17 @@ fn is_certified(state: &mut State, now: Now, effects: &mut Vec<Effect>) -> bool 
 }
 
 fn run_agent(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
-    if state.agent == Agent::Stopped
-        && let Some(tags) = state.hardware.as_ref().map(tags)
-        && state.tasks.take(Task::StartAgent, now.mono_ms)
+    let stopped = matches!(state.agent, Agent::Away | Agent::Unswept);
+    // Cards that cannot be read now are not offered, by whatever was read before.
+    if !stopped || state.faults.gpu.is_some() {
+        return;
+    }
+    if let Some(tags) = state.work.hardware.as_ref().map(tags)
+        && state.tasks.take(Task::StartAgent, now)
     {
-        state.agent = Agent::Starting;
-        state.ended_early = None;
-        state.faults.registration = None;
-        state.taken_in = false;
-        effects.push(Effect::StartAgent { tags });
-    }
-    let held_back = state.node().is_some_and(|node| node.status == NodeStatus::Ready && !node.eligible);
-    if state.agent == Agent::Running && held_back {
-        want(state, Task::Eligible, now, effects, |_| Effect::SetEligible(true));
-    }
-}
-
-impl State {
-    /// Signed in (or holding an enrolment token, or enrolled before) and agreed: this PC may speak to the gateway.
-    pub(crate) fn may_enrol(&self) -> bool {
-        let known =
-            self.device.is_some() || self.enrolment_token || matches!(self.account, Account::SignedIn { .. });
-        known && self.agreed.is_some() && !matches!(self.account, Account::SigningOut)
+        let id = state.next_start();
+        state.agent = Agent::Starting { id };
+        state.work.tags_are_stale = false;
+        effects.push(effect::Agent::Start { id, tags }.into());
     }
 }

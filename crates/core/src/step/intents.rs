@@ -1,72 +1,59 @@
 //! What the owner asks for.
 
-use super::giving_back::ask_wind_down;
+use super::giving_back::give_back;
 use super::set_target;
-use crate::effect::Effect;
+use crate::can::may;
+use crate::effect::{self, Effect};
 use crate::event::Intent;
-use crate::state::{Account, Agent, State};
+use crate::giving_back::Why;
+use crate::state::{Account, State};
 use crate::target::{AGREEMENT_VERSION, Agreement, Target};
 use crate::tasks::Task;
 use crate::time::Now;
-use crate::wind_down::Why;
 
 pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &mut Vec<Effect>) {
+    // What is not possible now was asked by a view of earlier.
+    if !may(state, &intent) {
+        return;
+    }
     match intent {
         Intent::SignIn { method } => {
-            if matches!(state.account, Account::SignedOut) {
-                state.account = Account::SigningIn { method, code: None };
-                state.faults.sign_in = None;
-                effects.push(Effect::SignIn(method));
-            }
+            state.owner.account = Account::SigningIn { method, code: None, offer_code: false };
+            state.faults.sign_in = None;
+            effects.push(effect::Account::SignIn(method).into());
         }
-        Intent::CancelSignIn => {
-            if matches!(state.account, Account::SigningIn { .. }) {
-                effects.push(Effect::CancelSignIn);
-            }
-        }
+        Intent::CancelSignIn => effects.push(effect::Account::CancelSignIn.into()),
         Intent::SignOut => {
-            if matches!(state.account, Account::SignedIn { .. }) {
-                state.account = Account::SigningOut;
-                set_target(state, Target::SAFE);
-                ask_wind_down(state, Why::SignOut);
-            }
+            state.owner.account = Account::SigningOut;
+            set_target(state, Target::SAFE);
+            give_back(state, Why::SignOut, now, effects);
         }
         Intent::Agree { version } => {
             if version == AGREEMENT_VERSION {
-                state.agreed = Some(Agreement { version, at: now.wall });
-                state.unsaved = true;
+                state.owner.agreed = Some(Agreement { version, at: now.wall });
+                state.owner.unsaved = true;
             }
+        }
+        Intent::TakeOver => {
+            state.enrolment.take_over = true;
+            state.tasks.forget(Task::TakeOver);
         }
         Intent::Pause { until } => set_target(state, Target::Paused { until }),
         Intent::Resume => {
-            try_again(state);
+            state.tasks.retry_now();
             set_target(state, Target::Earning);
         }
-        Intent::Detect => {
-            state.hardware = None;
-            state.faults.gpu = None;
-            state.tasks.forget(Task::Detect);
-        }
-        Intent::Retry => try_again(state),
-        Intent::Open => effects.push(Effect::OpenWindow),
-        Intent::OpenLink { link } => effects.push(Effect::OpenLink(link)),
+        Intent::Detect => state.tasks.forget(Task::Look),
+        Intent::Retry => state.tasks.retry_now(),
+        Intent::Open => effects.push(effect::Desktop::OpenWindow.into()),
+        Intent::OpenLink { link } => effects.push(effect::Desktop::OpenLink(link).into()),
         Intent::Quit { confirmed } => {
             if confirmed || !state.has_live_job() {
-                ask_wind_down(state, Why::Quit);
+                give_back(state, Why::Quit, now, effects);
             } else {
-                state.quit_asked = true;
+                state.owner.quit_asked = true;
             }
         }
-        Intent::KeepRunning => state.quit_asked = false,
-    }
-}
-
-/// The owner says that something has changed: no wait holds any longer, and cards are looked for anew.
-fn try_again(state: &mut State) {
-    state.tasks.retry_now();
-    state.faults.gpu = None;
-    // What an earlier sweep had to leave is swept again before anything else.
-    if state.faults.work.is_some() && state.agent == Agent::Stopped {
-        ask_wind_down(state, Why::Pause);
+        Intent::KeepRunning => state.owner.quit_asked = false,
     }
 }

@@ -1,0 +1,199 @@
+//! What effects come back with.
+
+use super::giving_back::{agent_stopped, step_ended};
+use super::{settle, take_in};
+use crate::agent::{Agent, Running, StartId};
+use crate::effect::{self, Effect};
+use crate::event::{Device, KeptSession, Loaded, Outcome, SignInMethod, SignedIn, WantedTold};
+use crate::fault::{AgentFault, CloudFault, GpuFault, SettingsFault, SignInFault};
+use crate::giving_back::Step;
+use crate::hardware::{Hardware, tags};
+use crate::state::{Account, State};
+use crate::target::{AGREEMENT_VERSION, Saved};
+use crate::tasks::Task;
+use crate::time::Now;
+
+/// How often the cards are looked at while it matters.
+const LOOK_EVERY_MS: u64 = 60_000;
+
+pub(super) fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects: &mut Vec<Effect>) {
+    match outcome {
+        Outcome::Loaded(loaded) => {
+            on_loaded(state, loaded, now);
+            for event in std::mem::take(&mut state.early) {
+                take_in(state, event, now, effects);
+            }
+        }
+        Outcome::Saved(result) => on_saved(state, result, now),
+        Outcome::SignedIn(result) => on_signed_in(state, result, effects),
+        Outcome::SignedOut => on_signed_out(state, now, effects),
+        Outcome::Enrolled(result) => on_device(state, Task::Enrol, result, now),
+        Outcome::Renewed(result) => on_device(state, Task::Renew, result, now),
+        Outcome::TakenOver(result) => {
+            state.enrolment.take_over &= result.is_err();
+            on_device(state, Task::TakeOver, result, now);
+        }
+        Outcome::Looked(result) => on_looked(state, result, now),
+        Outcome::WantedSet { seq, result } => on_wanted_set(state, seq, result, now),
+        Outcome::AgentStarted { id, result } => on_agent_started(state, id, result, now),
+        // Where freezing or thawing did not work, giving back goes on all the same; the effect has logged why.
+        Outcome::Frozen { id, .. } => step_ended(state, id, Step::Freezing, now, effects),
+        Outcome::Thawed { id, .. } => step_ended(state, id, Step::Thawing, now, effects),
+        Outcome::AllocationsStopped { id, .. } => {
+            step_ended(state, id, Step::StoppingAllocations, now, effects);
+        }
+        Outcome::AgentStopped { id, result } => agent_stopped(state, id, result, now, effects),
+        Outcome::LogsFlushed(_) => {
+            if let Some(giving) = state.agent.giving_back() {
+                step_ended(state, giving.id, Step::FlushingLogs, now, effects);
+            }
+        }
+    }
+}
+
+fn on_loaded(state: &mut State, loaded: Loaded, now: Now) {
+    let saved = match loaded.saved {
+        Ok(saved) => saved,
+        Err(fault) => {
+            state.faults.settings = Some(fault);
+            Saved::safe()
+        }
+    };
+    state.loaded = true;
+    state.tasks.succeeded(Task::Load);
+    state.rehearsal = loaded.rehearsal;
+    state.owner.target = saved.target;
+    state.owner.agreed = saved.agreed.filter(|agreed| agreed.version == AGREEMENT_VERSION);
+    state.owner.enrolment_token = loaded.enrolment_token;
+    state.owner.account = match (saved.account, loaded.session) {
+        (Some(name), KeptSession::Found(store)) => Account::SignedIn { name, store },
+        (Some(name), KeptSession::Locked) => Account::Locked { name },
+        (None, _) | (_, KeptSession::None) => Account::SignedOut,
+    };
+    state.enrolment.device = loaded.device;
+    state.faults.work = loaded.left_over;
+    if let Some(id) = loaded.agent {
+        state.last_start = state.last_start.max(id);
+        // The servers took it in before: what they say of its node is about this agent.
+        state.agent = Agent::Running(Running { taken_in: true, ..Running::new(id, now.mono_ms) });
+    } else if state.faults.work.is_some() {
+        state.agent = Agent::Unswept;
+        state.tasks.failed(Task::Sweep, now);
+    }
+}
+
+fn on_saved(state: &mut State, result: Result<(), SettingsFault>, now: Now) {
+    match &result {
+        Ok(()) => state.tasks.succeeded(Task::Save),
+        Err(_) => state.tasks.failed(Task::Save, now),
+    }
+    state.owner.unsaved |= result.is_err();
+    // A damaged file is replaced by any write, but said until the owner has chosen anew: see [`super::set_target`].
+    if result.is_err() || state.faults.settings != Some(SettingsFault::Damaged) {
+        state.faults.settings = result.err();
+    }
+}
+
+fn on_signed_in(state: &mut State, result: Result<SignedIn, SignInFault>, effects: &mut Vec<Effect>) {
+    // A quit or a sign-out that came meanwhile is not undone by it.
+    if !matches!(state.owner.account, Account::SigningIn { .. }) {
+        return;
+    }
+    match result {
+        Ok(signed_in) => {
+            state.owner.account = Account::SignedIn { name: signed_in.name, store: signed_in.store };
+            state.faults.sign_in = None;
+            state.tasks.forget(Task::Enrol);
+            state.owner.unsaved = true;
+        }
+        Err(SignInFault::NoBrowser) => {
+            let method = SignInMethod::DeviceCode;
+            state.owner.account = Account::SigningIn { method, code: None, offer_code: false };
+            effects.push(effect::Account::SignIn(method).into());
+        }
+        Err(fault) => {
+            state.owner.account = Account::SignedOut;
+            state.faults.sign_in = (fault != SignInFault::Cancelled).then_some(fault);
+        }
+    }
+}
+
+fn on_signed_out(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
+    state.owner.account = Account::SignedOut;
+    state.owner.unsaved = true;
+    if let Some(giving) = state.agent.giving_back() {
+        step_ended(state, giving.id, Step::SigningOut, now, effects);
+    }
+}
+
+fn on_device(state: &mut State, task: Task, result: Result<Device, CloudFault>, now: Now) {
+    // Whether those who refused the last certificate take the new one, they will say. Until then, no asking in a circle.
+    if result.is_ok() && state.certificate_refused() {
+        state.tasks.failed(task, now);
+    } else {
+        settle(state, task, &result, now);
+    }
+    match result {
+        Ok(device) => {
+            state.enrolment.device = Some(device);
+            state.faults.enrolment = None;
+        }
+        Err(CloudFault::NotSignedIn) => {
+            state.owner.account = Account::SignedOut;
+            state.owner.unsaved = true;
+            state.faults.enrolment = None;
+            state.faults.sign_in = Some(SignInFault::SessionEnded);
+        }
+        Err(fault) => state.faults.enrolment = Some(fault),
+    }
+}
+
+fn on_looked(state: &mut State, result: Result<Hardware, GpuFault>, now: Now) {
+    match result {
+        Ok(hardware) => {
+            state.tasks.succeeded_for(Task::Look, LOOK_EVERY_MS, now);
+            state.rehearsal |= hardware.driver.double;
+            let other = state.work.hardware.as_ref().is_some_and(|known| tags(known) != tags(&hardware));
+            state.work.tags_are_stale |= other && state.agent.live().is_some();
+            state.work.hardware = Some(hardware);
+            state.faults.gpu = None;
+        }
+        Err(fault) => {
+            state.tasks.failed(Task::Look, now);
+            state.faults.gpu = Some(fault);
+        }
+    }
+}
+
+fn on_wanted_set(state: &mut State, seq: u64, result: Result<WantedTold, CloudFault>, now: Now) {
+    match result {
+        Ok(WantedTold::Kept { applied }) => state.wanted.answered(seq, Some(applied)),
+        Ok(WantedTold::Stale { highest }) => {
+            state.wanted.answered(seq, None);
+            state.wanted.heard(highest);
+        }
+        Err(fault) => {
+            state.wanted.answered(seq, None);
+            settle(state, Task::Wanted, &Err::<(), _>(fault), now);
+        }
+    }
+}
+
+fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFault>, now: Now) {
+    if !matches!(state.agent, Agent::Starting { id: expected } if expected == id) {
+        return;
+    }
+    match result {
+        Ok(()) => {
+            // It may end in a second: only one that runs for a while has started well.
+            state.tasks.came_through(Task::StartAgent);
+            state.agent = Agent::Running(Running::new(id, now.mono_ms));
+            state.faults.agent = None;
+        }
+        Err(fault) => {
+            state.tasks.failed(Task::StartAgent, now);
+            state.agent = Agent::Unswept;
+            state.faults.agent = Some(fault);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What is noticed.
+
+use crate::agent::{Agent, Running, StartId};
+use crate::effect::{self, Effect};
+use crate::event::{KeptSession, Signal};
+use crate::fault::{AgentFault, CloudFault, RegistrationFault};
+use crate::region::{NodeStatus, WatchAnswer};
+use crate::state::{Account, Region, State};
+use crate::tasks::Task;
+use crate::time::Now;
+use crate::wanted::wanted;
+
+/// An agent that ran for so long has started well, whatever comes later.
+const STARTED_WELL_MS: u64 = 60_000;
+
+pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &mut Vec<Effect>) {
+    match signal {
+        // The end that `Terminate` asks for is a quit: see [`super::take_in`].
+        Signal::Tick | Signal::Terminate => {}
+        Signal::Region(answer) => on_answer(state, answer, now),
+        Signal::RegionFault(fault) => on_silence(state, fault, now, effects),
+        Signal::DeviceCode(given) => {
+            if let Account::SigningIn { code, .. } = &mut state.owner.account {
+                *code = Some(given);
+            }
+        }
+        Signal::BrowserIsSilent => {
+            if let Account::SigningIn { offer_code, .. } = &mut state.owner.account {
+                *offer_code = true;
+            }
+        }
+        Signal::Session(kept) => on_session(state, kept),
+        Signal::AgentUp { id } => on_agent_up(state, id, now),
+        Signal::AgentExited { id, fault } => on_agent_exited(state, id, fault, now),
+        Signal::Registration { id, result } => on_registration(state, id, result),
+        Signal::Engine(result) => state.faults.engine = result.err(),
+        Signal::Logs(report) => state.logs = report,
+        Signal::WindowFailed => state.faults.window = true,
+    }
+}
+
+fn on_answer(state: &mut State, answer: WatchAnswer, now: Now) {
+    state.rehearsal |= answer.rehearsal;
+    state.wanted.heard(answer.wanted_seq);
+    if let (Some(device), Some(owner)) = (&mut state.enrolment.device, &answer.owner) {
+        device.owner = Some(owner.clone());
+    }
+    // The first word that it is ready may be about an agent's earlier life; a later one is about this one's.
+    let became_ready = state.last_answer().is_some_and(|last| !last.is_ready()) && answer.is_ready();
+    if let Agent::Running(running) = &mut state.agent
+        && became_ready
+    {
+        running.registration = None;
+        running.taken_in = true;
+    }
+    // The gateway has our word, and the node is not what we asked for: it is said again, at growing intervals.
+    let wanted = wanted(state);
+    let held_back =
+        answer.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready && !node.eligible);
+    if held_back && wanted.eligible && state.wanted.is_told(&wanted) && state.tasks.is_due(Task::Wanted, now)
+    {
+        state.tasks.failed(Task::Wanted, now);
+        state.wanted.doubt();
+    } else if answer.node.as_ref().is_some_and(|node| node.eligible) {
+        state.tasks.forget(Task::Wanted);
+    }
+    state.region = Region::Seen(answer);
+}
+
+fn on_silence(state: &mut State, fault: CloudFault, now: Now, effects: &mut Vec<Effect>) {
+    let (last, since) = match std::mem::take(&mut state.region) {
+        Region::Unknown => (None, now.wall),
+        Region::Seen(answer) => (Some(answer), now.wall),
+        Region::Unreachable { last, since, .. } => (last, since),
+    };
+    let lost = fault == CloudFault::DeviceLost;
+    let last = if lost { Some(WatchAnswer { lost, ..last.unwrap_or_default() }) } else { last };
+    state.region = Region::Unreachable { last, since, fault };
+    if lost && state.account_name().is_some() {
+        // Whoever holds this PC now is not to act for the account.
+        state.owner.account = Account::SignedOut;
+        state.owner.unsaved = true;
+        effects.push(effect::Account::Forget.into());
+    }
+}
+
+fn on_session(state: &mut State, kept: KeptSession) {
+    let Account::Locked { name } = &state.owner.account else { return };
+    match kept {
+        KeptSession::Locked => {}
+        KeptSession::Found(store) => {
+            state.owner.account = Account::SignedIn { name: name.clone(), store };
+            state.tasks.forget(Task::Enrol);
+        }
+        KeptSession::None => {
+            state.owner.account = Account::SignedOut;
+            state.owner.unsaved = true;
+        }
+    }
+}
+
+/// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.
+fn on_agent_up(state: &mut State, id: StartId, now: Now) {
+    match state.agent {
+        Agent::Away | Agent::Unswept => state.agent = Agent::Running(Running::new(id, now.mono_ms)),
+        Agent::Starting { id: expected } if expected == id => {
+            state.agent = Agent::Running(Running::new(id, now.mono_ms));
+        }
+        Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => {}
+    }
+}
+
+fn on_agent_exited(state: &mut State, id: StartId, fault: AgentFault, now: Now) {
+    if state.agent.live() != Some(id) {
+        return;
+    }
+    if state.agent.running().is_some_and(|running| now.mono_ms - running.since_ms >= STARTED_WELL_MS) {
+        state.tasks.forget(Task::StartAgent);
+    }
+    state.faults.agent = Some(fault);
+    state.tasks.failed(Task::StartAgent, now);
+    state.agent = Agent::Unswept;
+}
+
+fn on_registration(state: &mut State, id: StartId, result: Result<(), RegistrationFault>) {
+    let Some(running) = state.agent.running_as(id) else { return };
+    let taken_in = result.is_ok();
+    running.taken_in |= taken_in;
+    running.registration = result.err();
+    if taken_in {
+        state.tasks.forget(Task::Readmit);
+        state.tasks.forget(Task::Renew);
+    }
+}

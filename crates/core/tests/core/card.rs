@@ -1,0 +1,176 @@
+use ionet_core::effect;
+use ionet_core::event::Loaded;
+use ionet_core::fault::{AgentFault, CloudFault, GpuFault};
+use ionet_core::hardware::Hardware;
+use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal};
+
+use crate::world::{UNTIL_RESUMED, World, device, hardware, is_start, loaded};
+
+fn is_look(effect: &Effect) -> bool {
+    *effect == effect::Work::Look.into()
+}
+
+fn found(result: Result<Hardware, GpuFault>) -> Event {
+    Event::Outcome(Outcome::Looked(result))
+}
+
+fn eligible(world: &World) -> Option<bool> {
+    world.log.iter().rev().find_map(|effect| {
+        if let Effect::Region(effect::Region::SetWanted { wanted, .. }) = effect {
+            Some(wanted.eligible)
+        } else {
+            None
+        }
+    })
+}
+
+fn without_a_card() -> World {
+    let mut world = World::new(loaded());
+    world.intent(UNTIL_RESUMED);
+    world.hanging = is_look;
+    world.state.work.hardware = None;
+    world.intent(Intent::Resume);
+    world.log.clear();
+    world.send(found(Err(GpuFault::DriverMissing)));
+    world
+}
+
+#[test]
+fn without_a_card_nothing_starts_and_the_reason_is_said() {
+    let world = without_a_card();
+
+    assert!(!world.shown().may_run);
+    assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::DriverMissing });
+}
+
+#[test]
+fn a_card_that_comes_later_than_the_app_is_found_without_the_owner() {
+    let mut world = without_a_card();
+
+    world.hanging = |_| false;
+    world.pass(1_000);
+
+    assert_eq!((world.starts(), world.problems()), (1, vec![]));
+}
+
+#[test]
+fn cards_are_looked_at_every_minute_while_it_matters_and_not_while_paused() {
+    let mut world = World::earning();
+    world.log.clear();
+    for _ in 0..10 {
+        world.pass(60_000);
+    }
+    assert_eq!(world.count(is_look), 10);
+
+    world.intent(UNTIL_RESUMED);
+    world.log.clear();
+    for _ in 0..10 {
+        world.pass(60_000);
+    }
+
+    assert_eq!(world.count(is_look), 0);
+}
+
+#[test]
+fn a_driver_that_changes_under_the_app_takes_no_new_work_and_the_running_job_goes_on() {
+    let mut world = World::earning();
+    world.running_job();
+    world.hanging = is_look;
+
+    world.send(found(Err(GpuFault::DriverBroken("another version".into()))));
+    assert_eq!(eligible(&world), Some(false));
+    assert_eq!(world.phase(), Phase::Earning);
+    world.send(found(Ok(hardware())));
+
+    assert_eq!(eligible(&world), Some(true));
+}
+
+#[test]
+fn a_card_that_fell_off_changes_the_offer_once_no_job_runs() {
+    let mut world = World::earning();
+    world.running_job();
+    world.hanging = is_look;
+    let mut one_less = hardware();
+    one_less.gpus.clear();
+    let starts = world.starts();
+
+    world.send(found(Ok(one_less)));
+    assert_eq!((eligible(&world), world.starts()), (Some(false), starts));
+    world.node(true);
+
+    assert_eq!((eligible(&world), world.starts()), (Some(true), starts + 1));
+}
+
+#[test]
+fn after_a_sleep_the_cards_are_looked_at_at_once() {
+    let mut world = World::earning();
+    world.pass(1_000);
+    world.log.clear();
+
+    world.now.wall = world.now.wall.plus(3_600_000);
+    world.signal(Signal::Tick);
+
+    assert_eq!(world.count(is_look), 1);
+}
+
+#[test]
+fn a_missing_agent_is_said_and_tried_again_later_and_on_request() {
+    let mut world = World::new(Loaded { device: None, ..loaded() });
+    world.intent(UNTIL_RESUMED);
+    world.no_agent = true;
+    world.intent(Intent::Resume);
+    assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::AgentMissing });
+
+    world.no_agent = false;
+    world.intent(Intent::Retry);
+
+    assert!(world.state.agent.running().is_some());
+    assert!(world.count(is_start) >= 2);
+}
+
+#[test]
+fn an_engine_that_ends_takes_no_new_work_and_is_said() {
+    let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
+    world.node(true);
+
+    world.signal(Signal::Engine(Err(ionet_core::fault::EngineFault::Down)));
+    assert_eq!(eligible(&world), Some(false));
+    assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::EngineDown });
+    world.signal(Signal::Engine(Ok(())));
+
+    assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
+}
+
+#[test]
+fn an_agent_fault_that_is_the_gateways_is_said_as_the_gateways() {
+    let mut world = World::enrolled();
+    let id = world.state.agent.live().unwrap();
+
+    world.signal(Signal::AgentExited { id, fault: AgentFault::NoIntroduction(CloudFault::NoNetwork) });
+
+    assert_eq!(world.problems(), [ProblemCode::NoNetwork]);
+}
+
+#[test]
+fn a_wrong_clock_is_told_with_direction_and_size() {
+    let mut world = World::enrolled();
+
+    world.signal(Signal::RegionFault(CloudFault::ClockWrong { skew_ms: 93_600_000 }));
+
+    insta::assert_json_snapshot!(world.shown().problems, @r#"
+    [
+      {
+        "code": "clock-wrong",
+        "args": {
+          "direction": "ahead",
+          "hours": "26",
+          "minutes": "0"
+        },
+        "action": {
+          "do": "retry"
+        },
+        "stops": "new_work"
+      }
+    ]
+    "#);
+}

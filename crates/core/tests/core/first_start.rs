@@ -1,0 +1,158 @@
+use ionet_core::effect;
+use ionet_core::event::{Loaded, SessionStore, SignInMethod, SignedIn};
+use ionet_core::fault::{CloudFault, SettingsFault, SignInFault};
+use ionet_core::target::{AGREEMENT_VERSION, Saved, Target};
+use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, State, Verb, step, view};
+
+use crate::world::{UNTIL_RESUMED, World, adopted, alice, at, device, fresh, is_stop, loaded, saved};
+
+const BY_BROWSER: Intent = Intent::SignIn { method: SignInMethod::Browser };
+const AGREE: Intent = Intent::Agree { version: AGREEMENT_VERSION };
+
+#[test]
+fn a_new_owner_is_led_from_welcome_to_earning() {
+    let mut world = World::new(fresh());
+    assert_eq!(world.phase(), Phase::Welcome);
+
+    world.intent(BY_BROWSER);
+    assert_eq!(world.phase(), Phase::SigningIn);
+    let signed_in = SignedIn { name: alice(), store: SessionStore::Keyring };
+    world.send(Event::Outcome(Outcome::SignedIn(Ok(signed_in))));
+    assert_eq!(world.phase(), Phase::Agreement);
+    assert!(!world.log.contains(&effect::Identity::Enrol.into()), "nothing is enrolled before consent");
+    world.intent(AGREE);
+    assert_eq!(world.phase(), Phase::Connecting);
+    world.node(true);
+    assert_eq!(world.phase(), Phase::Waiting);
+    world.running_job();
+
+    assert_eq!(world.phase(), Phase::Earning);
+}
+
+#[test]
+fn the_agents_health_does_not_make_it_online_only_the_regions_word_does() {
+    let mut world = World::enrolled();
+
+    assert!(world.state.agent.running().is_some());
+    assert_eq!(world.phase(), Phase::Connecting);
+    world.signal(Signal::RegionFault(CloudFault::Slow));
+
+    assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::GatewaySlow });
+}
+
+#[test]
+fn the_agent_starts_with_tags_by_hardware_and_os() {
+    let world = World::earning();
+
+    let tags = world.log.iter().find_map(|effect| {
+        if let Effect::Agent(effect::Agent::Start { tags, .. }) = effect { Some(tags.clone()) } else { None }
+    });
+
+    insta::assert_json_snapshot!(tags.unwrap(), @r#"
+    {
+      "ionet.arch": "x86_64",
+      "ionet.cpu_threads": "16",
+      "ionet.cuda": "12.8",
+      "ionet.driver": "571.24",
+      "ionet.gpu": "nvidia-geforce-rtx-4090",
+      "ionet.gpu_count": "1",
+      "ionet.gpu_memory_gb": "24",
+      "ionet.memory_gb": "64",
+      "ionet.os": "linux",
+      "ionet.os_name": "",
+      "ionet.os_version": ""
+    }
+    "#);
+}
+
+#[test]
+fn an_app_killed_while_earning_goes_on_with_the_agent_its_guard_kept() {
+    let mut world = World::new(adopted());
+
+    world.running_job();
+
+    assert_eq!((world.starts(), world.phase()), (0, Phase::Earning));
+}
+
+#[test]
+fn damaged_settings_read_back_as_paused_until_the_owner_resumes() {
+    let mut world =
+        World::new(Loaded { saved: Err(SettingsFault::Damaged), device: Some(device()), ..loaded() });
+    assert!(!world.shown().may_run);
+    assert_eq!(world.problems().first(), Some(&ProblemCode::SettingsDamaged));
+
+    world.intent(AGREE);
+    assert_eq!(world.problems().first(), Some(&ProblemCode::SettingsDamaged), "to agree is not to choose");
+    world.intent(Intent::Resume);
+
+    assert!(world.state.agent.running().is_some());
+    assert!(!world.problems().contains(&ProblemCode::SettingsDamaged));
+}
+
+#[test]
+fn what_is_asked_before_the_settings_are_read_is_not_overwritten_by_them() {
+    let mut state = State::default();
+
+    step(&mut state, Event::Intent(UNTIL_RESUMED), at(0));
+    step(&mut state, Event::Outcome(Outcome::Loaded(loaded())), at(0));
+
+    assert_eq!(state.owner.target, Target::SAFE);
+}
+
+#[test]
+fn a_termination_before_the_settings_are_read_ends_the_program_after_them() {
+    let mut state = State::default();
+
+    step(&mut state, Event::Signal(Signal::Terminate), at(0));
+    let effects = step(&mut state, Event::Outcome(Outcome::Loaded(adopted())), at(0));
+
+    assert_eq!(view(&state).phase, Phase::Quitting);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Agent(effect::Agent::Freeze { .. }))));
+}
+
+#[test]
+fn a_sign_in_that_finds_no_browser_goes_on_by_code() {
+    let mut world = World::new(fresh());
+    world.intent(BY_BROWSER);
+
+    world.send(Event::Outcome(Outcome::SignedIn(Err(SignInFault::NoBrowser))));
+
+    assert_eq!(world.log.last(), Some(&effect::Account::SignIn(SignInMethod::DeviceCode).into()));
+    assert_eq!((world.phase(), world.problems()), (Phase::SigningIn, vec![]));
+}
+
+#[test]
+fn a_browser_that_is_silent_for_a_while_brings_the_offer_of_a_code() {
+    let mut world = World::new(fresh());
+    world.intent(BY_BROWSER);
+    let offered = |world: &World| serde_json::to_value(world.shown().account).unwrap()["offer_code"].clone();
+    assert_eq!(offered(&world), false);
+
+    world.signal(Signal::BrowserIsSilent);
+
+    assert_eq!(offered(&world), true);
+}
+
+#[test]
+fn what_is_not_offered_is_not_done() {
+    let mut world = World::new(Loaded { saved: Ok(Saved { target: Target::SAFE, ..saved() }), ..loaded() });
+    let before = (world.state.clone(), world.log.len());
+    assert!(!world.shown().can.contains(&Verb::CancelSignIn));
+
+    world.intent(Intent::CancelSignIn);
+    world.intent(Intent::TakeOver);
+    world.intent(BY_BROWSER);
+
+    assert_eq!((world.state, world.log.len()), before);
+}
+
+#[test]
+fn a_new_text_of_the_agreement_ends_what_runs_by_the_old_one() {
+    let old = Saved { agreed: None, ..saved() };
+
+    let mut world = World::new(Loaded { saved: Ok(old), ..adopted() });
+
+    assert_eq!((world.count(is_stop), world.phase()), (1, Phase::Agreement));
+    world.intent(AGREE);
+    assert_eq!(world.starts(), 1, "what was wanted goes on once it is agreed to");
+}

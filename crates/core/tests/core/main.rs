@@ -1,0 +1,14 @@
+//! The core against a world that answers.
+
+#![expect(clippy::unwrap_used, reason = "all of this is tests")]
+
+mod card;
+mod certificate;
+mod first_start;
+mod giving_back;
+mod money;
+mod properties;
+mod registration;
+mod session;
+mod stale;
+mod world;

@@ -1,0 +1,39 @@
+use ionet_core::effect;
+use ionet_core::event::{KeptSession, Loaded, SessionStore, SignInMethod};
+use ionet_core::fault::CloudFault;
+use ionet_core::{Event, Intent, Outcome, ProblemCode, Signal, Verb};
+
+use crate::world::{World, alice, device, loaded};
+
+#[test]
+fn a_session_that_ended_can_be_begun_again() {
+    let mut world = World::new(loaded());
+    world.send(Event::Outcome(Outcome::Enrolled(Err(CloudFault::NotSignedIn))));
+    assert_eq!(world.problems(), [ProblemCode::SessionEnded]);
+
+    world.intent(Intent::SignIn { method: SignInMethod::Browser });
+
+    assert_eq!(world.log.last(), Some(&effect::Account::SignIn(SignInMethod::Browser).into()));
+}
+
+#[test]
+fn behind_a_locked_keyring_the_owner_stays_known_and_is_signed_in_when_it_is_unlocked() {
+    let mut world = World::new(Loaded { session: KeptSession::Locked, device: Some(device()), ..loaded() });
+    assert_eq!(world.problems(), [ProblemCode::KeyringLocked]);
+    assert_eq!(world.state.saved().account, Some(alice()), "the next save forgets nobody");
+    assert_eq!(world.starts(), 1, "an enrolled PC earns without a session");
+
+    world.signal(Signal::Session(KeptSession::Found(SessionStore::Keyring)));
+
+    assert!(world.problems().is_empty());
+    assert!(world.shown().can.contains(&Verb::SignOut));
+}
+
+#[test]
+fn an_unlocked_keyring_without_a_session_means_signed_out() {
+    let mut world = World::new(Loaded { session: KeptSession::Locked, ..loaded() });
+
+    world.signal(Signal::Session(KeptSession::None));
+
+    assert_eq!(world.state.saved().account, None);
+}

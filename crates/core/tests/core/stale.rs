@@ -1,0 +1,124 @@
+//! Late, lost, doubled and stale words of several starts.
+
+use ionet_core::effect;
+use ionet_core::fault::{AgentFault, WorkFault};
+use ionet_core::{Effect, Event, Intent, Outcome, Phase, Signal, StartId};
+
+use crate::world::{UNTIL_RESUMED, World, is_start, is_stop};
+
+fn earlier(world: &World) -> StartId {
+    world
+        .log
+        .iter()
+        .find_map(
+            |effect| {
+                if let Effect::Agent(effect::Agent::Start { id, .. }) = effect { Some(*id) } else { None }
+            },
+        )
+        .unwrap()
+}
+
+/// Paused and resumed: there has been an earlier start.
+fn in_its_second_life() -> World {
+    let mut world = World::earning();
+    world.intent(UNTIL_RESUMED);
+    world.intent(Intent::Resume);
+    world.node(true);
+    world
+}
+
+#[test]
+fn an_exit_of_an_earlier_start_does_not_end_the_agent_of_now() {
+    let mut world = in_its_second_life();
+    let id = earlier(&world);
+
+    world.signal(Signal::AgentExited { id, fault: AgentFault::Crashed { code: Some(1) } });
+
+    assert_eq!((world.phase(), world.problems()), (Phase::Waiting, vec![]));
+}
+
+#[test]
+fn a_registration_of_an_earlier_start_says_nothing_about_the_agent_of_now() {
+    let mut world = World::earning();
+    let id = earlier(&world);
+    world.intent(UNTIL_RESUMED);
+    world.intent(Intent::Resume);
+
+    world.signal(Signal::Registration { id, result: Err(ionet_core::fault::RegistrationFault::Denied) });
+
+    assert_eq!(world.problems(), []);
+}
+
+#[test]
+fn an_agent_that_ends_before_its_start_is_told_has_not_started() {
+    let mut world = World::earning();
+    world.intent(UNTIL_RESUMED);
+    world.hanging = is_start;
+    world.intent(Intent::Resume);
+    let id = world.state.agent.live().unwrap();
+    let fault = AgentFault::Crashed { code: Some(2) };
+
+    world.signal(Signal::AgentExited { id, fault: fault.clone() });
+    world.send(Event::Outcome(Outcome::AgentStarted { id, result: Ok(()) }));
+
+    assert_eq!((world.state.agent.running(), &world.state.faults.agent), (None, &Some(fault)));
+}
+
+#[test]
+fn a_stop_of_an_earlier_pause_does_not_end_the_one_of_now() {
+    let mut world = World::earning();
+    let id = earlier(&world);
+    world.intent(UNTIL_RESUMED);
+    world.intent(Intent::Resume);
+    world.hanging = is_stop;
+    world.intent(UNTIL_RESUMED);
+
+    world.send(Event::Outcome(Outcome::AgentStopped { id, result: Ok(()) }));
+
+    assert!(world.shown().may_run, "{:?}", world.state.agent);
+}
+
+#[test]
+fn a_slow_start_that_comes_up_late_is_taken_for_the_agent() {
+    let mut world = World::earning();
+    world.intent(UNTIL_RESUMED);
+    world.hanging = is_start;
+    world.intent(Intent::Resume);
+    let id = world.state.agent.live().unwrap();
+    let gave_up = AgentFault::NoGuard("it does not answer".into());
+    world.send(Event::Outcome(Outcome::AgentStarted { id, result: Err(gave_up) }));
+
+    world.signal(Signal::AgentUp { id });
+
+    assert_eq!(world.state.agent.running().map(|running| running.id), Some(id));
+}
+
+#[test]
+fn a_start_that_comes_up_after_a_pause_is_swept_away() {
+    let mut world = World::earning();
+    let id = earlier(&world).next();
+    world.intent(UNTIL_RESUMED);
+    world.log.clear();
+
+    world.signal(Signal::AgentUp { id });
+
+    assert_eq!(world.count(is_stop), 1);
+    assert!(!world.shown().may_run);
+}
+
+#[test]
+fn a_doubled_answer_of_a_step_moves_it_once() {
+    let mut world = World::earning();
+    world.hanging = is_stop;
+    world.intent(UNTIL_RESUMED);
+    let id = world.state.agent.giving_back().unwrap().id;
+
+    for _ in 0..3 {
+        world.send(Event::Outcome(Outcome::Frozen { id, result: Err(WorkFault::EngineDown) }));
+        world.send(Event::Outcome(Outcome::AllocationsStopped { id, result: Ok(()) }));
+    }
+    assert_eq!(world.count(is_stop), 1);
+    world.send(Event::Outcome(Outcome::AgentStopped { id, result: Ok(()) }));
+
+    assert!(!world.shown().may_run);
+}

@@ -16,7 +16,7 @@ impl Clock {
 
     pub fn now(&self) -> Now {
         let mono_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { wall: wall(), mono_ms }
+        Now { wall: wall(), mono_ms, luck: rand::random() }
     }
 
     /// The instant that the core calls `mono_ms`.

@@ -140,7 +140,7 @@ async fn run(run: Run, folders: Folders) -> Result<u8> {
 }
 
 async fn show_status(folders: &Folders, json: bool) -> Result<u8> {
-    let mut client = match Client::connect(&folders.socket(), Kind::Command).await {
+    let mut client = match Client::connect(&folders.meeting(), Kind::Command).await {
         Ok(client) => client,
         Err(WireError::NobodyThere(_)) => return not_running(),
         Err(error) => return Err(error.into()),
@@ -158,7 +158,7 @@ async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> boo
     match commands::ask(folders, intent, taken).await {
         Ok(snapshot) => {
             println!("{}", status::describe(&snapshot, &Words::of_this_desktop()));
-            Ok(if commands::may_have_left(&snapshot) { exit::FAILED } else { exit::OK })
+            Ok(if snapshot.may_run { exit::FAILED } else { exit::OK })
         }
         Err(WireError::NobodyThere(_)) => not_running(),
         Err(error) => Err(error.into()),
@@ -167,7 +167,7 @@ async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> boo
 
 /// The command line was typed on purpose: no question is asked. Done when the app is gone.
 async fn quit(folders: &Folders) -> Result<u8> {
-    let mut client = match Client::connect(&folders.socket(), Kind::Command).await {
+    let mut client = match Client::connect(&folders.meeting(), Kind::Command).await {
         Ok(client) => client,
         Err(WireError::NobodyThere(_)) => return not_running(),
         Err(error) => return Err(error.into()),
@@ -181,7 +181,7 @@ async fn quit(folders: &Folders) -> Result<u8> {
             Err(error) => return Err(error.into()),
         }
     }
-    let quit = last.is_some_and(|last| last.phase == Phase::Quitting && !commands::may_have_left(&last));
+    let quit = last.is_some_and(|last| last.phase == Phase::Quitting && !last.may_run);
     anyhow::ensure!(quit, "the app ended without a word, or something of it may still run: see its log");
     Ok(exit::OK)
 }

@@ -7,18 +7,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use ionet_cloud::{Cloud, Endpoints, IdentityFolder, Options, Secret};
 use ionet_core::event::LogReport;
+use ionet_core::hardware::Figures;
 use ionet_core::target::AGREEMENT_VERSION;
 use ionet_core::{Event, Intent, Signal, Snapshot};
 use ionet_logbook::{Limits, Logbook};
+use ionet_sensors::{Cards, Search};
 use ionet_wire::paths::Folders;
-use ionet_wire::server::{BindError, Server, Windows};
+use ionet_wire::server::{BindError, Served, Server, Windows};
 use ionet_words::Words;
 use tokio::sync::{mpsc, watch};
 
-use crate::commands;
-use crate::desktop::{Desktop, Headless, Session};
+use crate::desktop::{Desktop, Headless, Session, Shown};
 use crate::effects::{self, Effects, Tools};
-use crate::engine::Engine;
+use crate::questions;
+use crate::runners::Runners;
+use crate::turns::Turns;
 
 /// How to run.
 #[derive(Default)]
@@ -43,7 +46,7 @@ pub enum Ended {
 const SAMPLED_EVERY: Duration = Duration::from_secs(2);
 
 pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
-    let server = match Server::bind(&folders.socket()) {
+    let server = match Server::bind(&folders.meeting()) {
         Ok(server) => server,
         Err(BindError::AlreadyRunning) => return Ok(Ended::AlreadyRunning),
         Err(error) => return Err(error.into()),
@@ -60,28 +63,48 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
 
     let (events, queue) = mpsc::channel(256);
     let (intents, asked) = mpsc::channel(64);
-    let (engine, snapshots) = Engine::new(queue);
+    let (questions, asks) = mpsc::channel(16);
+    let (figures, shown_figures) = watch::channel(None);
+    let (turns, snapshots) = Turns::new(queue);
     let windows = server.windows();
     let agree = run.agree;
-    let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents)?;
+    let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)?;
+    follow(&tools, &windows, figures, events.clone());
+    let answering = tokio::spawn(questions::answer(tools.cloud.clone(), asks));
     let effects = Effects::new(tools, events.clone());
 
-    let serving = tokio::spawn(server.serve(snapshots.clone(), intents));
+    let served = Served { snapshots: snapshots.clone(), figures: shown_figures, intents, questions };
+    let serving = tokio::spawn(server.serve(served));
     tokio::spawn(forward(asked, events.clone()));
-    tokio::spawn(terminated(events.clone()));
-    tokio::spawn(shipped(logbook.report(), events.clone()));
-    tokio::spawn(sampled(windows.count(), events.clone()));
     if agree {
         events.send(Event::Intent(Intent::Agree { version: AGREEMENT_VERSION })).await?;
     }
-    engine.run(&effects).await;
+    turns.run(&effects).await;
 
     // What its watchers still have to say comes before the last word.
     let _ = serving.await;
-    let clean = !commands::may_have_left(&snapshots.borrow());
+    answering.abort();
+    let clean = !snapshots.borrow().may_run;
     effects.farewell(clean);
     tracing::info!(clean, "supplier ends");
     Ok(Ended::Quit { clean })
+}
+
+/// What is noticed as long as the program runs.
+fn follow(
+    tools: &Tools,
+    windows: &Windows,
+    figures: watch::Sender<Option<Figures>>,
+    events: mpsc::Sender<Event>,
+) {
+    let runners = &tools.runners;
+    let ends = events.clone();
+    runners.start("termination", move || terminated(ends.clone())).for_ever();
+    let (reports, told) = (tools.logbook.report(), events);
+    runners.start("log report", move || shipped(reports.clone(), told.clone())).for_ever();
+    let (cards, wanted) = (tools.cards.clone(), windows.wanting_figures());
+    let figures = Arc::new(figures);
+    runners.start("figures", move || sampled(cards.clone(), wanted.clone(), figures.clone())).for_ever();
 }
 
 fn tools(
@@ -91,20 +114,28 @@ fn tools(
     windows: &Windows,
     snapshots: &watch::Receiver<Snapshot>,
     intents: &mpsc::Sender<Intent>,
+    events: &mpsc::Sender<Event>,
 ) -> Result<Tools> {
+    let program = ionet_agent::own_program()?;
+    let runners = Runners::new(events.clone());
     let (cloud, identity) = cloud(folders, !run.headless)?;
     let desktop: Box<dyn Desktop> = if run.headless {
         Box::new(Headless)
     } else {
-        Box::new(Session::start(windows.clone(), snapshots.clone(), intents.clone()))
+        let shown =
+            Shown { windows: windows.clone(), snapshots: snapshots.clone(), intents: intents.clone() };
+        Box::new(Session::start(&program, shown, &runners, events.clone()))
     };
     Ok(Tools {
+        program,
         folders: folders.clone(),
         cloud,
         identity,
+        cards: Cards::new(Search::default()),
         desktop,
         logbook: logbook.clone(),
         words: Words::of_this_desktop(),
+        runners,
         enrolment_token: run.enrolment_token,
         sessions: !run.headless,
     })
@@ -152,32 +183,39 @@ async fn shipped(mut reports: watch::Receiver<LogReport>, events: mpsc::Sender<E
     }
 }
 
-/// Live figures cost a question to the driver, so they are asked for only while somebody sees them.
-async fn sampled(mut windows: watch::Receiver<usize>, events: mpsc::Sender<Event>) {
-    while windows.wait_for(|count| *count > 0).await.is_ok() {
-        let sampled =
-            tokio::task::spawn_blocking(|| ionet_sensors::Gpus::open().and_then(|gpus| gpus.sample())).await;
-        if let Ok(Ok(samples)) = sampled
-            && events.send(Event::Signal(Signal::Gpu(samples))).await.is_err()
-        {
-            return;
+/// Live figures cost a question to the driver, so they are asked for only while somebody sees them. What could not be read is
+/// not shown as live.
+async fn sampled(
+    cards: Cards,
+    mut wanted: watch::Receiver<usize>,
+    figures: Arc<watch::Sender<Option<Figures>>>,
+) {
+    while wanted.wait_for(|count| *count > 0).await.is_ok() {
+        let asked = cards.clone();
+        let read = tokio::task::spawn_blocking(move || asked.figures()).await;
+        figures.send_replace(read.ok().and_then(Result::ok));
+        tokio::select! {
+            () = tokio::time::sleep(SAMPLED_EVERY) => {}
+            nobody = wanted.wait_for(|count| *count == 0) => if nobody.is_err() { return },
         }
-        tokio::time::sleep(SAMPLED_EVERY).await;
     }
 }
 
 #[cfg(unix)]
 async fn terminated(events: mpsc::Sender<Event>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let heard = |kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "a signal cannot be heard"));
+    // A terminal that is closed hangs up on what was started in it: the app ends as it does for the other two.
+    let (Ok(mut term), Ok(mut int), Ok(mut hangup)) =
+        (heard(SignalKind::terminate()), heard(SignalKind::interrupt()), heard(SignalKind::hangup()))
     else {
-        tracing::warn!("signals cannot be heard: end the app from its tray");
         return;
     };
     loop {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
+            _ = hangup.recv() => {}
         }
         let _ = events.send(Event::Signal(Signal::Terminate)).await;
     }

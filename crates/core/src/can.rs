@@ -43,7 +43,7 @@ pub fn can(state: &State) -> BTreeSet<Verb> {
         allow(Verb::Pause, !quitting);
         return verbs;
     }
-    allow(Verb::Pause, !going && wants_to_earn && (state.agent.may_run() || state.may_enrol()));
+    allow(Verb::Pause, !going && wants_to_earn && (state.may_run() || state.may_enrol()));
     allow(Verb::Resume, !going && !wants_to_earn && state.is_known());
     allow(Verb::Retry, !going);
     allow(Verb::Agree, !going && state.is_known() && state.owner.agreed.is_none());

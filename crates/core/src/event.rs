@@ -108,8 +108,16 @@ pub enum Signal {
     /// The container engine was asked.
     Engine(Result<(), EngineFault>),
     Logs(LogReport),
+    /// Nothing of these ended jobs runs, but their files could not be removed.
+    FilesLeft {
+        left: u32,
+    },
     /// The window was started and did not stay.
     WindowFailed,
+    /// A part of the app broke off and is started again.
+    RunnerBroke {
+        name: &'static str,
+    },
     /// SIGTERM, or the desktop session ends.
     Terminate,
 }

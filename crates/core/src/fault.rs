@@ -143,6 +143,9 @@ pub enum LogFault {
 pub enum SettingsFault {
     #[error("damaged")]
     Damaged,
+    /// The disk does not answer, or refuses to read.
+    #[error("cannot be read")]
+    Unreadable,
     #[error("cannot be written: {0}")]
     CannotWrite(String),
 }

@@ -53,6 +53,7 @@ macro_rules! codes {
 
 codes! {
     SettingsDamaged = "settings-damaged",
+    SettingsUnreadable = "settings-unreadable",
     SettingsUnwritable = "settings-unwritable",
     ProviderDown = "provider-down",
     SignInAbandoned = "sign-in-abandoned",
@@ -93,6 +94,7 @@ codes! {
     KeyringLocked = "keyring-locked",
     OtherAccount = "other-account",
     WindowFailed = "window-failed",
+    PartBroke = "part-broke",
 }
 
 /// The deed that the problem's button does.
@@ -133,6 +135,9 @@ pub fn problems(state: &State) -> Vec<Problem> {
     found.extend(faults.work.as_ref().map(of_work));
     found.extend(state.logs.fault.as_ref().and_then(of_logs));
     found.extend(faults.window.then(|| plain(ProblemCode::WindowFailed, Action::None, Stops::Nothing)));
+    found.extend(faults.runner.map(|name| {
+        with(ProblemCode::PartBroke, Action::None, Stops::Nothing, &[("name", name.to_owned())])
+    }));
     found.extend(of_session(state));
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|problem| seen.insert(problem.code));
@@ -151,6 +156,9 @@ fn with(code: ProblemCode, action: Action, stops: Stops, args: &[(&str, String)]
 fn of_settings(fault: &SettingsFault) -> Problem {
     match fault {
         SettingsFault::Damaged => plain(ProblemCode::SettingsDamaged, Action::Resume, Stops::Everything),
+        SettingsFault::Unreadable => {
+            plain(ProblemCode::SettingsUnreadable, Action::Resume, Stops::Everything)
+        }
         SettingsFault::CannotWrite(why) => {
             with(ProblemCode::SettingsUnwritable, Action::Retry, Stops::Nothing, &[("why", why.clone())])
         }
@@ -199,7 +207,8 @@ fn of_sign_in(fault: &SignInFault, enrolled: bool) -> Option<Problem> {
     })
 }
 
-fn of_cloud(fault: &CloudFault, stops: Stops) -> Problem {
+/// What a fault of the gateway is, in the place where it stops this much.
+pub fn of_cloud(fault: &CloudFault, stops: Stops) -> Problem {
     use ProblemCode as Code;
     match fault {
         CloudFault::NoNetwork => plain(Code::NoNetwork, Action::Retry, stops),

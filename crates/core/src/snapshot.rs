@@ -89,7 +89,7 @@ pub fn view(state: &State) -> Snapshot {
         phase: phase(state, &problems),
         target: state.owner.target,
         can: can(state),
-        may_run: state.agent.may_run(),
+        may_run: state.may_run(),
         account: account(&state.owner.account),
         paid: state.paid().cloned(),
         agreement: AgreementView { version: AGREEMENT_VERSION, agreed: state.owner.agreed },

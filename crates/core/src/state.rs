@@ -5,6 +5,7 @@ use crate::event::{Device, DeviceCode, Event, LogReport, SessionStore, SignInMet
 use crate::fault::{
     AgentFault, CloudFault, EngineFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
 };
+use crate::giving_back::Step;
 use crate::hardware::Hardware;
 use crate::region::{Node, WatchAnswer};
 use crate::target::{AccountName, Agreement, Saved, Target};
@@ -119,6 +120,8 @@ pub struct Faults {
     pub work: Option<WorkFault>,
     pub settings: Option<SettingsFault>,
     pub window: bool,
+    /// A part of the app that broke off and was started again.
+    pub runner: Option<&'static str>,
 }
 
 impl State {
@@ -188,6 +191,20 @@ impl State {
             Some(RegistrationFault::CertificateRefused | RegistrationFault::CertificateExpired)
         );
         by_gateway || by_servers
+    }
+
+    /// Whether something of ours runs or may run on this PC.
+    pub fn may_run(&self) -> bool {
+        let swept = self.agent.giving_back().is_some_and(|giving| giving.step > Step::StoppingAgent);
+        if swept { self.is_left() } else { self.agent.may_run() }
+    }
+
+    /// The last sweep left something running. (Files that could not be removed do not run.)
+    pub(crate) fn is_left(&self) -> bool {
+        match self.faults.work {
+            None | Some(WorkFault::FilesLeft { .. }) => false,
+            Some(WorkFault::StillThere { .. } | WorkFault::NotPermitted | WorkFault::EngineDown) => true,
+        }
     }
 
     /// A job holds this PC, by the region's last word on the agent that runs.

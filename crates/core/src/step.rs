@@ -84,7 +84,7 @@ fn settle<T>(state: &mut State, task: Task, result: &Result<T, CloudFault>, now:
 }
 
 fn set_target(state: &mut State, target: Target) {
-    if state.faults.settings == Some(SettingsFault::Damaged) {
+    if matches!(state.faults.settings, Some(SettingsFault::Damaged | SettingsFault::Unreadable)) {
         state.faults.settings = None;
     }
     state.owner.target = target;

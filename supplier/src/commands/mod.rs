@@ -4,7 +4,7 @@ pub mod open;
 pub mod status;
 
 use ionet_core::target::PauseEnd;
-use ionet_core::{Intent, Phase, ProblemCode, Snapshot, Target};
+use ionet_core::{Intent, Phase, Snapshot, Target};
 use ionet_wire::WireError;
 use ionet_wire::client::Client;
 use ionet_wire::message::Kind;
@@ -32,7 +32,7 @@ pub async fn ask(
     intent: Intent,
     taken: impl Fn(&Snapshot) -> bool,
 ) -> Result<Snapshot, WireError> {
-    let mut client = Client::connect(&folders.socket(), Kind::Command).await?;
+    let mut client = Client::connect(&folders.meeting(), Kind::Command).await?;
     client.send(intent).await?;
     loop {
         let snapshot = client.next().await?;
@@ -42,23 +42,8 @@ pub async fn ask(
     }
 }
 
-/// Whether a pause until resumed was taken and nothing is on its way down any more.
+/// Whether a pause until resumed was taken, and nothing is on its way down any more.
 pub fn is_paused(snapshot: &Snapshot) -> bool {
-    let held = !matches!(
-        snapshot.phase,
-        Phase::Pausing
-            | Phase::Quitting
-            | Phase::SigningOut
-            | Phase::Starting
-            | Phase::Connecting
-            | Phase::Waiting
-            | Phase::Earning
-    );
-    snapshot.target == Target::Paused { until: PauseEnd::Resumed } && snapshot.stage.is_none() && held
-}
-
-/// Whether something of ours may still be running although it was to be swept away.
-pub fn may_have_left(snapshot: &Snapshot) -> bool {
-    let left = [ProblemCode::WorkStillThere, ProblemCode::EngineDown];
-    snapshot.problems.iter().any(|problem| left.contains(&problem.code))
+    let taken = snapshot.target == Target::Paused { until: PauseEnd::Resumed };
+    taken && snapshot.giving_back.is_none() && snapshot.phase != Phase::Loading
 }

@@ -14,7 +14,7 @@ use ionet_wire::paths::Folders;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub async fn open(folders: &Folders) -> Result<()> {
-    let mut client = match Client::connect(&folders.socket(), Kind::Command).await {
+    let mut client = match Client::connect(&folders.meeting(), Kind::Command).await {
         Ok(client) => client,
         Err(WireError::NobodyThere(_)) => start(folders).await?,
         Err(error) => return Err(error.into()),
@@ -30,7 +30,7 @@ pub async fn show(folders: &Folders) -> Result<()> {
     let mut look_again = tokio::time::interval(Duration::from_millis(20));
     loop {
         look_again.tick().await;
-        match Client::connect(&folders.socket(), Kind::Command).await {
+        match Client::connect(&folders.meeting(), Kind::Command).await {
             Ok(mut client) => {
                 client.next().await?;
                 return client.send(Intent::Open).await.context("the app went away");
@@ -51,7 +51,7 @@ async fn start(folders: &Folders) -> Result<Client> {
     let mut look_again = tokio::time::interval(Duration::from_millis(20));
     loop {
         look_again.tick().await;
-        match Client::connect(&folders.socket(), Kind::Command).await {
+        match Client::connect(&folders.meeting(), Kind::Command).await {
             Ok(client) => return Ok(client),
             Err(WireError::NobodyThere(_)) => {}
             Err(error) => return Err(error.into()),

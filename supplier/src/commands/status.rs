@@ -32,9 +32,12 @@ pub fn describe(snapshot: &Snapshot, words: &Words) -> String {
     lines.push(words.phase_title(snapshot));
     lines.push(words.phase_detail(snapshot));
     lines.push(match &snapshot.account {
-        AccountView::SignedIn { name, .. } => name.shown.clone(),
+        AccountView::SignedIn { name, .. } | AccountView::Locked { name } => name.shown.clone(),
         AccountView::SignedOut | AccountView::SigningIn { .. } => words.say("account-signed-out", &[]),
     });
+    if let Some(paid) = &snapshot.paid {
+        lines.push(words.say("pc-earns-for", &[("name", &paid.shown)]));
+    }
     if let Some(earnings) = &snapshot.earnings {
         let today = words.money(earnings.today, &earnings.currency);
         lines.push(words.say("tray-today", &[("amount", &today)]));

@@ -1,204 +1,278 @@
-//! Starting and stopping the Nomad agent under the guard.
+//! The Nomad agent under the guard: started, frozen, thawed, stopped. Everything carries the start that it belongs to.
+
+mod plan;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ionet_agent::config::{self, Drivers, Plan};
-use ionet_agent::guard::{Guard, GuardEvent, Start, gate_socket};
-use ionet_agent::{find, introduction, ports, startup, teardown};
+use ionet_agent::engine;
+use ionet_agent::guard::{Guard, GuardEvent, HoldId};
+use ionet_agent::{find, introduction, startup, teardown, workloads};
+use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
-use ionet_core::{Event, Signal};
-use tokio::sync::mpsc;
+use ionet_core::{Outcome, Signal, StartId};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{Shared, lock, unsaid};
+use crate::runners::Runner;
 
 /// A start waits this long for the gateway's introduction; the core tries again later.
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
 
+/// What is left by an earlier life has not been asked to leave yet.
+const EARLIER_LIFE_LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(super) struct Room {
+    held: Mutex<Option<Held>>,
+    /// Calls off the start under way.
+    starting: Mutex<CancellationToken>,
+    /// One guard is spawned at a time.
+    spawning: tokio::sync::Mutex<()>,
+    /// Looks after the engine while an agent runs.
+    engine_watch: Mutex<Option<Runner>>,
+}
+
+#[derive(Clone)]
+struct Held {
+    guard: Arc<Guard>,
+    /// The start that was asked of it last.
+    id: StartId,
+}
+
 impl Shared {
-    /// Takes over the agent of an earlier life, if its guard still holds one.
-    pub(super) async fn adopt_agent(self: &Arc<Self>) -> bool {
-        let Some((guard, events)) = Guard::connect(&self.tools.folders.guard_run()).await else {
-            return false;
-        };
-        let running = guard.running().is_some();
-        if running {
-            tracing::info!("the agent of an earlier start is taken over");
+    pub(super) fn agent(self: &Arc<Self>, deed: Agent) {
+        let shared = self.clone();
+        match deed {
+            Agent::Start { id, tags } => {
+                let called_off = CancellationToken::new();
+                *lock(&self.agent.starting) = called_off.clone();
+                let broken_off = Outcome::AgentStarted { id, result: Err(AgentFault::NoGuard(unsaid())) };
+                self.run(broken_off, async move {
+                    let result = tokio::select! {
+                        started = shared.start(id, tags) => started,
+                        () = called_off.cancelled() => Err(AgentFault::CalledOff),
+                    };
+                    Outcome::AgentStarted { id, result }
+                });
+            }
+            Agent::Freeze { id } => {
+                let broken_off = Outcome::Frozen { id, result: Err(WorkFault::NotPermitted) };
+                self.run(broken_off, async move { Outcome::Frozen { id, result: shared.freeze().await } });
+            }
+            Agent::Thaw { id } => {
+                let broken_off = Outcome::Thawed { id, result: Err(WorkFault::NotPermitted) };
+                self.run(broken_off, async move { Outcome::Thawed { id, result: shared.thaw().await } });
+            }
+            Agent::Stop { id, patience_ms } => {
+                lock(&self.agent.starting).cancel();
+                let patience = Duration::from_millis(patience_ms);
+                self.run(not_stopped(id), async move {
+                    Outcome::AgentStopped { id, result: shared.stop(id, patience).await }
+                });
+            }
+            Agent::Readmit { id } => self.run(not_stopped(id), async move {
+                let result = shared.stop(id, Duration::ZERO).await;
+                if let Err(error) = introduction::forget_identity(&shared.tools.folders.agent_data()) {
+                    tracing::warn!(%error, "the agent's node identity stays");
+                }
+                Outcome::AgentStopped { id, result }
+            }),
         }
-        self.hold(guard, events).await;
-        running
     }
 
-    pub(super) async fn start_agent(
-        self: &Arc<Self>,
-        tags: BTreeMap<String, String>,
-    ) -> Result<(), AgentFault> {
-        let program = find::agent_binary()?;
-        let version = find::version(&program).await?;
+    /// The agent that an earlier life's guard still holds; else what that life left is cleared away.
+    pub(super) async fn earlier_life(self: &Arc<Self>) -> (Option<StartId>, Option<WorkFault>) {
+        let place = self.place();
+        if let Some((guard, events)) = Guard::connect(&self.tools.folders.guard_run()).await {
+            if let Some(running) = guard.running() {
+                tracing::info!(id = running.id.0, "the agent of an earlier start is taken over");
+                let guard = self.hold(guard, events, running.id);
+                self.watch_the_engine(None);
+                // An earlier life may have ended between freezing and thawing.
+                return (Some(running.id), guard.thaw(&place).await.err());
+            }
+            guard.let_go().await;
+        }
+        let docker = place.docker_socket.as_deref();
+        let swept = teardown::sweep(&place.data_dir, docker, EARLIER_LIFE_LEAVES_WITHIN).await;
+        if let Err(fault) = &swept {
+            tracing::warn!(%fault, "an earlier life left something behind");
+        }
+        (None, swept.err())
+    }
+
+    pub(super) async fn reload_agent(&self) {
+        if let Some(guard) = self.guard() {
+            guard.reload().await;
+        }
+    }
+
+    async fn start(self: &Arc<Self>, id: StartId, tags: BTreeMap<String, String>) -> Result<(), AgentFault> {
+        let found = find::agent(&self.tools.program).await?;
+        let engine = self.ask_the_engine().await?;
         let plan = self.plan(tags)?;
         let token = timeout(INTRODUCED_WITHIN, self.tools.cloud.introduction())
             .await
             .unwrap_or(Err(CloudFault::Slow))
             .map_err(AgentFault::NoIntroduction)?;
-        let config_file = self.tools.folders.agent_config();
-        let prepared = prepare(&plan, &config_file, token.reveal());
-        prepared.map_err(|error| AgentFault::BadPlan(error.to_string()))?;
-        self.ensure_guard().await?;
-        let held = self.guard.lock().await;
-        let guard = held.as_ref().ok_or_else(|| AgentFault::NoGuard("it went away".to_owned()))?;
-        let started = guard.start(start(&program, &config_file, &plan)).await;
+        let start = plan::prepare(id, &found, &plan, self.place(), &self.tools.folders, token.reveal())
+            .map_err(|error| AgentFault::BadPlan(error.to_string()))?;
+        let guard = self.ensure_guard(id).await?;
+        let started = guard.start(start).await;
         // Read once, at the start: the file has no further use, whatever came of it.
         let _ = introduction::remove(&plan.data_dir);
         let running = started?;
-        tracing::info!(pid = running.pid, version = version.number, double = version.double, "agent started");
+        let (version, double) = (&found.version.number, found.version.double);
+        tracing::info!(id = id.0, pid = running.pid, %version, double, "agent started");
+        self.watch_the_engine(engine);
         Ok(())
     }
 
-    /// Stops the agent through its guard, and clears away whatever is there all the same.
-    pub(super) async fn stop_agent(&self) -> Result<(), WorkFault> {
-        let data_dir = self.agent_data();
-        let mut held = self.guard.lock().await;
-        let stopped = match held.take() {
-            Some(guard) => {
-                let stopped = guard.stop().await;
+    async fn freeze(&self) -> Result<(), WorkFault> {
+        let place = self.place();
+        let frozen = match self.guard() {
+            Some(guard) => guard.freeze(&place).await,
+            None => workloads::freeze(&place.data_dir, place.docker_socket.as_deref()).await,
+        };
+        if let Err(fault) = &frozen {
+            tracing::warn!(%fault, "not all work could be frozen: it is ended all the same");
+        }
+        frozen
+    }
+
+    async fn thaw(&self) -> Result<(), WorkFault> {
+        let place = self.place();
+        match self.guard() {
+            Some(guard) => guard.thaw(&place).await,
+            None => workloads::thaw(&place.data_dir, place.docker_socket.as_deref()).await,
+        }
+    }
+
+    /// Stops the agent through its guard; where there is none, clears away whatever is there all the same.
+    async fn stop(&self, id: StartId, patience: Duration) -> Result<(), WorkFault> {
+        drop(lock(&self.agent.engine_watch).take());
+        let place = self.place();
+        let held = lock(&self.agent.held).take();
+        let stopped = match held {
+            Some(Held { guard, .. }) => {
+                let stopped = guard.stop(id, &place, patience).await;
                 guard.let_go().await;
                 stopped
             }
-            None => Ok(()),
+            None => teardown::sweep(&place.data_dir, place.docker_socket.as_deref(), patience).await,
         };
-        let swept = teardown::sweep(&data_dir, self.engine().as_deref()).await;
-        if let Err(error) = introduction::remove(&data_dir) {
+        if let Err(error) = introduction::remove(&place.data_dir) {
             tracing::warn!(%error, "the introduction token's file stays");
         }
-        let result = stopped.and(swept);
-        match &result {
+        match &stopped {
             Ok(()) => tracing::info!("agent stopped, nothing is left running"),
             Err(fault) => tracing::warn!(%fault, "agent stopped"),
-        }
-        result
-    }
-
-    pub(super) async fn readmit(&self) -> Result<(), WorkFault> {
-        let stopped = self.stop_agent().await;
-        if let Err(error) = introduction::forget_identity(&self.agent_data()) {
-            tracing::warn!(%error, "the agent's node identity stays");
         }
         stopped
     }
 
-    fn plan(&self, tags: BTreeMap<String, String>) -> Result<Plan, AgentFault> {
-        let enrolled =
-            self.tools.cloud.enrolled().ok_or(AgentFault::NoIntroduction(CloudFault::CertificateRefused))?;
-        let ports = ports::free().map_err(|_| AgentFault::PortInUse)?;
-        Ok(Plan {
-            name: enrolled.device,
-            region: enrolled.region,
-            datacenter: enrolled.datacenter,
-            node_pool: enrolled.node_pool,
-            servers: enrolled.servers,
-            data_dir: self.agent_data(),
-            log_dir: self.tools.folders.agent_logs(),
-            ca_file: enrolled.ca,
-            cert_file: enrolled.chain,
-            key_file: enrolled.key,
-            ports,
-            tags,
-            drivers: self.drivers(),
-        })
+    fn guard(&self) -> Option<Arc<Guard>> {
+        lock(&self.agent.held).as_ref().map(|held| held.guard.clone())
     }
 
-    fn drivers(&self) -> Drivers {
-        drivers(gate_socket(&self.tools.folders.guard_run()))
-    }
-
-    /// The container engine that jobs run in; none in a rehearsal that runs them as plain processes.
-    pub(super) fn engine(&self) -> Option<PathBuf> {
-        self.drivers().docker_socket().map(ToOwned::to_owned)
-    }
-
-    async fn ensure_guard(self: &Arc<Self>) -> Result<(), AgentFault> {
-        if self.guard.lock().await.is_some() {
-            return Ok(());
+    async fn ensure_guard(self: &Arc<Self>, id: StartId) -> Result<Arc<Guard>, AgentFault> {
+        let _one = self.agent.spawning.lock().await;
+        if let Some(held) = &mut *lock(&self.agent.held) {
+            held.id = id;
+            return Ok(held.guard.clone());
         }
-        let program = std::env::current_exe().map_err(|error| AgentFault::NoGuard(error.to_string()))?;
-        let (guard, events) = Guard::connect_or_spawn(&self.tools.folders.guard_run(), &program).await?;
-        self.hold(guard, events).await;
-        Ok(())
+        let run_dir = self.tools.folders.guard_run();
+        let (guard, events) = Guard::connect_or_spawn(&run_dir, &self.tools.program).await?;
+        Ok(self.hold(guard, events, id))
     }
 
-    async fn hold(self: &Arc<Self>, guard: Guard, events: mpsc::Receiver<GuardEvent>) {
-        *self.guard.lock().await = Some(guard);
+    fn hold(
+        self: &Arc<Self>,
+        guard: Guard,
+        events: UnboundedReceiver<GuardEvent>,
+        id: StartId,
+    ) -> Arc<Guard> {
+        let guard = Arc::new(guard);
+        *lock(&self.agent.held) = Some(Held { guard: guard.clone(), id });
         tokio::spawn(self.clone().listen(events));
+        guard
     }
 
-    async fn listen(self: Arc<Self>, mut events: mpsc::Receiver<GuardEvent>) {
+    async fn listen(self: Arc<Self>, mut events: UnboundedReceiver<GuardEvent>) {
         while let Some(event) = events.recv().await {
-            let fault = match event {
-                GuardEvent::Registration(result) => {
+            match event {
+                GuardEvent::Started(running) => self.tell(Signal::AgentUp { id: running.id }).await,
+                GuardEvent::Registration { id, result } => {
                     match &result {
                         Ok(()) => tracing::info!("the region has taken the agent in"),
                         Err(fault) => tracing::warn!(%fault, "the region does not take the agent in"),
                     }
-                    self.send(Event::Signal(Signal::Registration(result))).await;
-                    continue;
+                    self.tell(Signal::Registration { id, result }).await;
                 }
-                GuardEvent::Exited { code, stderr_tail } => startup::fault(code, &stderr_tail),
-                GuardEvent::Lost => {
-                    *self.guard.lock().await = None;
-                    AgentFault::NoGuard("it went away".to_owned())
+                GuardEvent::Exited { id, code, stderr_tail, .. } => {
+                    self.exited(id, startup::fault(code, &stderr_tail)).await;
                 }
-            };
-            tracing::warn!(%fault, "agent ended by itself");
-            self.send(Event::Signal(Signal::AgentExited { fault })).await;
+                GuardEvent::FilesLeft { left, .. } => {
+                    tracing::warn!(left, "files of ended jobs could not be removed");
+                    self.tell(Signal::FilesLeft { left }).await;
+                }
+                GuardEvent::Lost(hold) => {
+                    if let Some(id) = self.forget(hold) {
+                        self.exited(id, AgentFault::NoGuard("it went away".to_owned())).await;
+                    }
+                }
+            }
         }
     }
-}
 
-/// What jobs may be. A rehearsal runs them as plain processes, unless it is told to rehearse containers too.
-#[cfg(feature = "rehearsal")]
-fn drivers(gate: PathBuf) -> Drivers {
-    match std::env::var_os("IONET_ENGINE") {
-        Some(engine) => Drivers::production(engine, gate),
-        None => Drivers::rehearsal(),
+    async fn exited(&self, id: StartId, fault: AgentFault) {
+        tracing::warn!(id = id.0, %fault, "agent ended by itself");
+        self.tell(Signal::AgentExited { id, fault }).await;
+    }
+
+    /// Forgets a guard that is gone, if it is the one that is held: another may have taken its place.
+    fn forget(&self, hold: HoldId) -> Option<StartId> {
+        let mut held = lock(&self.agent.held);
+        held.take_if(|held| held.guard.id() == hold).map(|held| held.id)
+    }
+
+    /// None where jobs need no engine: in a rehearsal that runs them as plain processes.
+    async fn ask_the_engine(&self) -> Result<Option<engine::EngineFacts>, AgentFault> {
+        match self.place().docker_socket {
+            Some(socket) => engine::ask(&socket, true).await.map(Some).map_err(AgentFault::Engine),
+            None => Ok(None),
+        }
+    }
+
+    fn watch_the_engine(self: &Arc<Self>, facts: Option<engine::EngineFacts>) {
+        let Some(socket) = self.place().docker_socket else { return };
+        let shared = self.clone();
+        let watch = self.tools.runners.start("engine", move || {
+            let (shared, socket, facts) = (shared.clone(), socket.clone(), facts.clone());
+            async move {
+                let last = match facts {
+                    Some(facts) => Ok(facts),
+                    None => engine::ask(&socket, true).await,
+                };
+                shared.tell(Signal::Engine(last.clone().map(drop))).await;
+                let mut watch = engine::Watch::new(&socket, true, last);
+                loop {
+                    let now = watch.changed().await;
+                    if let Err(fault) = &now {
+                        tracing::warn!(%fault, "jobs cannot run in the container engine");
+                    }
+                    shared.tell(Signal::Engine(now.map(drop))).await;
+                }
+            }
+        });
+        *lock(&self.agent.engine_watch) = Some(watch);
     }
 }
 
-#[cfg(not(feature = "rehearsal"))]
-fn drivers(gate: PathBuf) -> Drivers {
-    Drivers::production("/var/run/docker.sock", gate)
-}
-
-fn prepare(plan: &Plan, config_file: &Path, token: &str) -> std::io::Result<()> {
-    for folder in [&plan.data_dir, &plan.log_dir] {
-        ionet_wire::paths::private_folder(folder)?;
-    }
-    introduction::place(&plan.data_dir, token)?;
-    let folder = config_file.parent().unwrap_or(Path::new("."));
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    beside.write_all(config::render(plan).as_bytes())?;
-    beside.persist(config_file).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// A clean environment: nothing of the owner's session reaches the agent, and so no job.
-fn start(program: &Path, config_file: &Path, plan: &Plan) -> Start {
-    let env = [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-        ("HOME", plan.data_dir.display().to_string()),
-        ("LANG", "C.UTF-8".to_owned()),
-    ];
-    Start {
-        program: program.to_owned(),
-        args: vec!["agent".to_owned(), "-config".to_owned(), config_file.display().to_string()],
-        env: env.map(|(name, value)| (name.to_owned(), value)).into(),
-        cwd: plan.data_dir.clone(),
-        data_dir: plan.data_dir.clone(),
-        docker_socket: plan.drivers.docker_socket().map(ToOwned::to_owned),
-        log: plan.log_dir.join("last-words.txt"),
-        http: Some(plan.ports.http_address()),
-    }
+fn not_stopped(id: StartId) -> Outcome {
+    Outcome::AgentStopped { id, result: Err(WorkFault::NotPermitted) }
 }

@@ -1,12 +1,18 @@
 //! Logs go to the bucket by grants from the gateway: no S3 credential is ever on this PC.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ionet_cloud::{Cloud, CloudFault, LogFault, UploadGrant, UploadObject};
+use ionet_core::Outcome;
+use ionet_core::effect::Logs;
 use ionet_logbook::{Object, Sources, Store};
 
-use super::{FLUSHED_WITHIN, Shared};
+use super::Shared;
+
+const FLUSHED_WITHIN: Duration = Duration::from_secs(8);
 
 pub(super) struct Bucket {
     cloud: Cloud,
@@ -33,9 +39,17 @@ impl Store for Bucket {
     }
 }
 
+pub(super) fn broken_off(deed: Logs) -> Outcome {
+    match deed {
+        Logs::Flush => Outcome::LogsFlushed(Err(LogFault::Unreachable)),
+    }
+}
+
 impl Shared {
-    pub(super) async fn flush_logs(&self) -> Result<(), LogFault> {
-        self.shipper.flush(FLUSHED_WITHIN).await
+    pub(super) async fn logs(self: Arc<Self>, deed: Logs) -> Outcome {
+        match deed {
+            Logs::Flush => Outcome::LogsFlushed(self.shipper.flush(FLUSHED_WITHIN).await),
+        }
     }
 }
 

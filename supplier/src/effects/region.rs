@@ -1,40 +1,74 @@
-//! The gateway's word on this PC: the long poll, and stopping allocations through it.
+//! The gateway's word on this PC: the long poll, what the PC wants of its node, and stopping allocations.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ionet_cloud::CloudFault;
-use ionet_core::{Event, Signal};
+use ionet_core::effect::{Region, Wanted};
+use ionet_core::event::WantedTold;
+use ionet_core::fault::CloudFault;
+use ionet_core::{Outcome, Signal};
+use tokio::time::timeout;
 
-use super::Shared;
+use super::{Shared, unsaid};
+use crate::runners::spread;
 
 /// One poll is held open this long when nothing changes.
 const HELD: Duration = Duration::from_secs(30);
 const WAITS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
+/// The owner waits for this answer while the PC is given back.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
 impl Shared {
-    /// Follows the gateway until nobody listens any more.
-    pub(super) async fn watch(self: Arc<Self>) {
-        tokio::spawn({
-            let shared = self.clone();
+    pub(super) fn region(self: &Arc<Self>, deed: Region) {
+        let shared = self.clone();
+        match deed {
+            Region::Watch => self.follow_the_gateway(),
+            Region::SetWanted { seq, wanted } => {
+                let broken_off = Outcome::WantedSet { seq, result: Err(CloudFault::Refused(unsaid())) };
+                self.run(broken_off, async move {
+                    Outcome::WantedSet { seq, result: shared.set_wanted(seq, wanted).await }
+                });
+            }
+            Region::StopAllocations { id, within_ms } => {
+                let broken_off =
+                    Outcome::AllocationsStopped { id, result: Err(CloudFault::Refused(unsaid())) };
+                self.run(broken_off, async move {
+                    let stopped = timeout(Duration::from_millis(within_ms), shared.stop_allocations()).await;
+                    Outcome::AllocationsStopped { id, result: stopped.unwrap_or(Err(CloudFault::Slow)) }
+                });
+            }
+        }
+    }
+
+    fn follow_the_gateway(self: &Arc<Self>) {
+        let (watching, shipping) = (self.clone(), self.clone());
+        self.tools.runners.start("watch", move || watching.clone().watch()).for_ever();
+        let shipping = move || {
+            let shared = shipping.clone();
             async move { shared.shipper.run().await }
-        });
+        };
+        self.tools.runners.start("log shipping", shipping).for_ever();
+    }
+
+    /// Follows the gateway until nobody listens any more.
+    async fn watch(self: Arc<Self>) {
         let (mut index, mut failures) = (0, 0);
         while !self.events.is_closed() {
             match self.tools.cloud.watch(index, HELD).await {
-                Ok((seen, view)) => {
+                Ok((seen, answer)) => {
                     (index, failures) = (seen, 0);
-                    self.send(Event::Signal(Signal::Region(view))).await;
+                    self.tell(Signal::Region(answer)).await;
                 }
                 Err(fault) => {
                     if failures == 0 {
                         tracing::warn!(%fault, "the gateway does not answer as it should");
                     }
-                    self.send(Event::Signal(Signal::RegionFault(fault))).await;
-                    // A certificate that comes meanwhile ends the wait.
-                    let wait = WAITS[failures.min(WAITS.len() - 1)];
-                    let _ = tokio::time::timeout(wait, self.renewed.notified()).await;
+                    let wait = wait_after(&fault, failures);
+                    self.tell(Signal::RegionFault(fault)).await;
+                    // A certificate that came meanwhile, or comes now, ends the wait.
+                    let _ = timeout(wait, self.renewed.notified()).await;
                     failures += 1;
                     // Its numbers may have begun anew.
                     index = 0;
@@ -43,19 +77,33 @@ impl Shared {
         }
     }
 
+    async fn set_wanted(&self, seq: u64, wanted: Wanted) -> Result<WantedTold, CloudFault> {
+        let told = self.tools.cloud.set_wanted(seq, wanted.eligible, &wanted.holds);
+        timeout(TOLD_WITHIN, told).await.unwrap_or(Err(CloudFault::Slow))
+    }
+
     /// Done when none of this node's allocations is pending or running: a finished drain would not say that.
-    pub(super) async fn stop_allocations(&self) -> Result<(), CloudFault> {
+    async fn stop_allocations(&self) -> Result<(), CloudFault> {
         let cloud = &self.tools.cloud;
         if cloud.stop_allocations().await?.is_empty() {
             return Ok(());
         }
         let mut index = 0;
         loop {
-            let (seen, view) = cloud.watch(index, HELD).await?;
-            if !view.jobs.iter().any(|job| job.status.is_live()) {
+            let (seen, answer) = cloud.watch(index, HELD).await?;
+            if !answer.jobs.iter().any(|job| job.status.is_live()) {
                 return Ok(());
             }
             index = seen;
         }
+    }
+}
+
+/// Longer after each failure in a row, spread by chance; at least as long as the gateway says.
+fn wait_after(fault: &CloudFault, failures: usize) -> Duration {
+    let wait = spread(WAITS[failures.min(WAITS.len() - 1)]);
+    match fault {
+        CloudFault::TooMany { wait_s } => wait.max(Duration::from_secs(*wait_s)),
+        _ => wait,
     }
 }

@@ -49,6 +49,8 @@ pub(super) fn agent_stopped(
         Err(_) => state.tasks.failed(Task::Sweep, now),
     }
     state.faults.work = result.err();
+    // Without an agent nobody looks after its engine.
+    state.faults.engine = None;
     advance(state, now, effects);
 }
 
@@ -90,7 +92,7 @@ fn advance(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
             state.agent = Agent::GivingBack(giving);
             effects.push(Effect::Exit);
         }
-        None => state.agent = swept(state),
+        None => state.agent = if state.is_left() { Agent::Unswept } else { Agent::Away },
     }
 }
 
@@ -117,10 +119,6 @@ fn after_the_work(state: &State, giving: GivingBack) -> Option<Step> {
         return Some(Step::Saving);
     }
     (giving.step < Step::FlushingLogs && quit).then_some(Step::FlushingLogs)
-}
-
-fn swept(state: &State) -> Agent {
-    if state.faults.work.is_some() { Agent::Unswept } else { Agent::Away }
 }
 
 /// None for a step that waits for what is told anyway: see [`super::drive`].

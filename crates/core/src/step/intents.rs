@@ -44,7 +44,10 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
             set_target(state, Target::Earning);
         }
         Intent::Detect => state.tasks.forget(Task::Look),
-        Intent::Retry => state.tasks.retry_now(),
+        Intent::Retry => {
+            state.tasks.retry_now();
+            state.faults.runner = None;
+        }
         Intent::Open => effects.push(effect::Desktop::OpenWindow.into()),
         Intent::OpenLink { link } => effects.push(effect::Desktop::OpenLink(link).into()),
         Intent::Quit { confirmed } => {

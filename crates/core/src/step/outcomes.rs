@@ -76,7 +76,7 @@ fn on_loaded(state: &mut State, loaded: Loaded, now: Now) {
         state.last_start = state.last_start.max(id);
         // The servers took it in before: what they say of its node is about this agent.
         state.agent = Agent::Running(Running { taken_in: true, ..Running::new(id, now.mono_ms) });
-    } else if state.faults.work.is_some() {
+    } else if state.is_left() {
         state.agent = Agent::Unswept;
         state.tasks.failed(Task::Sweep, now);
     }
@@ -89,7 +89,8 @@ fn on_saved(state: &mut State, result: Result<(), SettingsFault>, now: Now) {
     }
     state.owner.unsaved |= result.is_err();
     // A damaged file is replaced by any write, but said until the owner has chosen anew: see [`super::set_target`].
-    if result.is_err() || state.faults.settings != Some(SettingsFault::Damaged) {
+    let unread = matches!(state.faults.settings, Some(SettingsFault::Damaged | SettingsFault::Unreadable));
+    if result.is_err() || !unread {
         state.faults.settings = result.err();
     }
 }
@@ -189,6 +190,7 @@ fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFaul
             state.tasks.came_through(Task::StartAgent);
             state.agent = Agent::Running(Running::new(id, now.mono_ms));
             state.faults.agent = None;
+            state.faults.engine = None;
         }
         Err(fault) => {
             state.tasks.failed(Task::StartAgent, now);

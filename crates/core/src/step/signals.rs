@@ -3,7 +3,7 @@
 use crate::agent::{Agent, Running, StartId};
 use crate::effect::{self, Effect};
 use crate::event::{KeptSession, Signal};
-use crate::fault::{AgentFault, CloudFault, RegistrationFault};
+use crate::fault::{AgentFault, CloudFault, RegistrationFault, WorkFault};
 use crate::region::{NodeStatus, WatchAnswer};
 use crate::state::{Account, Region, State};
 use crate::tasks::Task;
@@ -35,7 +35,9 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::Registration { id, result } => on_registration(state, id, result),
         Signal::Engine(result) => state.faults.engine = result.err(),
         Signal::Logs(report) => state.logs = report,
+        Signal::FilesLeft { left } => state.faults.work = Some(WorkFault::FilesLeft { left }),
         Signal::WindowFailed => state.faults.window = true,
+        Signal::RunnerBroke { name } => state.faults.runner = Some(name),
     }
 }
 

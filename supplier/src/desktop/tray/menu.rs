@@ -3,10 +3,9 @@
 use ionet_core::event::SignInMethod;
 use ionet_core::problem::Action;
 use ionet_core::region::JobStatus;
-use ionet_core::snapshot::AccountView;
-use ionet_core::target::{PauseEnd, Target};
+use ionet_core::target::PauseEnd;
 use ionet_core::time::UnixMs;
-use ionet_core::{Intent, Phase, Snapshot};
+use ionet_core::{Intent, Snapshot, Verb};
 use ionet_words::Words;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +48,7 @@ pub fn menu(snapshot: &Snapshot, words: &Words) -> Menu {
         earned(snapshot, words),
         asked(snapshot, words),
         account(snapshot, words),
-        always(words),
+        always(snapshot, words),
     ];
     let mut entries = Vec::new();
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
@@ -82,75 +81,60 @@ fn earned(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
     entries
 }
 
-/// What can be done now, the likeliest first.
+/// What can be done now, the likeliest first. What is possible, core has decided.
 fn asked(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
-    let button =
-        |id: &str, intent: Intent| Entry::Button { label: words.say(id, &[]), press: Press::Intent(intent) };
     if snapshot.quit_asked {
         return vec![
             Entry::Text(words.say("quit-question", &[])),
-            button("quit-anyway", Intent::Quit { confirmed: true }),
-            button("quit-keep-running", Intent::KeepRunning),
+            button(words, "quit-anyway", Intent::Quit { confirmed: true }),
+            button(words, "quit-keep-running", Intent::KeepRunning),
         ];
     }
-    let enrolled = snapshot.device.is_some();
-    match (&snapshot.phase, snapshot.target) {
-        (Phase::Quitting | Phase::Loading | Phase::SigningOut, _) => Vec::new(),
-        (Phase::SigningIn, _) => vec![button("sign-in-cancel", Intent::CancelSignIn)],
-        (_, _) if !enrolled && matches!(snapshot.account, AccountView::SignedOut) => {
-            vec![button("account-sign-in", Intent::SignIn { method: SignInMethod::Browser })]
-        }
-        (Phase::Agreement, _) => vec![button("tray-agreement", Intent::Open)],
-        (_, Target::Paused { .. }) => vec![button("resume", Intent::Resume)],
-        (Phase::Blocked { .. }, Target::Earning) => {
-            let retry = snapshot.problems.first().is_some_and(|problem| problem.action == Action::Retry);
-            retry.then(|| button("action-retry", Intent::Retry)).into_iter().collect()
-        }
-        (_, Target::Earning) => vec![
-            button("pause", Intent::Pause { until: PauseEnd::Resumed }),
-            Entry::Button { label: words.say("pause-hour", &[]), press: Press::PauseFor { ms: HOUR_MS } },
-        ],
-    }
+    let hour = Entry::Button { label: words.say("pause-hour", &[]), press: Press::PauseFor { ms: HOUR_MS } };
+    let retry = snapshot.problems.first().is_some_and(|problem| problem.action == Action::Retry);
+    let offers = [
+        (Verb::Agree, true, vec![button(words, "tray-agreement", Intent::Open)]),
+        (Verb::Resume, true, vec![button(words, "resume", Intent::Resume)]),
+        (Verb::Pause, true, vec![button(words, "pause", Intent::Pause { until: PauseEnd::Resumed }), hour]),
+        (Verb::Retry, retry, vec![button(words, "action-retry", Intent::Retry)]),
+        (Verb::CancelSignIn, true, vec![button(words, "sign-in-cancel", Intent::CancelSignIn)]),
+    ];
+    let possible = offers.into_iter().filter(|(verb, wanted, _)| *wanted && snapshot.can.contains(verb));
+    possible.flat_map(|(_, _, entries)| entries).collect()
 }
 
-/// An enrolled PC earns without a session; its owner can begin one again.
+/// An enrolled PC earns without a session; its owner can begin one again, and another account can take it over.
 fn account(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
-    let leaving = matches!(snapshot.phase, Phase::Quitting | Phase::Loading | Phase::SigningOut);
-    if snapshot.device.is_none() || leaving || snapshot.account != AccountView::SignedOut {
-        return Vec::new();
-    }
-    let sign_in = Press::Intent(Intent::SignIn { method: SignInMethod::Browser });
-    vec![Entry::Button { label: words.say("account-sign-in", &[]), press: sign_in }]
+    let sign_in = Intent::SignIn { method: SignInMethod::Browser };
+    let offers = [
+        (Verb::TakeOver, button(words, "action-take-over", Intent::TakeOver)),
+        (Verb::SignIn, button(words, "account-sign-in", sign_in)),
+    ];
+    offers.into_iter().filter(|(verb, _)| snapshot.can.contains(verb)).map(|(_, entry)| entry).collect()
 }
 
-fn always(words: &Words) -> Vec<Entry> {
-    let button = |id: &str, intent| Entry::Button { label: words.say(id, &[]), press: Press::Intent(intent) };
-    vec![button("tray-open", Intent::Open), button("quit", Intent::Quit { confirmed: false })]
+fn always(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
+    let mut entries = vec![button(words, "tray-open", Intent::Open)];
+    if snapshot.can.contains(&Verb::Quit) {
+        entries.push(button(words, "quit", Intent::Quit { confirmed: false }));
+    }
+    entries
+}
+
+fn button(words: &Words, id: &str, intent: Intent) -> Entry {
+    Entry::Button { label: words.say(id, &[]), press: Press::Intent(intent) }
 }
 
 #[cfg(test)]
 mod tests {
-    use ionet_core::event::SessionStore;
-    use ionet_core::problem::{Action, Problem, ProblemCode};
+    use ionet_core::problem::{Action, Problem, ProblemCode, Stops};
     use ionet_core::region::{Earnings, Job};
-    use ionet_core::target::AccountName;
-    use ionet_core::{Money, State, view};
+    use ionet_core::{Money, Phase, State, view};
 
     use super::*;
 
-    fn snapshot(phase: Phase) -> Snapshot {
-        let device = ionet_core::event::Device {
-            id: "d-1".into(),
-            region: "eu".into(),
-            node_pool: "gamers".into(),
-            expires_at: UnixMs(2),
-            renew_at: UnixMs(1),
-        };
-        let account = AccountView::SignedIn {
-            name: AccountName { subject: "a".into(), shown: "alice@example.test".into() },
-            store: SessionStore::Keyring,
-        };
-        Snapshot { phase, account, device: Some(device), ..view(&State::default()) }
+    fn snapshot(phase: Phase, can: &[Verb]) -> Snapshot {
+        Snapshot { phase, can: can.iter().copied().collect(), ..view(&State::default()) }
     }
 
     fn lines(snapshot: &Snapshot) -> String {
@@ -178,7 +162,7 @@ mod tests {
             rehearsal: true,
             jobs: vec![job],
             earnings: Some(earnings),
-            ..snapshot(Phase::Earning)
+            ..snapshot(Phase::Earning, &[Verb::Pause, Verb::SignOut, Verb::Retry, Verb::Quit])
         };
 
         insta::assert_snapshot!(lines(&shown));
@@ -187,41 +171,41 @@ mod tests {
     #[test]
     fn while_paused_it_says_until_when_and_offers_to_resume() {
         let until = PauseEnd::Resumed;
-        let shown = Snapshot { target: Target::Paused { until }, ..snapshot(Phase::Paused { until }) };
+        let shown = snapshot(Phase::Paused { until }, &[Verb::Resume, Verb::Quit]);
 
         insta::assert_snapshot!(lines(&shown));
     }
 
     #[test]
     fn before_sign_in_it_offers_to_sign_in() {
-        let account = AccountView::SignedOut;
-        insta::assert_snapshot!(lines(&Snapshot { device: None, account, ..snapshot(Phase::Welcome) }));
+        insta::assert_snapshot!(lines(&snapshot(Phase::Welcome, &[Verb::SignIn, Verb::Quit])));
     }
 
     #[test]
     fn an_enrolled_pc_that_is_signed_out_earns_on_and_offers_to_sign_in() {
-        insta::assert_snapshot!(lines(&Snapshot {
-            account: AccountView::SignedOut,
-            ..snapshot(Phase::Waiting)
-        }));
+        insta::assert_snapshot!(lines(&snapshot(Phase::Waiting, &[Verb::Pause, Verb::SignIn, Verb::Quit])));
     }
 
     #[test]
     fn a_running_job_turns_quit_into_a_question() {
-        insta::assert_snapshot!(lines(&Snapshot { quit_asked: true, ..snapshot(Phase::Earning) }));
+        insta::assert_snapshot!(lines(&Snapshot {
+            quit_asked: true,
+            ..snapshot(Phase::Earning, &[Verb::Pause, Verb::Quit])
+        }));
     }
 
     #[test]
-    fn what_is_blocked_and_can_be_tried_again_offers_that() {
+    fn what_is_blocked_can_be_paused_and_tried_again() {
         let problem = Problem {
             code: ProblemCode::GatewayDown,
             args: std::collections::BTreeMap::new(),
             action: Action::Retry,
-            blocking: true,
+            stops: Stops::NewWork,
         };
         let blocked = Phase::Blocked { code: ProblemCode::GatewayDown };
+        let can = [Verb::Pause, Verb::Retry, Verb::Quit];
 
-        insta::assert_snapshot!(lines(&Snapshot { problems: vec![problem], ..snapshot(blocked) }));
+        insta::assert_snapshot!(lines(&Snapshot { problems: vec![problem], ..snapshot(blocked, &can) }));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The loop. One owner of all state, one queue; it never waits for an effect.
+//! The loop. One owner of all state, one queue; it never waits for an effect. One pass of it is a turn.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use ionet_core::{Effect, Event, Signal, Snapshot, State, step, view, wake_at};
@@ -14,7 +15,7 @@ pub trait Perform {
     fn perform(&self, effect: Effect);
 }
 
-pub struct Engine {
+pub struct Turns {
     state: State,
     clock: Clock,
     events: mpsc::Receiver<Event>,
@@ -25,7 +26,7 @@ pub struct Engine {
 /// not be missed by a night.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
-impl Engine {
+impl Turns {
     pub fn new(events: mpsc::Receiver<Event>) -> (Self, watch::Receiver<Snapshot>) {
         let state = State::default();
         let (snapshots, watcher) = watch::channel(view(&state));
@@ -36,7 +37,7 @@ impl Engine {
     pub async fn run(mut self, effects: &impl Perform) {
         let mut event = Event::Signal(Signal::Tick);
         loop {
-            if self.handle(event, effects).is_break() {
+            if self.turn(event, effects).is_break() {
                 return;
             }
             event = match self.next_event().await {
@@ -46,25 +47,27 @@ impl Engine {
         }
     }
 
-    fn handle(&mut self, event: Event, effects: &impl Perform) -> std::ops::ControlFlow<()> {
-        let before = ionet_core::phase::phase(&self.state, &ionet_core::problem::problems(&self.state));
+    fn turn(&mut self, event: Event, effects: &impl Perform) -> ControlFlow<()> {
         let wanted = step(&mut self.state, event, self.clock.now());
-        let snapshot = view(&self.state);
-        if snapshot.phase != before {
-            tracing::info!(phase = ?snapshot.phase, "phase");
+        self.show(view(&self.state));
+        for effect in wanted {
+            if effect == Effect::Exit {
+                return ControlFlow::Break(());
+            }
+            effects.perform(effect);
         }
+        ControlFlow::Continue(())
+    }
+
+    fn show(&self, snapshot: Snapshot) {
         self.snapshots.send_if_modified(|shown| {
+            if shown.phase != snapshot.phase {
+                tracing::info!(phase = ?snapshot.phase, "phase");
+            }
             let changed = *shown != snapshot;
             *shown = snapshot;
             changed
         });
-        for effect in wanted {
-            if effect == Effect::Exit {
-                return std::ops::ControlFlow::Break(());
-            }
-            effects.perform(effect);
-        }
-        std::ops::ControlFlow::Continue(())
     }
 
     async fn next_event(&mut self) -> Option<Event> {
@@ -83,7 +86,8 @@ impl Engine {
 mod tests {
     use std::sync::Mutex;
 
-    use ionet_core::event::{Loaded, SessionStore};
+    use ionet_core::effect;
+    use ionet_core::event::{KeptSession, Loaded, SessionStore};
     use ionet_core::target::{AccountName, Saved};
     use ionet_core::{Intent, Outcome, Phase};
 
@@ -97,14 +101,11 @@ mod tests {
 
     impl Perform for Script {
         fn perform(&self, effect: Effect) {
-            let outcome = if effect == Effect::Load {
-                Outcome::Loaded(signed_in())
-            } else if effect == Effect::StopAgent {
-                Outcome::AgentStopped(Ok(()))
-            } else if effect == Effect::FlushLogs {
-                Outcome::LogsFlushed(Ok(()))
-            } else {
-                return self.asked.lock().unwrap().push(effect);
+            let outcome = match effect {
+                Effect::Settings(effect::Settings::Load) => Outcome::Loaded(signed_in()),
+                Effect::Agent(effect::Agent::Stop { id, .. }) => Outcome::AgentStopped { id, result: Ok(()) },
+                Effect::Logs(effect::Logs::Flush) => Outcome::LogsFlushed(Ok(())),
+                other => return self.asked.lock().unwrap().push(other),
             };
             self.events.try_send(Event::Outcome(outcome)).unwrap();
         }
@@ -115,8 +116,8 @@ mod tests {
         Loaded {
             saved: Ok(Saved { account: Some(name), ..Saved::default() }),
             device: None,
-            session: Some(SessionStore::Keyring),
-            agent_running: false,
+            session: KeptSession::Found(SessionStore::Keyring),
+            agent: None,
             left_over: None,
             enrolment_token: false,
             rehearsal: true,
@@ -126,15 +127,14 @@ mod tests {
     #[tokio::test]
     async fn a_fresh_pc_asks_for_consent_and_quits_when_asked_to() {
         let (events, queue) = mpsc::channel(16);
-        let (engine, mut snapshots) = Engine::new(queue);
+        let (turns, mut snapshots) = Turns::new(queue);
         let script = Script { events: events.clone(), asked: Mutex::default() };
         let quit = async {
             snapshots.wait_for(|snapshot| snapshot.phase == Phase::Agreement).await.unwrap();
             events.send(Event::Intent(Intent::Quit { confirmed: false })).await.unwrap();
         };
 
-        let (ran, ()) =
-            tokio::join!(tokio::time::timeout(Duration::from_secs(10), engine.run(&script)), quit);
+        let (ran, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(10), turns.run(&script)), quit);
 
         assert!(ran.is_ok(), "the loop did not end");
         assert!(script.asked.lock().unwrap().is_empty(), "nothing is enrolled or run before consent");

@@ -1,0 +1,83 @@
+//! What outlives the process: settings, identity, session, and an agent of an earlier life.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ionet_core::effect::Settings;
+use ionet_core::event::{KeptSession, Loaded};
+use ionet_core::fault::SettingsFault;
+use ionet_core::{Outcome, Saved};
+use tokio::time::timeout;
+
+use super::{Shared, unsaid};
+use crate::settings;
+
+/// Writes come one after the other, in the order in which they were asked for.
+#[derive(Default)]
+pub(super) struct Room(tokio::sync::Mutex<()>);
+
+/// A disk or a keyring that hangs holds up nothing: what it does not say in time counts as not there, and the owner can pause.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+pub(super) fn broken_off(deed: &Settings) -> Outcome {
+    match deed {
+        Settings::Load => Outcome::Loaded(Loaded {
+            saved: Err(SettingsFault::Damaged),
+            device: None,
+            session: KeptSession::None,
+            agent: None,
+            left_over: None,
+            enrolment_token: false,
+            rehearsal: cfg!(feature = "rehearsal"),
+        }),
+        Settings::Save(_) => Outcome::Saved(Err(SettingsFault::CannotWrite(unsaid()))),
+    }
+}
+
+impl Shared {
+    pub(super) async fn settings(self: Arc<Self>, deed: Settings) -> Outcome {
+        match deed {
+            Settings::Load => Outcome::Loaded(self.load().await),
+            Settings::Save(saved) => Outcome::Saved(self.save(saved).await),
+        }
+    }
+
+    async fn load(self: &Arc<Self>) -> Loaded {
+        let tools = &self.tools;
+        let path = tools.folders.settings();
+        let saved = reading(move || settings::load(&path)).await.unwrap_or(Err(SettingsFault::Unreadable));
+        let cloud = tools.cloud.clone();
+        let device = reading(move || cloud.load_device()).await.flatten();
+        let session = if tools.sessions {
+            timeout(READ_WITHIN, tools.cloud.session()).await.unwrap_or(KeptSession::Locked)
+        } else {
+            KeptSession::None
+        };
+        if session == KeptSession::Locked {
+            self.wait_for_the_keyring();
+        }
+        let (agent, left_over) = self.earlier_life().await;
+        Loaded {
+            saved,
+            device,
+            session,
+            agent,
+            left_over,
+            enrolment_token: tools.enrolment_token.is_some(),
+            rehearsal: cfg!(feature = "rehearsal"),
+        }
+    }
+
+    async fn save(&self, saved: Saved) -> Result<(), SettingsFault> {
+        let _turn = self.saving.0.lock().await;
+        let path = self.tools.folders.settings();
+        tokio::task::spawn_blocking(move || settings::save(&path, &saved))
+            .await
+            .unwrap_or_else(|error| Err(SettingsFault::CannotWrite(error.to_string())))
+    }
+}
+
+/// None where the disk does not answer in time.
+async fn reading<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    timeout(READ_WITHIN, tokio::task::spawn_blocking(read)).await.ok()?.ok()
+}

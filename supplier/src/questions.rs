@@ -1,0 +1,38 @@
+//! What watchers ask and get one answer to: what was earned.
+
+use ionet_cloud::Cloud;
+use ionet_core::earnings::{EarningsAnswer, EarningsQuestion};
+use ionet_core::fault::CloudFault;
+use ionet_core::problem::{Stops, of_cloud};
+use ionet_core::question::{Answer, Question, Refused};
+use ionet_wire::server::Asked;
+use tokio::sync::mpsc;
+
+/// Answers until nobody can ask any more. Each question beside the others: one may wait for the gateway.
+pub async fn answer(cloud: Cloud, mut questions: mpsc::Receiver<Asked>) {
+    while let Some((question, reply)) = questions.recv().await {
+        let cloud = cloud.clone();
+        tokio::spawn(async move {
+            let Question::Earnings(question) = question;
+            let answer = earnings(&cloud, question).await;
+            // Whoever asked may have left.
+            let _ = reply.send(answer.map(Answer::Earnings).map_err(refused));
+        });
+    }
+}
+
+async fn earnings(cloud: &Cloud, question: EarningsQuestion) -> Result<EarningsAnswer, CloudFault> {
+    match question {
+        EarningsQuestion::Periods { scope, boundaries } => {
+            cloud.periods(scope, &boundaries).await.map(EarningsAnswer::Periods)
+        }
+        EarningsQuestion::Jobs { scope, from, to, after, limit } => {
+            cloud.jobs(scope, from, to, after, limit).await.map(EarningsAnswer::Jobs)
+        }
+    }
+}
+
+/// In the words in which the same fault is shown everywhere.
+fn refused(fault: CloudFault) -> Refused {
+    Refused::Problem { problem: of_cloud(&fault, Stops::Nothing) }
+}

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hardware::CardTrouble;
+
 /// Sign-in did not end with an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignInFault {
@@ -58,17 +60,30 @@ pub enum CloudFault {
     TooMany { wait_s: u64 },
 }
 
-/// GPUs could not be read.
+/// No card of this PC can work. All of these pass: a driver is installed, loaded or restarted, a card comes back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GpuFault {
+    /// There is a card, and nothing that drives it.
     #[error("no NVIDIA driver is installed")]
     DriverMissing,
+    /// As in the first seconds after a start of the PC.
+    #[error("the NVIDIA driver is installed but not loaded")]
+    DriverNotLoaded,
+    /// It was updated while its old half was running.
+    #[error("the NVIDIA driver's library and kernel module are of different versions")]
+    DriverMismatch,
+    /// A question to it does not come back.
+    #[error("the NVIDIA driver does not answer")]
+    DriverSilent,
     #[error("the NVIDIA driver is installed but does not run: {0}")]
     DriverBroken(String),
     #[error("driver {found} is older than {needed}")]
     DriverTooOld { found: String, needed: String },
     #[error("the driver sees no card")]
     NoGpu,
+    /// The driver runs, and every card is out. These are, for the first of the reasons.
+    #[error("no card can take jobs: {cards}: {trouble:?}")]
+    CardsOut { cards: String, trouble: CardTrouble },
 }
 
 /// The Nomad agent did not start or did not stay.

@@ -9,6 +9,7 @@ use crate::fault::{
     AgentFault, CloudFault, EngineFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault,
     WorkFault,
 };
+use crate::hardware::{CardTrouble, Hardware};
 use crate::state::{Account, Region, State};
 
 /// One problem. Its sentences are `problem-<code>-title` and `problem-<code>-body` with `args` filled in, and its
@@ -76,9 +77,22 @@ codes! {
     ServersUnreachable = "servers-unreachable",
     DeviceLost = "device-lost",
     DriverMissing = "driver-missing",
+    DriverNotLoaded = "driver-not-loaded",
+    DriverMismatch = "driver-mismatch",
+    DriverSilent = "driver-silent",
     DriverBroken = "driver-broken",
     DriverTooOld = "driver-too-old",
     NoGpu = "no-gpu",
+    CardLost = "card-lost",
+    CardNeedsReset = "card-needs-reset",
+    CardUnpowered = "card-unpowered",
+    CardWorn = "card-worn",
+    CardDivided = "card-divided",
+    CardProhibited = "card-prohibited",
+    CardLentOut = "card-lent-out",
+    CardForbidden = "card-forbidden",
+    CardSilent = "card-silent",
+    CardRepairPending = "card-repair-pending",
     AgentMissing = "agent-missing",
     AgentNotExecutable = "agent-not-executable",
     AgentCrashed = "agent-crashed",
@@ -122,7 +136,10 @@ pub fn problems(state: &State) -> Vec<Problem> {
     found.extend(faults.sign_in.as_ref().and_then(|fault| of_sign_in(fault, enrolled)));
     let enrolment = if enrolled { Stops::Nothing } else { Stops::Everything };
     found.extend(faults.enrolment.as_ref().map(|fault| of_cloud(fault, enrolment)));
-    found.extend(faults.gpu.as_ref().map(of_gpu));
+    match &faults.gpu {
+        Some(fault) => found.push(of_gpu(fault)),
+        None => found.extend(state.work.hardware.iter().flat_map(of_cards)),
+    }
     found.extend(faults.engine.as_ref().map(of_engine));
     found.extend(faults.agent.as_ref().map(of_agent));
     if let Region::Unreachable { fault, .. } = &state.region {
@@ -249,6 +266,9 @@ fn of_gpu(fault: &GpuFault) -> Problem {
     let driver = Action::Open { link: Link::DriverDownload };
     match fault {
         GpuFault::DriverMissing => plain(Code::DriverMissing, driver, Stops::NewWork),
+        GpuFault::DriverNotLoaded => plain(Code::DriverNotLoaded, Action::Detect, Stops::NewWork),
+        GpuFault::DriverMismatch => plain(Code::DriverMismatch, Action::Detect, Stops::NewWork),
+        GpuFault::DriverSilent => plain(Code::DriverSilent, Action::Detect, Stops::NewWork),
         GpuFault::DriverBroken(why) => {
             with(Code::DriverBroken, Action::Detect, Stops::NewWork, &[("why", why.clone())])
         }
@@ -259,7 +279,37 @@ fn of_gpu(fault: &GpuFault) -> Problem {
             &[("found", found.clone()), ("needed", needed.clone())],
         ),
         GpuFault::NoGpu => plain(Code::NoGpu, Action::Detect, Stops::NewWork),
+        GpuFault::CardsOut { cards, trouble } => of_trouble(*trouble, cards.clone(), Stops::NewWork),
     }
+}
+
+/// What is wrong with some cards while others work.
+fn of_cards(hardware: &Hardware) -> Vec<Problem> {
+    let out = hardware.troubles().into_iter();
+    let mut problems: Vec<_> =
+        out.map(|(trouble, cards)| of_trouble(trouble, cards.join(", "), Stops::Nothing)).collect();
+    let pending: Vec<_> =
+        hardware.for_jobs().filter(|gpu| gpu.repair_pending).map(|gpu| gpu.name.as_str()).collect();
+    if !pending.is_empty() {
+        let cards = [("cards", pending.join(", "))];
+        problems.push(with(ProblemCode::CardRepairPending, Action::None, Stops::Nothing, &cards));
+    }
+    problems
+}
+
+fn of_trouble(trouble: CardTrouble, cards: String, stops: Stops) -> Problem {
+    let code = match trouble {
+        CardTrouble::Lost => ProblemCode::CardLost,
+        CardTrouble::NeedsReset => ProblemCode::CardNeedsReset,
+        CardTrouble::Unpowered => ProblemCode::CardUnpowered,
+        CardTrouble::Worn => ProblemCode::CardWorn,
+        CardTrouble::Divided => ProblemCode::CardDivided,
+        CardTrouble::Prohibited => ProblemCode::CardProhibited,
+        CardTrouble::LentOut => ProblemCode::CardLentOut,
+        CardTrouble::Forbidden => ProblemCode::CardForbidden,
+        CardTrouble::Silent => ProblemCode::CardSilent,
+    };
+    with(code, Action::Detect, stops, &[("cards", cards)])
 }
 
 fn of_agent(fault: &AgentFault) -> Problem {

@@ -1,125 +1,152 @@
-//! The NVIDIA cards of this PC.
+//! The NVIDIA cards of this PC, and with them the rest of it.
+
+mod roster;
 
 #[cfg_attr(any(target_os = "linux", target_os = "windows"), path = "gpu/nvml.rs")]
 #[cfg_attr(not(any(target_os = "linux", target_os = "windows")), path = "gpu/absent.rs")]
 mod library;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ionet_core::fault::GpuFault;
-use ionet_core::hardware::{Driver, GpuSample, Hardware};
+use ionet_core::hardware::{Disk, Figures, Hardware};
 
+use self::roster::Roster;
+use crate::worker::{Silence, Worker};
 use crate::{machine, platform};
 
 /// The oldest driver branch that jobs can run on: 525 is the first that runs CUDA 12, which today's images need.
 pub const MINIMUM_DRIVER: u32 = 525;
 
-/// How the project's NVML double marks its driver version.
-const DOUBLE: &str = "-double";
-
-/// Where to look for the driver's library and for the cards themselves.
+/// Where to look for the driver's library and for the cards themselves, and how long to wait for an answer.
 #[derive(Debug, Clone)]
 pub struct Search {
-    /// A path, or a bare name that the system's loader looks for.
-    pub library: PathBuf,
-    /// The PCI devices as Linux lists them, a folder each; not used on other systems.
-    pub pci: PathBuf,
+    /// Paths, or bare names that the system's loader looks for; the first that is there counts.
+    pub libraries: Vec<PathBuf>,
+    /// Where the system's own files begin (`sys`, `proc` and `dev` on Linux).
+    pub root: PathBuf,
+    /// A card that wakes takes a second or two, a driver that loads some more.
+    pub patience: Duration,
 }
 
 impl Default for Search {
     fn default() -> Self {
-        Self { library: platform::NVML.into(), pci: platform::PCI.into() }
+        Self {
+            libraries: platform::NVML.iter().map(PathBuf::from).collect(),
+            root: platform::ROOT.into(),
+            patience: Duration::from_secs(10),
+        }
     }
 }
 
-/// The cards, as long as their driver stays. Dropping it lets the driver's library go.
+/// Whether this PC has a card of NVIDIA's at all, driver or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Present,
+    Absent,
+    /// The system does not say.
+    Unknown,
+}
+
+/// A card as the PCI bus shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows its bus"))]
+pub(crate) struct OnBus {
+    /// `0000:01:00.0`
+    pub(crate) address: String,
+    pub(crate) asleep: bool,
+    /// The system may put it to sleep while nobody uses it.
+    pub(crate) may_sleep: bool,
+}
+
+/// The cards, with the driver's library held open between questions and opened anew when it says so.
+///
+/// One handle for the program's life: what it has seen is how it knows that a card is gone, and what a card is that sleeps.
 #[must_use]
-pub struct Gpus {
-    library: library::Library,
-    driver: Driver,
+pub struct Cards {
+    search: Search,
+    roster: Worker<Roster>,
+    /// Apart from the cards: a disk that hangs is no driver that hangs.
+    disks: Worker<()>,
+    last_disks: Mutex<Vec<Disk>>,
 }
 
-impl Gpus {
-    /// Opens the driver's library and counts the cards.
-    ///
-    /// # Errors
-    /// `DriverMissing`, `DriverBroken`, `DriverTooOld` (older than [`MINIMUM_DRIVER`]) or `NoGpu`.
-    pub fn open() -> Result<Self, GpuFault> {
-        Self::find(&Search::default())
+impl Cards {
+    /// Looks at nothing yet.
+    pub fn new(search: Search) -> Self {
+        let of_roster = search.clone();
+        Self {
+            roster: Worker::start("cards", search.patience, move || Roster::new(of_roster.clone())),
+            disks: Worker::start("disks", search.patience, || ()),
+            last_disks: Mutex::default(),
+            search,
+        }
     }
 
-    /// As [`Gpus::open`], with this library in place of the system's.
-    ///
-    /// # Errors
-    /// As [`Gpus::open`].
-    pub fn open_at(library: &Path) -> Result<Self, GpuFault> {
-        Self::find(&Search { library: library.to_owned(), ..Search::default() })
+    /// Whether there is a card at all. Cheap, wakes none and does not need the driver, so it can be asked as often as one
+    /// likes while a driver is awaited.
+    pub fn presence(&self) -> Presence {
+        platform::presence(&self.search.root)
     }
 
-    /// As [`Gpus::open`], looking elsewhere.
+    /// A look at the whole PC, for every minute. Whoever compares two by `uuid` sees which card came and which is out.
+    ///
+    /// A card that sleeps is not woken, unless it is the first time that this handle sees it: what it is only the card
+    /// itself can say.
     ///
     /// # Errors
-    /// As [`Gpus::open`].
-    pub fn find(search: &Search) -> Result<Self, GpuFault> {
-        let library = library::Library::load(search)?;
-        let (version, cuda) = library.driver()?;
-        check_age(&version)?;
-        let library = library.with_cards()?;
-        let driver = Driver { double: version.ends_with(DOUBLE), version, cuda };
-        Ok(Self { library, driver })
-    }
-
-    pub fn driver(&self) -> &Driver {
-        &self.driver
-    }
-
-    /// The whole PC, with the cards that were there when this handle was opened, in NVML's order. A card that fell off
-    /// the bus since is left out.
-    ///
-    /// # Errors
-    /// `DriverBroken` when no card answers at all.
-    pub fn hardware(&self) -> Result<Hardware, GpuFault> {
-        Ok(Hardware {
-            gpus: self.library.gpus()?,
-            driver: self.driver.clone(),
+    /// When no card can take jobs. Asking again finds out whether that has passed.
+    pub fn look(&self) -> Result<Hardware, GpuFault> {
+        let (gpus, driver) = self.roster.ask(Roster::look).unwrap_or_else(|silence| Err(fault(silence)))?;
+        let hardware = Hardware {
+            gpus,
+            driver,
             cpu: machine::cpu(),
             memory: machine::memory(),
-            disks: machine::disks(),
+            disks: self.disks(),
             os: machine::os(),
-        })
+        };
+        if hardware.for_jobs().next().is_some() {
+            return Ok(hardware);
+        }
+        let first = hardware.troubles().into_iter().next();
+        Err(first.map_or(GpuFault::NoGpu, |(trouble, cards)| GpuFault::CardsOut {
+            cards: cards.join(", "),
+            trouble,
+        }))
     }
 
-    /// One reading per card of [`Gpus::hardware`], in the same order. A card that does not answer reads as empty.
+    /// What the cards are doing now, each under its id. A card that sleeps is not asked and stays asleep; one that may go
+    /// to sleep and idles is left alone for a while, and what it said last is told with that reading's time.
     ///
     /// # Errors
-    /// `DriverBroken` when no card answers at all.
-    pub fn sample(&self) -> Result<Vec<GpuSample>, GpuFault> {
-        self.library.samples()
+    /// When no card answers: there are then no figures, and the last ones are no longer live.
+    pub fn figures(&self) -> Result<Figures, GpuFault> {
+        self.roster.ask(Roster::figures).unwrap_or_else(|silence| Err(fault(silence)))
     }
-}
 
-/// A version that is not a number to begin with is let through: it says nothing about its age.
-fn check_age(version: &str) -> Result<(), GpuFault> {
-    let branch = version.split('.').next().and_then(|branch| branch.parse::<u32>().ok());
-    match branch {
-        Some(branch) if branch < MINIMUM_DRIVER => {
-            Err(GpuFault::DriverTooOld { found: version.to_owned(), needed: MINIMUM_DRIVER.to_string() })
+    /// A disk that does not answer leaves the list as it last was.
+    fn disks(&self) -> Vec<Disk> {
+        let now = self.disks.ask(|()| machine::disks());
+        let mut last = self.last_disks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(disks) = now {
+            *last = disks;
         }
-        Some(_) | None => Ok(()),
+        last.clone()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Default for Cards {
+    fn default() -> Self {
+        Self::new(Search::default())
+    }
+}
 
-    #[test]
-    fn a_driver_before_cuda_12_is_too_old() {
-        let fault = check_age("470.256.02").unwrap_err();
-        let expected = GpuFault::DriverTooOld { found: "470.256.02".into(), needed: "525".into() };
-        assert_eq!(fault, expected);
-        assert_eq!(check_age("525.60.13"), Ok(()));
-        assert_eq!(check_age("571.24-double"), Ok(()));
-        assert_eq!(check_age("a name"), Ok(()));
+fn fault(silence: Silence) -> GpuFault {
+    match silence {
+        Silence::Hangs => GpuFault::DriverSilent,
+        Silence::BrokeOff => GpuFault::DriverBroken("a question to it broke off".to_owned()),
     }
 }

@@ -58,9 +58,7 @@ fn the_agent_starts_with_tags_by_hardware_and_os() {
       "ionet.gpu_count": "1",
       "ionet.gpu_memory_gb": "24",
       "ionet.memory_gb": "64",
-      "ionet.os": "linux",
-      "ionet.os_name": "",
-      "ionet.os_version": ""
+      "ionet.os": "linux"
     }
     "#);
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ionet_core::effect::{self, Wanted};
 use ionet_core::event::{Device, KeptSession, Loaded, SessionStore, WantedTold};
 use ionet_core::fault::{AgentFault, CloudFault, RegistrationFault};
-use ionet_core::hardware::{Cpu, Driver, Gpu, GpuSample, Hardware, Os};
+use ionet_core::hardware::{CardState, Cpu, Driver, Gpu, GpuMemory, Hardware, Os};
 use ionet_core::region::{Job, JobStatus, Node, NodeStatus, WatchAnswer};
 use ionet_core::target::{AGREEMENT_VERSION, AccountName, Agreement, PauseEnd, Saved, Target};
 use ionet_core::{
@@ -292,12 +292,13 @@ pub(crate) fn taken_over() -> Device {
 pub(crate) fn hardware() -> Hardware {
     Hardware {
         gpus: vec![Gpu {
-            index: 0,
             uuid: "GPU-1".into(),
             name: "NVIDIA GeForce RTX 4090".into(),
-            memory: Bytes(24_564 << 20),
+            memory: GpuMemory::Own { total: Bytes(24_564 << 20) },
             pci: "00000000:01:00.0".into(),
-            sample: GpuSample::default(),
+            state: CardState::Working,
+            instances: Vec::new(),
+            repair_pending: false,
         }],
         driver: Driver { version: "571.24".into(), cuda: "12.8".into(), double: false },
         cpu: Cpu { name: "cpu".into(), threads: 16 },

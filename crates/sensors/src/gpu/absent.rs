@@ -3,31 +3,32 @@
 use std::convert::Infallible;
 
 use ionet_core::fault::GpuFault;
-use ionet_core::hardware::{Gpu, GpuSample};
+use ionet_core::hardware::{Driver, Gpu, GpuFigures};
 
-use super::Search;
+use super::roster::{Asked, Seen};
+use super::{OnBus, Search};
 
 /// Nobody can hold one.
 pub(super) struct Library(Infallible);
 
 impl Library {
-    pub(super) fn load(_search: &Search) -> Result<Self, GpuFault> {
+    pub(super) fn load(_search: &Search, _bus: &[OnBus]) -> Result<Self, GpuFault> {
         Err(GpuFault::NoGpu)
     }
 
-    pub(super) fn driver(&self) -> Result<(String, String), GpuFault> {
+    pub(super) fn driver(&self) -> &Driver {
         match self.0 {}
     }
 
-    pub(super) fn with_cards(self) -> Result<Self, GpuFault> {
+    pub(super) fn is_current(&self, _bus: &[OnBus]) -> bool {
         match self.0 {}
     }
 
-    pub(super) fn gpus(&self) -> Result<Vec<Gpu>, GpuFault> {
+    pub(super) fn look(&self, _asked: &Asked) -> Result<Seen<Gpu>, GpuFault> {
         match self.0 {}
     }
 
-    pub(super) fn samples(&self) -> Result<Vec<GpuSample>, GpuFault> {
+    pub(super) fn figures(&self, _asked: &Asked) -> Result<Seen<GpuFigures>, GpuFault> {
         match self.0 {}
     }
 }

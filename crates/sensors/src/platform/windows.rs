@@ -1,13 +1,25 @@
 //! Windows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub(crate) const NVML: &str = "nvml.dll";
-pub(crate) const PCI: &str = "";
+use super::gpu::{OnBus, Presence};
+
+pub(crate) const NVML: &[&str] = &["nvml.dll"];
+pub(crate) const ROOT: &str = "";
 pub(crate) const NOT_DISKS: &[&str] = &["CDFS", "UDF"];
 
+/// The system wakes a card and lets it sleep behind the driver's back; nobody is told.
+pub(crate) fn on_bus(_root: &Path) -> Vec<OnBus> {
+    Vec::new()
+}
+
 /// Not looked up yet: the answer is that it cannot be known.
-pub(crate) fn nvidia_card(_pci: &Path) -> Option<bool> {
+pub(crate) fn presence(_root: &Path) -> Presence {
+    Presence::Unknown
+}
+
+/// A library that is loaded cannot be replaced here.
+pub(crate) fn loaded(_name: &Path) -> Option<PathBuf> {
     None
 }
 

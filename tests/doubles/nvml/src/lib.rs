@@ -4,19 +4,25 @@
 //! Return codes are NVML's own. Every pointer that comes in is checked for null; beyond that the caller keeps NVML's
 //! contract, as it must with the real library.
 
+mod put;
 mod script;
+mod stage;
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ffi::{CStr, c_char, c_int, c_uint};
 
 use nvml_wrapper_sys::bindings as nvml;
+use nvml_wrapper_sys::bindings::field_id;
 use nvml_wrapper_sys::bindings::nvmlReturn_t as Code;
 
-use crate::script::{Card, Kind, Process, Reader, Script};
+use crate::put::{megabytes, put, put_answer, put_number, put_processes, put_text};
+use crate::script::{Card, Kind, Question};
+use crate::stage::{Asked, answer, of_any, of_card};
 
 const OK: Code = nvml::nvmlReturn_enum_NVML_SUCCESS;
 const BAD_ARGUMENT: Code = nvml::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT;
 const NOT_SUPPORTED: Code = nvml::nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED;
+const NOT_PERMITTED: Code = nvml::nvmlReturn_enum_NVML_ERROR_NO_PERMISSION;
+const NOT_FOUND: Code = nvml::nvmlReturn_enum_NVML_ERROR_NOT_FOUND;
 const TOO_SMALL: Code = nvml::nvmlReturn_enum_NVML_ERROR_INSUFFICIENT_SIZE;
 const UNINITIALIZED: Code = nvml::nvmlReturn_enum_NVML_ERROR_UNINITIALIZED;
 const LOST: Code = nvml::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST;
@@ -26,35 +32,17 @@ const UNKNOWN: Code = nvml::nvmlReturn_enum_NVML_ERROR_UNKNOWN;
 /// What a caller must have written into `version` of the memory query: size of the struct, and 2.
 const MEMORY_VERSION: c_uint = size_of::<nvml::nvmlMemory_v2_t>() as c_uint | (2 << 24);
 
-static STAGE: Mutex<Stage> = Mutex::new(Stage { reader: Reader::new(), open: 0 });
-
-struct Stage {
-    reader: Reader,
-    /// NVML counts its initialisations; each is to be shut down once.
-    open: u32,
-}
+/// A card can be cut into seven at most.
+const MOST_INSTANCES: c_uint = 7;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlInit_v2() -> Code {
-    let mut stage = stage();
-    let code = match stage.reader.script() {
-        Some(script) => script.init,
-        None => UNKNOWN,
-    };
-    if code == OK {
-        stage.open += 1;
-    }
-    code
+    stage::start()
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlShutdown() -> Code {
-    let mut stage = stage();
-    if stage.open == 0 {
-        return UNINITIALIZED;
-    }
-    stage.open -= 1;
-    OK
+    stage::end()
 }
 
 /// # Safety
@@ -62,7 +50,7 @@ pub extern "C" fn nvmlShutdown() -> Code {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlSystemGetDriverVersion(version: *mut c_char, length: c_uint) -> Code {
     // SAFETY: by this function's own contract.
-    answer(|script| unsafe { put_text(version, length as usize, &script.driver) })
+    answer(|script| unsafe { put_text(version, length, script.driver.bytes()) })
 }
 
 /// # Safety
@@ -81,7 +69,7 @@ pub unsafe extern "C" fn nvmlSystemGetCudaDriverVersion_v2(version: *mut c_int) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> Code {
     // SAFETY: by this function's own contract.
-    answer(|script| unsafe { put(count, script.cards.len() as c_uint) })
+    answer(|script| unsafe { put(count, script.count.unwrap_or(script.cards.len() as c_uint)) })
 }
 
 /// # Safety
@@ -91,12 +79,38 @@ pub unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(
     index: c_uint,
     device: *mut nvml::nvmlDevice_t,
 ) -> Code {
-    answer(|script| match script.cards.get(index as usize) {
-        Some(card) if card.lost => LOST,
-        // A handle is never followed: it is the card's place, counted from one.
+    answer(|script| match stage::handle(script, index as usize) {
         // SAFETY: by this function's own contract.
-        Some(_) => unsafe { put(device, std::ptr::without_provenance_mut(index as usize + 1)) },
-        None => BAD_ARGUMENT,
+        Ok(handle) => unsafe { put(device, handle) },
+        Err(code) => code,
+    })
+}
+
+/// # Safety
+/// `address` is null or a closed string, `device` points to a writable handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetHandleByPciBusId_v2(
+    address: *const c_char,
+    device: *mut nvml::nvmlDevice_t,
+) -> Code {
+    if address.is_null() {
+        return BAD_ARGUMENT;
+    }
+    // SAFETY: not null, and closed by this function's own contract.
+    let Ok(address) = unsafe { CStr::from_ptr(address) }.to_str() else { return BAD_ARGUMENT };
+    let Some(wanted) = script::pci_place(address) else { return BAD_ARGUMENT };
+    answer(|script| {
+        let is_there = |(place, card): &(usize, &Card)| {
+            let of_place = pci_of(*place);
+            let address = card.pci.as_ref().and_then(|given| str::from_utf8(given.or(&of_place)).ok());
+            address.and_then(script::pci_place) == Some(wanted)
+        };
+        let found = script.cards.iter().enumerate().find(is_there);
+        match found.map_or(Err(NOT_FOUND), |(place, _)| stage::handle(script, place)) {
+            // SAFETY: by this function's own contract.
+            Ok(handle) => unsafe { put(device, handle) },
+            Err(code) => code,
+        }
     })
 }
 
@@ -108,8 +122,14 @@ pub unsafe extern "C" fn nvmlDeviceGetName(
     name: *mut c_char,
     length: c_uint,
 ) -> Code {
-    // SAFETY: by this function's own contract.
-    of_card(device, |card, _| unsafe { put_answer(name, length, card.name.as_deref()) })
+    of_any(device, Question::Name, |asked| {
+        let text = match asked {
+            Asked::Card(card, _) => card.name.as_ref(),
+            Asked::Instance(instance) => Some(&instance.name),
+        };
+        // SAFETY: by this function's own contract.
+        unsafe { put_answer(name, length, text) }
+    })
 }
 
 /// # Safety
@@ -120,10 +140,17 @@ pub unsafe extern "C" fn nvmlDeviceGetUUID(
     uuid: *mut c_char,
     length: c_uint,
 ) -> Code {
-    of_card(device, |card, place| {
-        let uuid_of_place = format!("GPU-00000000-0000-4000-8000-{place:012}");
+    of_any(device, Question::Uuid, |asked| match asked {
+        Asked::Card(card, place) => {
+            let uuid_of_place = format!("GPU-00000000-0000-4000-8000-{place:012}");
+            match &card.uuid {
+                // SAFETY: by this function's own contract.
+                Some(given) => unsafe { put_text(uuid, length, given.or(&uuid_of_place)) },
+                None => NOT_SUPPORTED,
+            }
+        }
         // SAFETY: by this function's own contract.
-        unsafe { put_answer(uuid, length, card.uuid.as_ref().map(|given| given.or(&uuid_of_place))) }
+        Asked::Instance(instance) => unsafe { put_text(uuid, length, instance.uuid.bytes()) },
     })
 }
 
@@ -134,7 +161,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
     device: nvml::nvmlDevice_t,
     memory: *mut nvml::nvmlMemory_v2_t,
 ) -> Code {
-    of_card(device, |card, _| {
+    of_any(device, Question::Memory, |asked| {
         if memory.is_null() {
             return BAD_ARGUMENT;
         }
@@ -142,13 +169,16 @@ pub unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
         if unsafe { (*memory).version } != MEMORY_VERSION {
             return WRONG_VERSION;
         }
-        let Some(total) = card.memory_mb.map(megabytes) else {
-            return NOT_SUPPORTED;
+        let (total, used) = match asked {
+            // The sum over all instances is for the administrator alone.
+            Asked::Card(Card { instances: Some(_), .. }, _) => return NOT_PERMITTED,
+            Asked::Card(Card { memory_mb: None, .. }, _) => return NOT_SUPPORTED,
+            Asked::Card(Card { memory_mb: Some(total), memory_used_mb, .. }, _) => (*total, *memory_used_mb),
+            Asked::Instance(instance) => (instance.memory_mb, 0),
         };
-        let used = megabytes(card.memory_used_mb).min(total);
-        let reserved = 0;
+        let (total, used) = (megabytes(total), megabytes(used.min(total)));
         let info =
-            nvml::nvmlMemory_v2_t { version: MEMORY_VERSION, total, reserved, free: total - used, used };
+            nvml::nvmlMemory_v2_t { version: MEMORY_VERSION, total, reserved: 0, free: total - used, used };
         // SAFETY: by this function's own contract.
         unsafe { put(memory, info) }
     })
@@ -161,8 +191,8 @@ pub unsafe extern "C" fn nvmlDeviceGetPciInfo_v3(
     device: nvml::nvmlDevice_t,
     pci: *mut nvml::nvmlPciInfo_t,
 ) -> Code {
-    of_card(device, |card, place| {
-        let id_of_place = format!("00000000:{:02X}:00.0", place + 1);
+    of_card(device, Question::Pci, |card, place| {
+        let id_of_place = pci_of(place);
         let Some(id) = card.pci.as_ref().map(|given| given.or(&id_of_place)) else {
             return NOT_SUPPORTED;
         };
@@ -176,8 +206,8 @@ pub unsafe extern "C" fn nvmlDeviceGetPciInfo_v3(
             pciSubSystemId: 0,
             busId: [0; 32],
         };
-        for (slot, byte) in info.busId[..31].iter_mut().zip(id.bytes()) {
-            *slot = byte as c_char;
+        for (slot, byte) in info.busId[..31].iter_mut().zip(id) {
+            *slot = *byte as c_char;
         }
         // SAFETY: by this function's own contract.
         unsafe { put(pci, info) }
@@ -193,7 +223,7 @@ pub unsafe extern "C" fn nvmlDeviceGetTemperature(
     celsius: *mut c_uint,
 ) -> Code {
     // SAFETY: by this function's own contract.
-    of_card(device, |card, _| unsafe { put_number(celsius, card.temperature_c) })
+    of_card(device, Question::Temperature, |card, _| unsafe { put_number(celsius, card.temperature_c) })
 }
 
 /// # Safety
@@ -204,7 +234,7 @@ pub unsafe extern "C" fn nvmlDeviceGetPowerUsage(
     milliwatts: *mut c_uint,
 ) -> Code {
     // SAFETY: by this function's own contract.
-    of_card(device, |card, _| unsafe { put_number(milliwatts, card.power_mw) })
+    of_card(device, Question::Power, |card, _| unsafe { put_number(milliwatts, card.power_mw) })
 }
 
 /// # Safety
@@ -214,10 +244,12 @@ pub unsafe extern "C" fn nvmlDeviceGetUtilizationRates(
     device: nvml::nvmlDevice_t,
     rates: *mut nvml::nvmlUtilization_t,
 ) -> Code {
-    of_card(device, |card, _| match card.utilisation_percent {
+    of_card(device, Question::Utilisation, |card, _| match card.utilisation_percent {
         // SAFETY: by this function's own contract.
-        Some(gpu) => unsafe { put(rates, nvml::nvmlUtilization_t { gpu, memory: 0 }) },
-        None => NOT_SUPPORTED,
+        Some(gpu) if card.instances.is_none() => unsafe {
+            put(rates, nvml::nvmlUtilization_t { gpu, memory: 0 })
+        },
+        Some(_) | None => NOT_SUPPORTED,
     })
 }
 
@@ -230,7 +262,7 @@ pub unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
     list: *mut nvml::nvmlProcessInfo_t,
 ) -> Code {
     // SAFETY: by this function's own contract.
-    of_card(device, |card, _| unsafe { put_processes(card, Kind::Compute, count, list) })
+    of_card(device, Question::Processes, |card, _| unsafe { put_processes(card, Kind::Compute, count, list) })
 }
 
 /// # Safety
@@ -242,121 +274,121 @@ pub unsafe extern "C" fn nvmlDeviceGetGraphicsRunningProcesses_v3(
     list: *mut nvml::nvmlProcessInfo_t,
 ) -> Code {
     // SAFETY: by this function's own contract.
-    of_card(device, |card, _| unsafe { put_processes(card, Kind::Graphics, count, list) })
-}
-
-fn stage() -> MutexGuard<'static, Stage> {
-    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn answer(with: impl FnOnce(&Script) -> Code) -> Code {
-    let mut stage = stage();
-    if stage.open == 0 {
-        return UNINITIALIZED;
-    }
-    match stage.reader.script() {
-        Some(script) => with(script),
-        None => UNKNOWN,
-    }
-}
-
-fn of_card(device: nvml::nvmlDevice_t, with: impl FnOnce(&Card, usize) -> Code) -> Code {
-    answer(|script| {
-        let Some(place) = device.cast::<c_void>().addr().checked_sub(1) else {
-            return BAD_ARGUMENT;
-        };
-        match script.cards.get(place) {
-            Some(card) if card.lost => LOST,
-            Some(card) => with(card, place),
-            // The script was cut short under an open handle.
-            None => LOST,
-        }
+    of_card(device, Question::Processes, |card, _| unsafe {
+        put_processes(card, Kind::Graphics, count, list)
     })
 }
 
 /// # Safety
-/// `to` is null or writable.
-unsafe fn put<T>(to: *mut T, value: T) -> Code {
-    if to.is_null() {
-        return BAD_ARGUMENT;
-    }
-    // SAFETY: not null, and writable by the caller's word.
-    unsafe { to.write(value) };
-    OK
-}
-
-/// # Safety
-/// As [`put`].
-unsafe fn put_number(to: *mut c_uint, value: Option<u32>) -> Code {
-    match value {
-        // SAFETY: passed on.
-        Some(value) => unsafe { put(to, value) },
-        None => NOT_SUPPORTED,
-    }
-}
-
-/// # Safety
-/// As [`put_text`].
-unsafe fn put_answer(to: *mut c_char, length: c_uint, text: Option<&str>) -> Code {
-    match text {
-        // SAFETY: passed on.
-        Some(text) => unsafe { put_text(to, length as usize, text) },
-        None => NOT_SUPPORTED,
-    }
-}
-
-/// # Safety
-/// `to` is null or has room for `length` bytes.
-unsafe fn put_text(to: *mut c_char, length: usize, text: &str) -> Code {
-    if to.is_null() {
-        return BAD_ARGUMENT;
-    }
-    if text.len() >= length {
-        return TOO_SMALL;
-    }
-    // SAFETY: `text` and its closing nul fit into `length`.
-    unsafe {
-        std::ptr::copy_nonoverlapping(text.as_ptr(), to.cast::<u8>(), text.len());
-        to.add(text.len()).write(0);
-    }
-    OK
-}
-
-/// # Safety
-/// `count` is null or initialised; `list` has room for that many, or is null when `count` says zero.
-unsafe fn put_processes(
-    card: &Card,
-    kind: Kind,
-    count: *mut c_uint,
-    list: *mut nvml::nvmlProcessInfo_t,
+/// `mode` points to a writable unsigned int.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetComputeMode(
+    device: nvml::nvmlDevice_t,
+    mode: *mut nvml::nvmlComputeMode_t,
 ) -> Code {
-    let Some(processes) = &card.processes else {
-        return NOT_SUPPORTED;
-    };
-    if count.is_null() {
-        return BAD_ARGUMENT;
-    }
-    let shown: Vec<&Process> = processes.iter().filter(|process| process.is(kind)).collect();
-    // SAFETY: not null, and initialised by the caller's word.
-    let room = unsafe { count.replace(shown.len() as c_uint) } as usize;
-    if shown.len() > room {
-        return TOO_SMALL;
-    }
-    for (place, process) in shown.into_iter().enumerate() {
-        let info = nvml::nvmlProcessInfo_t {
-            pid: process.pid,
-            usedGpuMemory: process.memory_mb.map_or(u64::MAX, megabytes),
-            gpuInstanceId: u32::MAX,
-            computeInstanceId: u32::MAX,
-        };
-        // SAFETY: there is room for `room` structs, and `place` is below it.
-        unsafe { list.add(place).write(info) };
-    }
-    OK
+    of_card(device, Question::ComputeMode, |card, _| match card.instances {
+        // It is then the instances that have one.
+        Some(_) => BAD_ARGUMENT,
+        // SAFETY: by this function's own contract.
+        None => unsafe { put_number(mode, card.compute_mode) },
+    })
 }
 
-fn megabytes(count: u64) -> u64 {
-    count << 20
+/// # Safety
+/// `mode` points to a writable unsigned int.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetVirtualizationMode(
+    device: nvml::nvmlDevice_t,
+    mode: *mut nvml::nvmlGpuVirtualizationMode_t,
+) -> Code {
+    // SAFETY: by this function's own contract.
+    of_card(device, Question::Virtualisation, |card, _| unsafe { put_number(mode, card.virtualisation) })
+}
+
+/// # Safety
+/// Both point to writable unsigned ints.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetMigMode(
+    device: nvml::nvmlDevice_t,
+    current: *mut c_uint,
+    pending: *mut c_uint,
+) -> Code {
+    of_card(device, Question::Mig, |card, _| match card.instances {
+        // SAFETY: by this function's own contract.
+        Some(_) => unsafe { put(current, nvml::NVML_DEVICE_MIG_ENABLE).max(put(pending, 1)) },
+        None => NOT_SUPPORTED,
+    })
+}
+
+/// # Safety
+/// `count` points to a writable unsigned int.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(
+    device: nvml::nvmlDevice_t,
+    count: *mut c_uint,
+) -> Code {
+    of_card(device, Question::Mig, |card, _| {
+        // SAFETY: by this function's own contract.
+        unsafe { put(count, if card.instances.is_some() { MOST_INSTANCES } else { 0 }) }
+    })
+}
+
+/// # Safety
+/// `instance` points to a writable handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
+    device: nvml::nvmlDevice_t,
+    index: c_uint,
+    instance: *mut nvml::nvmlDevice_t,
+) -> Code {
+    of_card(device, Question::Mig, |card, place| match &card.instances {
+        Some(instances) if (index as usize) < instances.len() => {
+            // SAFETY: by this function's own contract.
+            unsafe { put(instance, stage::handle_of_instance(place, index as usize)) }
+        }
+        Some(_) => NOT_FOUND,
+        None => NOT_SUPPORTED,
+    })
+}
+
+/// # Safety
+/// `values` is null or points to `count` structs whose `fieldId` is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
+    device: nvml::nvmlDevice_t,
+    count: c_int,
+    values: *mut nvml::nvmlFieldValue_t,
+) -> Code {
+    let count = usize::try_from(count).unwrap_or_default();
+    if values.is_null() || count == 0 {
+        return BAD_ARGUMENT;
+    }
+    of_card(device, Question::Fields, |card, _| {
+        // SAFETY: not null, and that many by this function's own contract.
+        for value in unsafe { std::slice::from_raw_parts_mut(values, count) } {
+            let said = field(card, value.fieldId);
+            value.nvmlReturn = if said.is_some() { OK } else { NOT_SUPPORTED };
+            value.valueType = nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
+            value.value = nvml::nvmlValue_t { uiVal: said.unwrap_or_default() };
+        }
+        OK
+    })
+}
+
+fn field(card: &Card, id: c_uint) -> Option<u32> {
+    match id {
+        field_id::NVML_FI_DEV_GET_GPU_RECOVERY_ACTION => card.recovery,
+        // Not to be had of a card that is cut.
+        _ if card.instances.is_some() => None,
+        field_id::NVML_FI_DEV_REMAPPED_PENDING => card.repair_pending.map(u32::from),
+        field_id::NVML_FI_DEV_REMAPPED_FAILURE => card.repair_failed.map(u32::from),
+        _ => None,
+    }
+}
+
+/// Where a card is that the script does not place.
+fn pci_of(place: usize) -> String {
+    format!("00000000:{:02X}:00.0", place + 1)
 }
 
 #[cfg(test)]

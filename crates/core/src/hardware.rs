@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Bytes;
+use crate::time::{Bytes, UnixMs};
 
 /// What detection found. Read once at start and again on request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,26 @@ pub struct Gpu {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct GpuSample {
+    pub temperature_c: Option<u32>,
+    pub power_mw: Option<u32>,
+    pub utilisation_percent: Option<u32>,
+    pub memory_used: Option<Bytes>,
+    pub processes: Vec<GpuProcess>,
+}
+
+/// Live figures of every card that answered, of one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct Figures {
+    pub at: UnixMs,
+    pub gpus: Vec<GpuFigures>,
+}
+
+/// A card is known by its UUID: places change when one falls off.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+pub struct GpuFigures {
+    pub uuid: String,
     pub temperature_c: Option<u32>,
     pub power_mw: Option<u32>,
     pub utilisation_percent: Option<u32>,

@@ -4,6 +4,7 @@
 //! Nothing here reads a clock, a file, a random number or a socket: time, ids and entropy arrive in events.
 
 pub mod agent;
+pub mod earnings;
 pub mod effect;
 pub mod event;
 pub mod fault;
@@ -11,6 +12,7 @@ pub mod hardware;
 pub mod money;
 pub mod phase;
 pub mod problem;
+pub mod question;
 pub mod region;
 pub mod snapshot;
 pub mod state;
@@ -26,6 +28,7 @@ pub use event::{Event, Intent, Outcome, Signal};
 pub use money::Money;
 pub use phase::Phase;
 pub use problem::{Problem, ProblemCode};
+pub use question::{Answer, Question, Refused};
 pub use snapshot::{Snapshot, view};
 pub use state::State;
 pub use step::{step, wake_at};

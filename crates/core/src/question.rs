@@ -29,6 +29,9 @@ pub enum Refused {
     TooMany,
     #[error("the answer did not come in time")]
     TooLate,
+    /// Whoever would answer is gone: the app is ending.
+    #[error("nobody answers any more")]
+    NoAnswer,
     /// What stands in the way, with its sentences and its next step.
     #[error("{}", .problem.code.as_str())]
     Problem { problem: Problem },

@@ -53,7 +53,8 @@ fn forget_older(path: &Path, newest: &Path) {
     others.sort();
     others.reverse();
     for old in others.into_iter().skip(KEPT - 1) {
-        let removed = if old.is_dir() && !old.is_symlink() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
+        let removed =
+            if old.is_dir() && !old.is_symlink() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
         if let Err(error) = removed {
             tracing::debug!(%error, "an old damaged file stays");
         }
@@ -88,7 +89,8 @@ mod tests {
     fn a_few_are_kept_and_the_newest_is_among_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.json");
-        fs::write(folder.path().join("settings.json.damaged-99991231T000000-1"), "of a clock set wrong").unwrap();
+        fs::write(folder.path().join("settings.json.damaged-99991231T000000-1"), "of a clock set wrong")
+            .unwrap();
         fs::write(folder.path().join("endpoints.json.damaged-20200101T000000-1"), "another's").unwrap();
 
         let mut last = PathBuf::new();

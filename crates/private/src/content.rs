@@ -59,7 +59,9 @@ pub fn parse_json<T: DeserializeOwned>(content: &[u8]) -> Result<T, Damage> {
         return Err(Damage::Empty);
     }
     serde_json::from_slice(content).map_err(|error| match error.classify() {
-        Category::Syntax | Category::Eof | Category::Io | Category::Data if content.contains(&0) => Damage::Zeroed,
+        Category::Syntax | Category::Eof | Category::Io | Category::Data if content.contains(&0) => {
+            Damage::Zeroed
+        }
         Category::Eof => Damage::Torn,
         Category::Syntax | Category::Data | Category::Io => {
             Damage::Foreign { line: error.line(), column: error.column() }
@@ -99,7 +101,10 @@ mod tests {
         ];
         for (content, damage) in damaged {
             let refused = load(content).unwrap_err();
-            assert!(matches!(refused, LoadError::Damaged(found) if found == damage), "{content:?}: {refused}");
+            assert!(
+                matches!(refused, LoadError::Damaged(found) if found == damage),
+                "{content:?}: {refused}"
+            );
         }
     }
 

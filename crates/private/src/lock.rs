@@ -28,7 +28,8 @@ impl Lock {
     /// Takes the lock or says who has it, without waiting. The file stays: removing it would let two hold "it".
     pub fn take(path: &Path) -> Result<Self, LockError> {
         loop {
-            let file = platform::open_lock(path).map_err(|error| LockError::File(FileError::of(path)(error)))?;
+            let file =
+                platform::open_lock(path).map_err(|error| LockError::File(FileError::of(path)(error)))?;
             match file.try_lock() {
                 // Somebody may have put another file there meanwhile, and hold that.
                 Ok(()) if platform::is_at(&file, path) => return Ok(Self { _held: file }),

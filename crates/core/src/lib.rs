@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod can;
+pub mod earnings;
 pub mod effect;
 pub mod event;
 pub mod fault;
@@ -13,6 +14,7 @@ pub mod hardware;
 pub mod money;
 pub mod phase;
 pub mod problem;
+pub mod question;
 pub mod region;
 pub mod snapshot;
 pub mod state;
@@ -29,6 +31,7 @@ pub use event::{Event, Intent, Outcome, Signal};
 pub use money::Money;
 pub use phase::Phase;
 pub use problem::{Problem, ProblemCode};
+pub use question::{Answer, Question, Refused};
 pub use snapshot::{Snapshot, view};
 pub use state::State;
 pub use step::{step, wake_at};

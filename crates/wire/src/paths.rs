@@ -1,63 +1,61 @@
-//! Every folder of the app on a PC. Both programs must agree on them, so they stand here.
+//! Every folder of the app on a PC. All its programs must agree on them, so they stand here.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+mod facts;
+mod locate;
+mod short;
+
+use std::path::PathBuf;
+
+use ionet_private::{FileError, SocketId};
+
+use crate::meeting::Meeting;
+
+pub use facts::{Facts, Storage};
+/// Makes a folder (and those above it) that only this user can enter.
+pub use ionet_private::folder as private_folder;
 
 /// Moves every folder below one place: tests and the demo touch nothing of the owner's.
 pub const HOME_VARIABLE: &str = "IONET_HOME";
 
-const APP: &str = "ionet-supplier";
-
+/// Found from the user's home alone, so that a desktop, a terminal, cron and ssh find one app: a variable that one of
+/// them has and another has not (`XDG_DATA_HOME` in a sandboxed terminal) must not make two of it. Whoever wants a folder
+/// elsewhere puts a link in its place. Only `run` follows the session, and what is found through it is written down in
+/// `data`; see [`Folders::meeting`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
     /// `settings.json`, `endpoints.json`.
     pub config: PathBuf,
-    /// `identity/`, `session.json`, `agent/`, `agent.hcl`.
+    /// `identity/`, `session.json`, `agent/`, `agent.hcl`, `guard/`; who is the resident program, and where it listens.
     pub data: PathBuf,
     /// `app/`, `agent/`, `jobs/`, `outbox/`.
     pub logs: PathBuf,
-    /// Sockets. Mode 0700.
+    /// Where the resident program would like to listen. It may be gone before the program ends.
     pub run: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum FoldersError {
-    #[error("neither {HOME_VARIABLE} nor the user's home folder is known")]
-    NoHome,
-    #[error("{0} must be an absolute path")]
-    Relative(PathBuf),
     #[error(
-        "the socket's path is too long ({length} bytes, at most 103): set {HOME_VARIABLE} to a shorter one"
+        "no home folder: HOME is not set and this user has none. Set {HOME_VARIABLE} to a folder of this app, or in a \
+         systemd unit StateDirectory="
     )]
-    TooLong { length: usize },
-    #[error("cannot make {0}: {1}")]
-    Io(PathBuf, std::io::Error),
+    NoHome,
+    #[error("{HOME_VARIABLE} must be an absolute path, not {0}")]
+    Relative(PathBuf),
+    #[error("{folder} belongs to user {owner}: run this as that user")]
+    AnotherUsers { folder: PathBuf, owner: u32 },
+    #[error("the app's folder cannot be used: {0}. Mend that, or set {HOME_VARIABLE} to another folder")]
+    File(#[from] FileError),
 }
 
 impl Folders {
     /// The folders of this user, made where they are missing, closed to other users.
     pub fn open() -> Result<Self, FoldersError> {
-        let folders = Self::locate(|name| std::env::var_os(name))?;
-        for folder in [&folders.config, &folders.data, &folders.logs, &folders.run] {
-            private_folder(folder).map_err(|error| FoldersError::Io(folder.clone(), error))?;
-        }
-        Ok(folders)
+        locate::of_this_process()?.made()
     }
 
-    fn locate(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, FoldersError> {
-        let folders = match variable(HOME_VARIABLE) {
-            Some(home) => Self::below(Path::new(&home)),
-            None => platform_folders(&variable)?,
-        };
-        if folders.config.is_relative() {
-            return Err(FoldersError::Relative(folders.config));
-        }
-        let length = folders.guard_run().join("supplier.sock").as_os_str().len();
-        // sun_path holds 104 bytes on macOS with its closing zero, 108 on Linux.
-        if length > 103 { Err(FoldersError::TooLong { length }) } else { Ok(folders) }
-    }
-
-    fn below(home: &Path) -> Self {
+    /// All below one place, as [`HOME_VARIABLE`] has it.
+    pub fn below(home: &std::path::Path) -> Self {
         Self {
             config: home.join("config"),
             data: home.join("data"),
@@ -66,9 +64,28 @@ impl Folders {
         }
     }
 
-    /// The socket between the resident program and its window.
-    pub fn socket(&self) -> PathBuf {
-        self.run.join("supplier.sock")
+    /// Where the resident program and those who watch it find each other.
+    pub fn meeting(&self) -> Meeting {
+        const NAME: &str = "supplier.sock";
+        let mut sockets = vec![SocketId::new(&self.run, NAME), SocketId::new(&self.data.join("run"), NAME)];
+        sockets.extend(short::folder(&self.data).map(|short| SocketId::new(&short, NAME)));
+        Meeting::new(&self.data, sockets)
+    }
+
+    /// The guard's lock and its sockets. Of the data folder alone: a resident program that is started in another session
+    /// must find the guard that holds this agent.
+    pub fn guard_run(&self) -> PathBuf {
+        let usual = self.data.join("guard");
+        let fits = ["guard.sock", "engine.sock"].iter().all(|name| SocketId::new(&usual, name).fits());
+        if fits && facts::keeps_sockets(&self.data) {
+            return usual;
+        }
+        short::folder(&self.data).unwrap_or(usual)
+    }
+
+    /// What the system says about where the data lie. Asks the disk, so it blocks for as long as that hangs.
+    pub fn facts(&self) -> Facts {
+        facts::of(&self.data)
     }
 
     pub fn settings(&self) -> PathBuf {
@@ -101,120 +118,15 @@ impl Folders {
         self.logs.join("agent")
     }
 
-    /// Where the guard listens.
-    pub fn guard_run(&self) -> PathBuf {
-        self.run.clone()
+    /// Makes what is missing. Two spellings of one home (a link, a mount) come out as one.
+    fn made(mut self) -> Result<Self, FoldersError> {
+        for folder in [&mut self.config, &mut self.data, &mut self.logs] {
+            private_folder(folder)?;
+            *folder = locate::spelled_out(folder);
+        }
+        Ok(self)
     }
-}
-
-/// Makes a folder (and those above it) that only this user can enter.
-pub fn private_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    platform::close_to_others(&mut builder);
-    builder.create(folder)?;
-    platform::tighten(folder)
-}
-
-#[cfg(unix)]
-mod platform {
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-
-    pub(super) fn close_to_others(builder: &mut std::fs::DirBuilder) {
-        builder.mode(0o700);
-    }
-
-    pub(super) fn tighten(folder: &std::path::Path) -> std::io::Result<()> {
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
-    }
-}
-
-#[cfg(not(unix))]
-mod platform {
-    /// The profile folder is closed to other users already.
-    pub(super) fn close_to_others(_: &mut std::fs::DirBuilder) {}
-
-    pub(super) fn tighten(_: &std::path::Path) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn platform_folders(variable: &impl Fn(&str) -> Option<OsString>) -> Result<Folders, FoldersError> {
-    let home = variable("HOME").map(PathBuf::from);
-    let base = |name: &str, below: &str| {
-        variable(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| home.as_ref().map(|home| home.join(below)))
-            .map(|base| base.join(APP))
-            .ok_or(FoldersError::NoHome)
-    };
-    let state = base("XDG_STATE_HOME", ".local/state")?;
-    let run = base("XDG_RUNTIME_DIR", ".local/state").unwrap_or_else(|_| state.join("run"));
-    Ok(Folders {
-        config: base("XDG_CONFIG_HOME", ".config")?,
-        data: base("XDG_DATA_HOME", ".local/share")?,
-        logs: state.join("logs"),
-        run: if run == state { state.join("run") } else { run },
-    })
-}
-
-#[cfg(target_os = "macos")]
-fn platform_folders(variable: &impl Fn(&str) -> Option<OsString>) -> Result<Folders, FoldersError> {
-    let home = variable("HOME").map(PathBuf::from).ok_or(FoldersError::NoHome)?;
-    let support = home.join("Library/Application Support").join(APP);
-    Ok(Folders {
-        config: support.join("config"),
-        data: support.join("data"),
-        logs: home.join("Library/Logs").join(APP),
-        run: support.join("run"),
-    })
-}
-
-#[cfg(windows)]
-fn platform_folders(variable: &impl Fn(&str) -> Option<OsString>) -> Result<Folders, FoldersError> {
-    let local = variable("LOCALAPPDATA").map(PathBuf::from).ok_or(FoldersError::NoHome)?;
-    Ok(Folders::below(&local.join(APP)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn locate(variables: &[(&str, &str)]) -> Result<Folders, FoldersError> {
-        Folders::locate(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into()))
-    }
-
-    #[test]
-    fn one_variable_moves_every_folder() {
-        let folders = locate(&[(HOME_VARIABLE, "/t"), ("HOME", "/home/a")]).unwrap();
-
-        for folder in [&folders.config, &folders.data, &folders.logs, &folders.run] {
-            assert!(folder.starts_with("/t"), "{folder:?}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn without_a_runtime_folder_the_sockets_lie_in_the_state_folder() {
-        let folders = locate(&[("HOME", "/home/a")]).unwrap();
-
-        assert_eq!(folders.run, Path::new("/home/a/.local/state/ionet-supplier/run"));
-        assert_eq!(folders.config, Path::new("/home/a/.config/ionet-supplier"));
-    }
-
-    #[test]
-    fn a_path_too_long_for_a_socket_is_refused_with_what_to_do() {
-        let long = format!("/{}", "x".repeat(100));
-
-        let refused = locate(&[(HOME_VARIABLE, &long)]).unwrap_err();
-
-        assert!(refused.to_string().contains(HOME_VARIABLE), "{refused}");
-    }
-
-    #[test]
-    fn no_home_at_all_is_said() {
-        assert!(matches!(locate(&[]), Err(FoldersError::NoHome)));
-    }
-}
+mod tests;

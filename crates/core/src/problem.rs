@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Link;
 use crate::fault::{
-    AgentFault, CloudFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+    AgentFault, CloudFault, EngineFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
 };
 use crate::state::{Account, Region, State};
 
@@ -73,8 +73,29 @@ codes! {
     PortInUse = "port-in-use",
     NoIntroduction = "no-introduction",
     NoGuard = "no-guard",
+    AgentWrongVersion = "agent-wrong-version",
+    AgentNotGenuine = "agent-not-genuine",
+    AgentShim = "agent-shim",
+    AgentSilent = "agent-silent",
+    AgentNoNetwork = "agent-no-network",
+    AgentStateDamaged = "agent-state-damaged",
+    AgentDiskFull = "agent-disk-full",
+    AgentFolderUnwritable = "agent-folder-unwritable",
+    AgentFolderInUse = "agent-folder-in-use",
+    AgentNoControlGroups = "agent-no-control-groups",
+    AgentCertificateUnreadable = "agent-certificate-unreadable",
+    AgentPcUnreadable = "agent-pc-unreadable",
+    AgentSlow = "agent-slow",
+    AgentBusy = "agent-busy",
     WorkStillThere = "work-still-there",
+    FilesLeft = "files-left",
     EngineDown = "engine-down",
+    EngineAbsent = "engine-absent",
+    EngineNotPermitted = "engine-not-permitted",
+    EngineRefuses = "engine-refuses",
+    EngineForeign = "engine-foreign",
+    EngineNoCard = "engine-no-card",
+    EngineConfined = "engine-confined",
     LogDiskFull = "log-disk-full",
     LogRefused = "log-refused",
     NoKeyring = "no-keyring",
@@ -239,6 +260,52 @@ fn of_agent(fault: &AgentFault) -> Problem {
             | CloudFault::CannotStore(_) => of_cloud(fault, true),
         },
         AgentFault::NoGuard(why) => with(Code::NoGuard, Action::Retry, true, &[("why", why.clone())]),
+        AgentFault::WrongVersion { found, needed } => {
+            let args = [("found", found.clone()), ("needed", needed.clone())];
+            with(Code::AgentWrongVersion, Action::Open { link: Link::AgentInstall }, true, &args)
+        }
+        AgentFault::NotGenuine(path) => {
+            let install = Action::Open { link: Link::AgentInstall };
+            with(Code::AgentNotGenuine, install, true, &[("path", path.clone())])
+        }
+        AgentFault::Shim(path) => with(Code::AgentShim, Action::Retry, true, &[("path", path.clone())]),
+        AgentFault::Silent(path) => with(Code::AgentSilent, Action::Retry, true, &[("path", path.clone())]),
+        AgentFault::NoNetwork => plain(Code::AgentNoNetwork, Action::Retry, true),
+        AgentFault::StateDamaged => plain(Code::AgentStateDamaged, Action::Retry, true),
+        AgentFault::DiskFull => plain(Code::AgentDiskFull, Action::Retry, true),
+        AgentFault::FolderUnwritable(why) => {
+            with(Code::AgentFolderUnwritable, Action::Retry, true, &[("why", why.clone())])
+        }
+        AgentFault::FolderInUse => plain(Code::AgentFolderInUse, Action::Retry, true),
+        AgentFault::NoControlGroups(why) => {
+            with(Code::AgentNoControlGroups, Action::Retry, true, &[("why", why.clone())])
+        }
+        AgentFault::CertificateUnreadable(why) => {
+            with(Code::AgentCertificateUnreadable, Action::Retry, true, &[("why", why.clone())])
+        }
+        AgentFault::PcUnreadable(why) => {
+            with(Code::AgentPcUnreadable, Action::Retry, true, &[("why", why.clone())])
+        }
+        AgentFault::Slow => plain(Code::AgentSlow, Action::Retry, true),
+        AgentFault::Held { .. } | AgentFault::CalledOff => plain(Code::AgentBusy, Action::Retry, true),
+        AgentFault::Engine(fault) => of_engine(fault),
+    }
+}
+
+fn of_engine(fault: &EngineFault) -> Problem {
+    use ProblemCode as Code;
+    match fault {
+        EngineFault::Absent => plain(Code::EngineAbsent, Action::Retry, true),
+        EngineFault::NotPermitted => plain(Code::EngineNotPermitted, Action::Retry, true),
+        EngineFault::Silent => plain(Code::EngineDown, Action::Retry, true),
+        EngineFault::Refuses(status) => {
+            with(Code::EngineRefuses, Action::Retry, true, &[("status", status.to_string())])
+        }
+        EngineFault::Foreign(what) => {
+            with(Code::EngineForeign, Action::Retry, true, &[("what", what.clone())])
+        }
+        EngineFault::NoCard => plain(Code::EngineNoCard, Action::Retry, true),
+        EngineFault::Confined => plain(Code::EngineConfined, Action::Retry, true),
     }
 }
 
@@ -262,6 +329,9 @@ fn of_work(fault: &WorkFault) -> Problem {
             with(ProblemCode::WorkStillThere, Action::Retry, false, &[("left", "1".into())])
         }
         WorkFault::EngineDown => plain(ProblemCode::EngineDown, Action::Retry, false),
+        WorkFault::FilesLeft { left } => {
+            with(ProblemCode::FilesLeft, Action::Retry, false, &[("left", left.to_string())])
+        }
     }
 }
 

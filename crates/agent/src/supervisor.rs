@@ -1,9 +1,19 @@
-//! When the guard starts, ends and sweeps the agent. It decides and does nothing: time and news come in, one action
-//! at a time goes out.
+//! When the guard starts, freezes, ends and sweeps the agent. It decides and does nothing: time and news come in, one
+//! action at a time goes out.
 //!
 //! The agent is ended by SIGTERM, never by SIGINT: with its servers away Nomad answers an interrupt with "left", exit
 //! code 0 and its tasks still running. By then the region has stopped the allocations, and whatever it could not stop
 //! is swept here, where it makes no difference which servers answer.
+//!
+//! Words may come late, doubled or not at all, so each start has a number, and the last word wins: a newer start ends
+//! the agent of an older one first (its tasks stay, for the new agent to take over); a stop ends whatever there is,
+//! also what has only been asked for.
+
+use ionet_core::StartId;
+
+use self::hold::Hold;
+
+mod hold;
 
 /// How long the guard waits, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,20 +26,25 @@ pub struct Waits {
 
 impl Default for Waits {
     fn default() -> Self {
-        Self { successor_ms: 10_000, grace_ms: 3_000 }
+        Self { successor_ms: 10_000, grace_ms: 700 }
     }
 }
 
-/// What is to be done now. Each but `Wait` is handed out once, and told back by the call its line names.
+/// What is to be done now. Each but `Wait` is handed out once, and told back by the call its line names. None of them
+/// is waited for: other news may come in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Start the agent: [`Supervisor::spawned`] or [`Supervisor::not_spawned`].
-    Spawn,
+    Spawn(StartId),
     /// SIGTERM: nothing is told back but, in time, [`Supervisor::exited`].
     Terminate,
     /// SIGKILL: as above.
     Kill,
-    /// Leave no process, container or mount: [`Supervisor::swept`].
+    /// Look once for jobs that run, and stop them where they stand: [`Supervisor::held`].
+    Freeze,
+    /// Let them run again: [`Supervisor::held`].
+    Thaw,
+    /// Leave no process, container, mount or file: [`Supervisor::swept`].
     Sweep,
     /// Nothing before this time, or before other news.
     Wait { until_ms: Option<u64> },
@@ -37,22 +52,52 @@ pub enum Action {
     End,
 }
 
+/// What became of a start that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// It begins, at once or when what is there has ended. One that had waited before it does not begin any more.
+    Begins { instead_of: Option<StartId> },
+    /// It is under way already, or done.
+    Known,
+    /// A newer word was heard before it: the number of that.
+    Stale(StartId),
+    /// The guard is about to end.
+    Ending,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Agent {
     /// Nothing runs and nothing is left.
     Absent,
-    Wanted,
-    Spawning,
-    Running,
+    Wanted(StartId),
+    /// With what comes when it is there, if it is not to stay.
+    Spawning(StartId, Option<Then>),
+    Running(StartId),
     /// It ended by itself. Its tasks may run on, and a new agent would take them over.
     Crashed,
-    ToTerminate,
-    Terminating {
-        since_ms: u64,
-    },
-    Killing,
-    ToSweep,
-    Sweeping,
+    ToTerminate(StartId, Then),
+    Terminating(StartId, Then, u64),
+    Killing(StartId, Then),
+    ToSweep(Option<StartId>),
+    Sweeping(Option<StartId>),
+}
+
+/// What follows the agent's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Everything goes; after that a start, if one was asked for meanwhile.
+    Sweep(Option<StartId>),
+    /// The tasks stay for the next agent.
+    Start(StartId),
+}
+
+impl Then {
+    fn start(self) -> Option<StartId> {
+        match self {
+            Self::Sweep(start) => start,
+            Self::Start(id) => Some(id),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +110,9 @@ enum Resident {
 pub struct Supervisor {
     waits: Waits,
     agent: Agent,
+    hold: Hold,
+    /// The newest number that this resident program used.
+    newest: Option<StartId>,
     resident: Resident,
     /// Nobody has come yet: the first resident program is waited for even though nothing runs.
     fresh: bool,
@@ -74,14 +122,22 @@ pub struct Supervisor {
 
 impl Supervisor {
     pub fn new(waits: Waits, now_ms: u64) -> Self {
-        let resident = Resident::Gone { since_ms: now_ms };
-        Self { waits, agent: Agent::Absent, resident, fresh: true, ending: false }
+        Self {
+            waits,
+            agent: Agent::Absent,
+            hold: Hold::free(),
+            newest: None,
+            resident: Resident::Gone { since_ms: now_ms },
+            fresh: true,
+            ending: false,
+        }
     }
 
-    /// A resident program holds the connection.
+    /// A resident program holds the connection. Its numbers count on from the agent's that is there, or anew.
     pub fn resident_here(&mut self) {
         self.resident = Resident::Here;
         self.fresh = false;
+        self.newest = self.running().max(self.waiting());
     }
 
     /// The connection closed.
@@ -91,100 +147,238 @@ impl Supervisor {
         }
     }
 
-    /// Whether a start was accepted: one agent at a time, and none while the last one is being cleared away.
-    pub fn start(&mut self) -> bool {
-        let free = matches!(self.agent, Agent::Absent | Agent::Crashed) && !self.ending;
-        if free {
-            self.agent = Agent::Wanted;
+    /// The start whose agent is there or about to be, and stays.
+    pub fn running(&self) -> Option<StartId> {
+        match self.agent {
+            Agent::Wanted(id) | Agent::Spawning(id, None) | Agent::Running(id) => Some(id),
+            Agent::Absent
+            | Agent::Spawning(_, Some(_))
+            | Agent::Crashed
+            | Agent::ToTerminate(..)
+            | Agent::Terminating(..)
+            | Agent::Killing(..)
+            | Agent::ToSweep(_)
+            | Agent::Sweeping(_) => None,
         }
-        free
     }
 
-    pub fn stop(&mut self) {
+    /// The next number that is surely newer than all that were used here: for those who give none.
+    pub fn next(&self) -> StartId {
+        self.newest.max(self.running()).unwrap_or_default().next()
+    }
+
+    pub fn start(&mut self, id: StartId) -> Asked {
+        if self.ending {
+            return Asked::Ending;
+        }
+        if self.running() == Some(id) || self.waiting() == Some(id) {
+            return Asked::Known;
+        }
+        if let Some(newest) = self.newest.filter(|newest| *newest >= id) {
+            return Asked::Stale(newest);
+        }
+        self.newest = Some(id);
+        let instead_of = self.waiting();
         self.agent = match self.agent {
-            Agent::Running => Agent::ToTerminate,
-            Agent::Absent | Agent::Wanted | Agent::Crashed => Agent::ToSweep,
-            unchanged @ (Agent::Spawning
-            | Agent::ToTerminate
-            | Agent::Terminating { .. }
-            | Agent::Killing
-            | Agent::ToSweep
-            | Agent::Sweeping) => unchanged,
+            Agent::Absent | Agent::Crashed | Agent::Wanted(_) => Agent::Wanted(id),
+            Agent::Spawning(old, None | Some(Then::Start(_))) => Agent::Spawning(old, Some(Then::Start(id))),
+            Agent::Spawning(old, Some(Then::Sweep(_))) => Agent::Spawning(old, Some(Then::Sweep(Some(id)))),
+            Agent::Running(old) => Agent::ToTerminate(old, Then::Start(id)),
+            Agent::ToTerminate(old, then) => Agent::ToTerminate(old, and_start(then, id)),
+            Agent::Terminating(old, then, since_ms) => Agent::Terminating(old, and_start(then, id), since_ms),
+            Agent::Killing(old, then) => Agent::Killing(old, and_start(then, id)),
+            Agent::ToSweep(_) => Agent::ToSweep(Some(id)),
+            Agent::Sweeping(_) => Agent::Sweeping(Some(id)),
         };
+        self.hold.thaw_if_frozen();
+        Asked::Begins { instead_of }
+    }
+
+    /// Legal at any time. The start that waited, if one did, is not to be: it is handed back.
+    pub fn stop(&mut self, id: StartId) -> Option<StartId> {
+        self.newest = self.newest.max(Some(id));
+        self.leave()
     }
 
     /// The guard was asked to end: everything goes, as if nobody had come back.
-    pub fn end(&mut self) {
+    pub fn end(&mut self) -> Option<StartId> {
         self.ending = true;
-        self.stop();
+        self.leave()
+    }
+
+    /// From now on nothing of a job runs, whatever starts. False where all of it is about to be ended anyway.
+    pub fn freeze(&mut self, now_ms: u64) -> bool {
+        if self.is_leaving() {
+            return false;
+        }
+        self.hold.freeze(now_ms);
+        true
+    }
+
+    /// False where all of it is about to be ended anyway.
+    pub fn thaw(&mut self) -> bool {
+        if self.is_leaving() {
+            return false;
+        }
+        self.hold.thaw();
+        true
+    }
+
+    /// A look or a thaw is over; whether the look found anything that ran.
+    pub fn held(&mut self, now_ms: u64, found: bool) {
+        self.hold.done(now_ms, found);
     }
 
     pub fn spawned(&mut self) {
-        self.agent = if self.ending { Agent::ToTerminate } else { Agent::Running };
+        if let Agent::Spawning(id, then) = self.agent {
+            self.agent = match then {
+                None => Agent::Running(id),
+                Some(then) => Agent::ToTerminate(id, then),
+            };
+        }
     }
 
     pub fn not_spawned(&mut self) {
-        self.agent = if self.ending { Agent::ToSweep } else { Agent::Crashed };
+        if let Agent::Spawning(_, then) = self.agent {
+            self.agent = match then {
+                None => Agent::Crashed,
+                Some(then) => after(then),
+            };
+        }
+    }
+
+    /// Whether the start that is being prepared is still to be.
+    pub fn is_doomed(&self) -> bool {
+        matches!(self.agent, Agent::Spawning(_, Some(_)))
     }
 
     /// Whether the agent's end was asked for.
     pub fn exited(&mut self) -> bool {
-        let asked = !matches!(self.agent, Agent::Running);
-        self.agent = if asked { Agent::ToSweep } else { Agent::Crashed };
+        let (asked, next) = match self.agent {
+            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
+                (true, after(then))
+            }
+            Agent::Running(_) => (false, Agent::Crashed),
+            unchanged @ (Agent::Absent
+            | Agent::Wanted(_)
+            | Agent::Spawning(..)
+            | Agent::Crashed
+            | Agent::ToSweep(_)
+            | Agent::Sweeping(_)) => (true, unchanged),
+        };
+        self.agent = next;
         asked
     }
 
     /// Done, whether or not something was left: that is reported, and the next stop tries again.
     pub fn swept(&mut self) {
-        self.agent = Agent::Absent;
-    }
-
-    /// An agent was asked for or runs.
-    pub fn is_busy(&self) -> bool {
-        !matches!(self.agent, Agent::Absent | Agent::Crashed)
+        if let Agent::Sweeping(next) = self.agent {
+            self.agent = next.map_or(Agent::Absent, Agent::Wanted);
+        }
     }
 
     pub fn poll(&mut self, now_ms: u64) -> Action {
         self.give_up(now_ms);
+        if let Some(action) = self.hold.next(now_ms) {
+            return action;
+        }
         match self.agent {
-            Agent::Wanted => {
-                self.agent = Agent::Spawning;
-                Action::Spawn
+            // What is frozen is let go before a new agent takes it over.
+            Agent::Wanted(_) if self.hold.is_busy() => self.wait(None),
+            Agent::Wanted(id) => {
+                self.agent = Agent::Spawning(id, None);
+                Action::Spawn(id)
             }
-            Agent::ToTerminate => {
-                self.agent = Agent::Terminating { since_ms: now_ms };
+            Agent::ToTerminate(id, then) => {
+                self.agent = Agent::Terminating(id, then, now_ms);
                 Action::Terminate
             }
-            Agent::Terminating { since_ms } => {
+            Agent::Terminating(id, then, since_ms) => {
                 let until_ms = since_ms.saturating_add(self.waits.grace_ms);
                 if now_ms < until_ms {
-                    return Action::Wait { until_ms: Some(until_ms) };
+                    return self.wait(Some(until_ms));
                 }
-                self.agent = Agent::Killing;
+                self.agent = Agent::Killing(id, then);
                 Action::Kill
             }
-            Agent::ToSweep => {
-                self.agent = Agent::Sweeping;
+            Agent::ToSweep(next) => {
+                self.agent = Agent::Sweeping(next);
                 Action::Sweep
             }
             Agent::Absent if self.may_end(now_ms) => Action::End,
-            Agent::Absent if !self.fresh => Action::Wait { until_ms: None },
-            Agent::Absent | Agent::Running | Agent::Crashed => Action::Wait { until_ms: self.deadline_ms() },
-            Agent::Spawning | Agent::Killing | Agent::Sweeping => Action::Wait { until_ms: None },
+            Agent::Absent if self.hold.is_busy() => self.wait(None),
+            Agent::Absent | Agent::Running(_) | Agent::Crashed => self.wait(self.deadline_ms()),
+            Agent::Spawning(..) | Agent::Killing(..) | Agent::Sweeping(_) => self.wait(None),
+        }
+    }
+
+    fn wait(&self, until_ms: Option<u64>) -> Action {
+        Action::Wait { until_ms: until_ms.into_iter().chain(self.hold.due_ms()).min() }
+    }
+
+    /// The agent and its work are to go; a start that waited does not come any more.
+    fn leave(&mut self) -> Option<StartId> {
+        let waited = self.waiting();
+        self.hold.release();
+        let sweep = Then::Sweep(None);
+        self.agent = match self.agent {
+            Agent::Absent | Agent::Wanted(_) | Agent::Crashed | Agent::ToSweep(_) => Agent::ToSweep(None),
+            Agent::Spawning(id, _) => Agent::Spawning(id, Some(sweep)),
+            Agent::Running(id) | Agent::ToTerminate(id, _) => Agent::ToTerminate(id, sweep),
+            Agent::Terminating(id, _, since_ms) => Agent::Terminating(id, sweep, since_ms),
+            Agent::Killing(id, _) => Agent::Killing(id, sweep),
+            Agent::Sweeping(_) => Agent::Sweeping(None),
+        };
+        waited
+    }
+
+    /// A start that was asked for and has no agent yet.
+    fn waiting(&self) -> Option<StartId> {
+        match self.agent {
+            Agent::Wanted(id) => Some(id),
+            Agent::Spawning(_, then) => then.and_then(Then::start),
+            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
+                then.start()
+            }
+            Agent::ToSweep(next) | Agent::Sweeping(next) => next,
+            Agent::Absent | Agent::Running(_) | Agent::Crashed => None,
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        match self.agent {
+            Agent::Spawning(_, then) => matches!(then, Some(Then::Sweep(_))),
+            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
+                matches!(then, Then::Sweep(_))
+            }
+            Agent::ToSweep(_) | Agent::Sweeping(_) => true,
+            Agent::Absent | Agent::Wanted(_) | Agent::Running(_) | Agent::Crashed => false,
         }
     }
 
     /// With nobody here for too long, what runs is stopped.
     fn give_up(&mut self, now_ms: u64) {
         let over = self.deadline_ms().is_some_and(|deadline| now_ms >= deadline);
-        if over && matches!(self.agent, Agent::Wanted | Agent::Running | Agent::Crashed) {
-            self.stop();
+        let stays = match self.agent {
+            Agent::Absent => !self.hold.is_idle(),
+            Agent::Wanted(_) | Agent::Running(_) | Agent::Crashed => true,
+            Agent::Spawning(_, then) => !matches!(then, Some(Then::Sweep(None))),
+            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
+                then != Then::Sweep(None)
+            }
+            Agent::ToSweep(next) | Agent::Sweeping(next) => next.is_some(),
+        };
+        if over && stays {
+            self.leave();
         }
     }
 
     fn may_end(&self, now_ms: u64) -> bool {
+        if self.hold.is_busy() {
+            return false;
+        }
         let Some(deadline) = self.deadline_ms() else { return self.ending };
-        self.ending || !self.fresh || now_ms >= deadline
+        self.ending || (!self.fresh && self.hold.is_idle()) || now_ms >= deadline
     }
 
     fn deadline_ms(&self) -> Option<u64> {
@@ -195,248 +389,20 @@ impl Supervisor {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const WAITS: Waits = Waits { successor_ms: 10_000, grace_ms: 3_000 };
-
-    fn running() -> Supervisor {
-        let mut supervisor = Supervisor::new(WAITS, 0);
-        supervisor.resident_here();
-        assert!(supervisor.start());
-        assert_eq!(supervisor.poll(0), Action::Spawn);
-        supervisor.spawned();
-        supervisor
-    }
-
-    #[test]
-    fn an_agent_that_obeys_is_terminated_then_swept() {
-        let mut supervisor = running();
-
-        supervisor.stop();
-
-        assert_eq!(supervisor.poll(100), Action::Terminate);
-        assert_eq!(supervisor.poll(100), Action::Wait { until_ms: Some(3_100) });
-        assert!(supervisor.exited());
-        assert_eq!(supervisor.poll(200), Action::Sweep);
-        supervisor.swept();
-        assert_eq!(supervisor.poll(300), Action::Wait { until_ms: None });
-        assert!(supervisor.start());
-    }
-
-    #[test]
-    fn an_agent_that_does_not_obey_is_killed_after_the_grace() {
-        let mut supervisor = running();
-
-        supervisor.stop();
-
-        assert_eq!(supervisor.poll(0), Action::Terminate);
-        assert_eq!(supervisor.poll(3_000), Action::Kill);
-        assert_eq!(supervisor.poll(9_000), Action::Wait { until_ms: None });
-    }
-
-    #[test]
-    fn with_the_resident_gone_a_successor_within_the_wait_finds_the_agent_running() {
-        let mut supervisor = running();
-
-        supervisor.resident_gone(1_000);
-        assert_eq!(supervisor.poll(1_000), Action::Wait { until_ms: Some(11_000) });
-        supervisor.resident_here();
-
-        assert_eq!(supervisor.poll(60_000), Action::Wait { until_ms: None });
-    }
-
-    #[test]
-    fn with_nobody_back_in_time_everything_goes_and_the_guard_ends() {
-        let mut supervisor = running();
-
-        supervisor.resident_gone(1_000);
-
-        assert_eq!(supervisor.poll(11_000), Action::Terminate);
-        supervisor.exited();
-        assert_eq!(supervisor.poll(11_001), Action::Sweep);
-        supervisor.swept();
-        assert_eq!(supervisor.poll(11_002), Action::End);
-    }
-
-    #[test]
-    fn with_nothing_running_the_guard_ends_as_soon_as_the_resident_goes() {
-        let mut supervisor = Supervisor::new(WAITS, 0);
-        assert_eq!(supervisor.poll(0), Action::Wait { until_ms: Some(10_000) });
-        supervisor.resident_here();
-        assert_eq!(supervisor.poll(1), Action::Wait { until_ms: None });
-
-        supervisor.resident_gone(2);
-
-        assert_eq!(supervisor.poll(2), Action::End);
-    }
-
-    #[test]
-    fn tasks_of_a_crashed_agent_wait_for_a_successor_and_are_swept_without_one() {
-        let mut supervisor = running();
-
-        assert!(!supervisor.exited());
-        supervisor.resident_gone(0);
-
-        assert_eq!(supervisor.poll(9_999), Action::Wait { until_ms: Some(10_000) });
-        assert_eq!(supervisor.poll(10_000), Action::Sweep);
-    }
-
-    #[derive(Debug, Clone, Copy)]
-    enum News {
-        Here,
-        Gone,
-        Start,
-        Stop,
-        End,
-        /// Whatever was handed out last comes back well or badly.
-        Done(bool),
-        Exits,
-        Later(u64),
-    }
-
-    fn news() -> impl Strategy<Value = News> {
-        prop_oneof![
-            Just(News::Here),
-            Just(News::Gone),
-            Just(News::Start),
-            Just(News::Stop),
-            Just(News::End),
-            any::<bool>().prop_map(News::Done),
-            Just(News::Exits),
-            (0..12_000u64).prop_map(News::Later),
-        ]
-    }
-
-    /// The world as the guard would see it.
-    #[derive(Default)]
-    struct World {
-        alive: bool,
-        dirty: bool,
-        spawning: bool,
-        sweeping: bool,
-        terminated: bool,
-        killed: bool,
-        ended: bool,
-    }
-
-    impl World {
-        fn act(&mut self, action: Action) {
-            match action {
-                Action::Spawn => {
-                    assert!(!self.alive && !self.spawning && !self.sweeping);
-                    self.spawning = true;
-                }
-                Action::Terminate => {
-                    assert!(self.alive && !self.terminated);
-                    self.terminated = true;
-                }
-                Action::Kill => {
-                    assert!(self.alive && self.terminated && !self.killed);
-                    self.killed = true;
-                }
-                Action::Sweep => {
-                    assert!(!self.alive && !self.sweeping);
-                    self.sweeping = true;
-                }
-                Action::End => {
-                    assert!(!self.alive && !self.spawning && !self.sweeping && !self.dirty);
-                    self.ended = true;
-                }
-                Action::Wait { .. } => {}
-            }
-        }
-
-        fn done(&mut self, supervisor: &mut Supervisor, well: bool) {
-            if self.spawning {
-                self.spawning = false;
-                if well {
-                    (self.alive, self.dirty, self.terminated, self.killed) = (true, true, false, false);
-                    supervisor.spawned();
-                } else {
-                    self.dirty = true;
-                    supervisor.not_spawned();
-                }
-            } else if self.sweeping {
-                (self.sweeping, self.dirty) = (false, false);
-                supervisor.swept();
-            }
-        }
-
-        fn exits(&mut self, supervisor: &mut Supervisor) {
-            if self.alive {
-                self.alive = false;
-                assert_eq!(supervisor.exited(), self.terminated || self.stop_asked(supervisor));
-            }
-        }
-
-        fn stop_asked(&self, supervisor: &Supervisor) -> bool {
-            supervisor.agent == Agent::ToSweep
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn never_two_agents_never_a_kill_before_its_grace_and_never_an_end_with_something_left(
-            script in prop::collection::vec(news(), 0..60)
-        ) {
-            let mut supervisor = Supervisor::new(WAITS, 0);
-            let mut world = World::default();
-            let mut now = 0;
-            for news in script {
-                match news {
-                    News::Here => supervisor.resident_here(),
-                    News::Gone => supervisor.resident_gone(now),
-                    News::Start => { supervisor.start(); }
-                    News::Stop => supervisor.stop(),
-                    News::End => supervisor.end(),
-                    News::Done(well) => world.done(&mut supervisor, well),
-                    News::Exits => world.exits(&mut supervisor),
-                    News::Later(ms) => now += ms,
-                }
-                world.act(supervisor.poll(now));
-                if world.ended {
-                    return Ok(());
-                }
-            }
-        }
-
-        #[test]
-        fn with_nobody_here_it_always_comes_to_an_end(script in prop::collection::vec(news(), 0..40)) {
-            let mut supervisor = Supervisor::new(WAITS, 0);
-            let mut world = World::default();
-            let mut now = 0;
-            for news in script {
-                match news {
-                    News::Here => supervisor.resident_here(),
-                    News::Start => { supervisor.start(); }
-                    News::Stop => supervisor.stop(),
-                    News::Done(well) => world.done(&mut supervisor, well),
-                    News::Gone | News::End | News::Exits => {}
-                    News::Later(ms) => now += ms,
-                }
-                world.act(supervisor.poll(now));
-                if world.ended {
-                    return Ok(());
-                }
-            }
-
-            supervisor.resident_gone(now);
-            for _ in 0..20 {
-                world.act(supervisor.poll(now));
-                if world.ended {
-                    return Ok(());
-                }
-                now += 10_000;
-                world.done(&mut supervisor, true);
-                if world.killed {
-                    world.exits(&mut supervisor);
-                }
-            }
-            prop_assert!(world.ended);
-        }
+fn and_start(then: Then, id: StartId) -> Then {
+    match then {
+        Then::Sweep(_) => Then::Sweep(Some(id)),
+        Then::Start(_) => Then::Start(id),
     }
 }
+
+fn after(then: Then) -> Agent {
+    match then {
+        Then::Sweep(next) => Agent::ToSweep(next),
+        Then::Start(id) => Agent::Wanted(id),
+    }
+}
+
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::StartId;
 use crate::hardware::CardTrouble;
 
 /// Sign-in did not end with an account.
@@ -103,6 +104,67 @@ pub enum AgentFault {
     NoIntroduction(CloudFault),
     #[error("the guard cannot be reached: {0}")]
     NoGuard(String),
+    #[error("Nomad {found} was found, {needed} is needed")]
+    WrongVersion { found: String, needed: String },
+    /// Its checksum is not that of the release.
+    #[error("{0} is not what its publisher released")]
+    NotGenuine(String),
+    /// A script that looks for the real one by the owner's environment, which no agent gets.
+    #[error("{0} is a version manager's shim or another script")]
+    Shim(String),
+    #[error("{0} says nothing when it is asked for its version")]
+    Silent(String),
+    /// There is no way out of this PC, so that it cannot tell which address is its own.
+    #[error("this PC has no default route")]
+    NoNetwork,
+    /// What it keeps about itself and its jobs cannot be read. It is set aside, and the next start begins anew.
+    #[error("its own state is damaged")]
+    StateDamaged,
+    #[error("no room on the disk of its folder")]
+    DiskFull,
+    #[error("its folder cannot be written: {0}")]
+    FolderUnwritable(String),
+    #[error("another Nomad holds its folder")]
+    FolderInUse,
+    #[error("it may not make control groups: {0}")]
+    NoControlGroups(String),
+    #[error("this PC's certificate or key cannot be read: {0}")]
+    CertificateUnreadable(String),
+    #[error("it cannot tell what this PC has: {0}")]
+    PcUnreadable(String),
+    /// It is still coming up, and may be there later.
+    #[error("it takes too long to come up")]
+    Slow,
+    /// The guard holds the agent of this newer start.
+    #[error("start {} came first", .id.0)]
+    Held { id: StartId },
+    /// A stop or a newer start came before it was up.
+    #[error("it was called off")]
+    CalledOff,
+    #[error("the container engine: {0}")]
+    Engine(EngineFault),
+}
+
+/// No job can run in the container engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineFault {
+    #[error("it is not there or does not run")]
+    Absent,
+    #[error("this user may not use it")]
+    NotPermitted,
+    #[error("it does not answer")]
+    Silent,
+    #[error("it refuses with {0}")]
+    Refuses(u16),
+    /// Something answers that is no container engine, or one for another system's programs.
+    #[error("it is not one that runs Linux containers: {0}")]
+    Foreign(String),
+    #[error("it cannot give a card to a container")]
+    NoCard,
+    /// One that sees none of the folders where jobs' files lie.
+    #[error("it is shut away from this PC's folders")]
+    Confined,
 }
 
 /// The agent runs, and the region's servers do not take its node in.
@@ -124,13 +186,6 @@ pub enum RegistrationFault {
     ServersUnreachable,
 }
 
-/// The container engine cannot run jobs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EngineFault {
-    #[error("no container engine answers")]
-    Down,
-}
-
 /// Work could not be frozen, thawed or swept away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorkFault {
@@ -140,6 +195,9 @@ pub enum WorkFault {
     NotPermitted,
     #[error("the container engine does not answer")]
     EngineDown,
+    /// Nothing runs any more, but files of ended jobs lie on the disk.
+    #[error("files of {left} ended jobs could not be removed")]
+    FilesLeft { left: u32 },
 }
 
 /// Logs could not be kept or shipped.

@@ -100,8 +100,29 @@ codes! {
     PortInUse = "port-in-use",
     NoIntroduction = "no-introduction",
     NoGuard = "no-guard",
+    AgentWrongVersion = "agent-wrong-version",
+    AgentNotGenuine = "agent-not-genuine",
+    AgentShim = "agent-shim",
+    AgentSilent = "agent-silent",
+    AgentNoNetwork = "agent-no-network",
+    AgentStateDamaged = "agent-state-damaged",
+    AgentDiskFull = "agent-disk-full",
+    AgentFolderUnwritable = "agent-folder-unwritable",
+    AgentFolderInUse = "agent-folder-in-use",
+    AgentNoControlGroups = "agent-no-control-groups",
+    AgentCertificateUnreadable = "agent-certificate-unreadable",
+    AgentPcUnreadable = "agent-pc-unreadable",
+    AgentSlow = "agent-slow",
+    AgentBusy = "agent-busy",
     WorkStillThere = "work-still-there",
+    FilesLeft = "files-left",
     EngineDown = "engine-down",
+    EngineAbsent = "engine-absent",
+    EngineNotPermitted = "engine-not-permitted",
+    EngineRefuses = "engine-refuses",
+    EngineForeign = "engine-foreign",
+    EngineNoCard = "engine-no-card",
+    EngineConfined = "engine-confined",
     LogDiskFull = "log-disk-full",
     LogRefused = "log-refused",
     NoKeyring = "no-keyring",
@@ -349,6 +370,58 @@ fn of_agent(fault: &AgentFault) -> Problem {
         AgentFault::NoGuard(why) => {
             with(Code::NoGuard, Action::Retry, Stops::NewWork, &[("why", why.clone())])
         }
+        AgentFault::WrongVersion { found, needed } => {
+            let args = [("found", found.clone()), ("needed", needed.clone())];
+            with(Code::AgentWrongVersion, Action::Open { link: Link::AgentInstall }, Stops::NewWork, &args)
+        }
+        AgentFault::NotGenuine(path) => {
+            let install = Action::Open { link: Link::AgentInstall };
+            with(Code::AgentNotGenuine, install, Stops::NewWork, &[("path", path.clone())])
+        }
+        AgentFault::Shim(path) => {
+            with(Code::AgentShim, Action::Retry, Stops::NewWork, &[("path", path.clone())])
+        }
+        AgentFault::Silent(path) => {
+            with(Code::AgentSilent, Action::Retry, Stops::NewWork, &[("path", path.clone())])
+        }
+        AgentFault::NoNetwork => plain(Code::AgentNoNetwork, Action::Retry, Stops::NewWork),
+        AgentFault::StateDamaged => plain(Code::AgentStateDamaged, Action::Retry, Stops::NewWork),
+        AgentFault::DiskFull => plain(Code::AgentDiskFull, Action::Retry, Stops::NewWork),
+        AgentFault::FolderUnwritable(why) => {
+            with(Code::AgentFolderUnwritable, Action::Retry, Stops::NewWork, &[("why", why.clone())])
+        }
+        AgentFault::FolderInUse => plain(Code::AgentFolderInUse, Action::Retry, Stops::NewWork),
+        AgentFault::NoControlGroups(why) => {
+            with(Code::AgentNoControlGroups, Action::Retry, Stops::NewWork, &[("why", why.clone())])
+        }
+        AgentFault::CertificateUnreadable(why) => {
+            with(Code::AgentCertificateUnreadable, Action::Retry, Stops::NewWork, &[("why", why.clone())])
+        }
+        AgentFault::PcUnreadable(why) => {
+            with(Code::AgentPcUnreadable, Action::Retry, Stops::NewWork, &[("why", why.clone())])
+        }
+        AgentFault::Slow => plain(Code::AgentSlow, Action::Retry, Stops::NewWork),
+        AgentFault::Held { .. } | AgentFault::CalledOff => {
+            plain(Code::AgentBusy, Action::Retry, Stops::NewWork)
+        }
+        AgentFault::Engine(fault) => of_engine(fault),
+    }
+}
+
+fn of_engine(fault: &EngineFault) -> Problem {
+    use ProblemCode as Code;
+    match fault {
+        EngineFault::Absent => plain(Code::EngineAbsent, Action::Retry, Stops::NewWork),
+        EngineFault::NotPermitted => plain(Code::EngineNotPermitted, Action::Retry, Stops::NewWork),
+        EngineFault::Silent => plain(Code::EngineDown, Action::Retry, Stops::NewWork),
+        EngineFault::Refuses(status) => {
+            with(Code::EngineRefuses, Action::Retry, Stops::NewWork, &[("status", status.to_string())])
+        }
+        EngineFault::Foreign(what) => {
+            with(Code::EngineForeign, Action::Retry, Stops::NewWork, &[("what", what.clone())])
+        }
+        EngineFault::NoCard => plain(Code::EngineNoCard, Action::Retry, Stops::NewWork),
+        EngineFault::Confined => plain(Code::EngineConfined, Action::Retry, Stops::NewWork),
     }
 }
 
@@ -363,12 +436,6 @@ fn of_registration(fault: &RegistrationFault) -> Problem {
     plain(code, Action::Retry, Stops::NewWork)
 }
 
-fn of_engine(fault: &EngineFault) -> Problem {
-    match fault {
-        EngineFault::Down => plain(ProblemCode::EngineDown, Action::Retry, Stops::NewWork),
-    }
-}
-
 fn of_work(fault: &WorkFault) -> Problem {
     match fault {
         WorkFault::StillThere { left } => {
@@ -378,6 +445,9 @@ fn of_work(fault: &WorkFault) -> Problem {
             with(ProblemCode::WorkStillThere, Action::Retry, Stops::Nothing, &[("left", "1".into())])
         }
         WorkFault::EngineDown => plain(ProblemCode::EngineDown, Action::Retry, Stops::Nothing),
+        WorkFault::FilesLeft { left } => {
+            with(ProblemCode::FilesLeft, Action::Retry, Stops::Nothing, &[("left", left.to_string())])
+        }
     }
 }
 

@@ -193,6 +193,10 @@ fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFaul
             state.faults.engine = None;
         }
         Err(fault) => {
+            if let AgentFault::Held { id } = fault {
+                // The guard knows a newer start than this life does: the next one is to be newer still.
+                state.last_start = state.last_start.max(id);
+            }
             state.tasks.failed(Task::StartAgent, now);
             state.agent = Agent::Unswept;
             state.faults.agent = Some(fault);

@@ -133,7 +133,7 @@ fn an_engine_that_ends_takes_no_new_work_and_is_said() {
     let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
     world.node(true);
 
-    world.signal(Signal::Engine(Err(ionet_core::fault::EngineFault::Down)));
+    world.signal(Signal::Engine(Err(ionet_core::fault::EngineFault::Silent)));
     assert_eq!(eligible(&world), Some(false));
     assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::EngineDown });
     world.signal(Signal::Engine(Ok(())));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod card;
+mod cards;
 mod certificate;
 mod first_start;
 mod giving_back;

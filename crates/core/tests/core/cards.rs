@@ -2,7 +2,7 @@
 
 use ionet_core::fault::GpuFault;
 use ionet_core::hardware::{CardState, CardTrouble, Cpu, Driver, Gpu, GpuMemory, Hardware, Os};
-use ionet_core::problem::{Action, Problem};
+use ionet_core::problem::{Action, Problem, Stops};
 use ionet_core::{Bytes, ProblemCode, State, view};
 
 fn card(name: &str, state: CardState) -> Gpu {
@@ -24,7 +24,7 @@ fn out(name: &str, trouble: CardTrouble) -> Gpu {
 fn said(gpus: Vec<Gpu>, fault: Option<GpuFault>) -> Vec<Problem> {
     let mut state = State::default();
     state.faults.gpu = fault;
-    state.hardware = Some(Hardware {
+    state.work.hardware = Some(Hardware {
         gpus,
         driver: Driver::default(),
         cpu: Cpu::default(),
@@ -35,12 +35,12 @@ fn said(gpus: Vec<Gpu>, fault: Option<GpuFault>) -> Vec<Problem> {
     view(&state).problems
 }
 
-fn about(problem: &Problem) -> (ProblemCode, &str, bool) {
-    (problem.code, problem.args["cards"].as_str(), problem.blocking)
+fn about(problem: &Problem) -> (ProblemCode, &str, Stops) {
+    (problem.code, problem.args["cards"].as_str(), problem.stops)
 }
 
 #[test]
-fn a_card_that_is_out_is_named_and_blocks_nothing_while_others_work() {
+fn a_card_that_is_out_is_named_and_stops_nothing_while_others_work() {
     let gpus = vec![
         out("A", CardTrouble::Lost),
         card("B", CardState::Working),
@@ -51,7 +51,10 @@ fn a_card_that_is_out_is_named_and_blocks_nothing_while_others_work() {
     let problems = said(gpus, None);
 
     let told: Vec<_> = problems.iter().map(about).collect();
-    assert_eq!(told, [(ProblemCode::CardLost, "A, C", false), (ProblemCode::CardDivided, "D", false)]);
+    assert_eq!(
+        told,
+        [(ProblemCode::CardLost, "A, C", Stops::Nothing), (ProblemCode::CardDivided, "D", Stops::Nothing)]
+    );
     assert!(problems.iter().all(|problem| problem.action == Action::Detect));
 }
 
@@ -63,11 +66,14 @@ fn a_repair_that_waits_for_a_restart_is_said_of_a_card_that_works() {
     let problems = said(vec![waiting, out], None);
 
     let told: Vec<_> = problems.iter().map(about).collect();
-    assert_eq!(told, [(ProblemCode::CardWorn, "B", false), (ProblemCode::CardRepairPending, "A", false)]);
+    assert_eq!(
+        told,
+        [(ProblemCode::CardWorn, "B", Stops::Nothing), (ProblemCode::CardRepairPending, "A", Stops::Nothing)]
+    );
 }
 
 #[test]
-fn when_all_are_out_the_fault_says_so_alone_and_blocks() {
+fn when_all_are_out_the_fault_says_so_alone_and_stops_new_work() {
     let every = [
         (CardTrouble::Lost, ProblemCode::CardLost),
         (CardTrouble::NeedsReset, ProblemCode::CardNeedsReset),
@@ -82,6 +88,6 @@ fn when_all_are_out_the_fault_says_so_alone_and_blocks() {
     for (trouble, code) in every {
         let fault = GpuFault::CardsOut { cards: "A, B".into(), trouble };
         let problems = said(vec![card("A", CardState::Working)], Some(fault));
-        assert_eq!(problems.iter().map(about).collect::<Vec<_>>(), [(code, "A, B", true)]);
+        assert_eq!(problems.iter().map(about).collect::<Vec<_>>(), [(code, "A, B", Stops::NewWork)]);
     }
 }

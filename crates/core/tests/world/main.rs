@@ -1,4 +1,4 @@
-//! The core against a world that answers.
+//! The core against a world that answers: tests by what they are about.
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests")]
 

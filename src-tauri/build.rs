@@ -8,7 +8,7 @@ fn main() {
         println!("cargo::error=The window's page is not built. Run `npm ci && npm run build` in ui/ first.");
         return;
     }
-    let commands = tauri_build::AppManifest::new().commands(&["view", "intent", "start"]);
+    let commands = tauri_build::AppManifest::new().commands(&["view", "intent", "ask", "start"]);
     tauri_build::try_build(tauri_build::Attributes::new().app_manifest(commands))
         .expect("tauri.conf.json and capabilities/ are valid");
 }

@@ -3,19 +3,17 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use ionet_core::snapshot::SCHEMA;
 use specta_typescript::Typescript;
 use tauri_specta::{Builder, ErrorHandlingMode, collect_commands, collect_events};
 
 use crate::commands;
-use crate::link::View;
+use crate::link::{Live, View};
 
 /// Commands and events as both the window and the page know them.
 pub(crate) fn builder() -> Builder<tauri::Wry> {
     Builder::new()
-        .commands(collect_commands![commands::view, commands::intent, commands::start])
-        .events(collect_events![View])
-        .constant("SCHEMA", SCHEMA)
+        .commands(collect_commands![commands::view, commands::intent, commands::ask, commands::start])
+        .events(collect_events![View, Live])
         .error_handling(ErrorHandlingMode::Throw)
         .disable_serde_phases()
 }

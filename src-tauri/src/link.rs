@@ -1,13 +1,13 @@
 //! The connection to the resident program, kept up for as long as the window lives.
 
-use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ionet_core::snapshot::SCHEMA;
-use ionet_core::{Intent, Phase, ProblemCode, Snapshot};
-use ionet_wire::WireError;
-use ionet_wire::client::{Client, Update};
+use ionet_core::hardware::Figures;
+use ionet_core::{Answer, Intent, Phase, Question, Refused, Snapshot};
+use ionet_wire::client::{Asks, Client, Update};
 use ionet_wire::message::Kind;
+use ionet_wire::{Meeting, WireError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
@@ -36,6 +36,10 @@ pub(crate) enum View {
     },
 }
 
+/// Live figures as an update of their own: none while there are no live ones.
+#[derive(Debug, Clone, Serialize, Deserialize, specta::Type, tauri_specta::Event)]
+pub(crate) struct Live(pub(crate) Option<Figures>);
+
 /// Nobody is there to ask.
 #[derive(Debug, Serialize, specta::Type)]
 pub(crate) struct NotConnected;
@@ -43,25 +47,28 @@ pub(crate) struct NotConnected;
 /// The page's end of the connection.
 pub(crate) struct Link {
     view: watch::Receiver<View>,
-    ask: mpsc::Sender<Ask>,
+    live: watch::Receiver<Option<Figures>>,
+    /// While connected.
+    asks: Arc<Mutex<Option<Asks>>>,
+    start: mpsc::Sender<()>,
 }
 
 /// The connection itself; [`Connection::keep`] runs it.
 pub(crate) struct Connection {
-    socket: PathBuf,
+    meeting: Meeting,
     show: watch::Sender<View>,
-    asked: mpsc::Receiver<Ask>,
+    live: watch::Sender<Option<Figures>>,
+    asks: Arc<Mutex<Option<Asks>>>,
+    start: mpsc::Receiver<()>,
 }
 
-enum Ask {
-    Intent(Intent),
-    Start,
-}
-
-pub(crate) fn link(socket: PathBuf) -> (Link, Connection) {
+pub(crate) fn link(meeting: Meeting) -> (Link, Connection) {
     let (show, view) = watch::channel(View::Connecting);
-    let (ask, asked) = mpsc::channel(16);
-    (Link { view, ask }, Connection { socket, show, asked })
+    let (figures, live) = watch::channel(None);
+    let (ask_start, start) = mpsc::channel(4);
+    let asks = Arc::new(Mutex::new(None));
+    let connection = Connection { meeting, show, live: figures, asks: asks.clone(), start };
+    (Link { view, live, asks, start: ask_start }, connection)
 }
 
 impl Link {
@@ -73,15 +80,29 @@ impl Link {
         self.view.clone()
     }
 
+    pub(crate) fn live(&self) -> watch::Receiver<Option<Figures>> {
+        self.live.clone()
+    }
+
     pub(crate) async fn send(&self, intent: Intent) -> Result<(), NotConnected> {
-        if !matches!(*self.view.borrow(), View::Connected { .. }) {
-            return Err(NotConnected);
-        }
-        self.ask.send(Ask::Intent(intent)).await.map_err(|_| NotConnected)
+        let asks = self.asks().ok_or(NotConnected)?;
+        asks.send(intent).await.map_err(|_| NotConnected)
+    }
+
+    pub(crate) async fn ask(&self, question: Question) -> Result<Answer, Refused> {
+        let asks = self.asks().ok_or(Refused::NoAnswer)?;
+        asks.ask(question).await.map_err(|error| match error {
+            WireError::Refused(refused) => refused,
+            _ => Refused::NoAnswer,
+        })
     }
 
     pub(crate) async fn start(&self) -> Result<(), NotConnected> {
-        self.ask.send(Ask::Start).await.map_err(|_| NotConnected)
+        self.start.send(()).await.map_err(|_| NotConnected)
+    }
+
+    fn asks(&self) -> Option<Asks> {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -92,7 +113,7 @@ impl Connection {
     pub(crate) async fn keep(mut self, start: impl Fn() -> std::io::Result<()>, raise: impl Fn()) {
         let mut may_start = true;
         loop {
-            match Client::connect(&self.socket, Kind::Window).await {
+            match Client::connect(&self.meeting, Kind::Window).await {
                 Ok(client) => {
                     may_start = false;
                     let lost = self.serve(client, &raise).await;
@@ -110,44 +131,45 @@ impl Connection {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
-                ask = self.asked.recv() => match ask {
-                    Some(Ask::Start) => {
+                asked = self.start.recv() => match asked {
+                    Some(()) => {
                         may_start = true;
                         self.set(View::Connecting);
                     }
-                    Some(Ask::Intent(_)) => {}
                     None => return,
                 },
             }
         }
     }
 
-    /// Shows what comes and passes on what is asked, until the connection is lost.
-    async fn serve(&mut self, client: Client, raise: &impl Fn()) -> WireError {
-        let (mut snapshots, mut intents) = client.split();
-        loop {
-            tokio::select! {
-                update = snapshots.update() => match update {
-                    Ok(Update::Snapshot(snapshot)) if snapshot.schema != SCHEMA => self.set(View::OtherVersion),
-                    Ok(Update::Snapshot(snapshot)) => self.set(View::Connected { snapshot }),
-                    Ok(Update::Raise) => raise(),
-                    Err(lost) => return lost,
-                },
-                ask = self.asked.recv() => match ask {
-                    Some(Ask::Intent(intent)) => if let Err(lost) = intents.send(intent).await {
-                        return lost;
-                    },
-                    Some(Ask::Start) => {}
-                    None => return WireError::Closed,
-                },
-            }
+    /// Shows what comes, until the connection is lost.
+    async fn serve(&self, client: Client, raise: &impl Fn()) -> WireError {
+        let (mut updates, asks) = client.split();
+        if let Err(lost) = asks.want_figures(true).await {
+            return lost;
         }
+        self.may_ask(Some(asks));
+        let lost = loop {
+            match updates.update().await {
+                Ok(Update::Snapshot(snapshot)) => self.set(View::Connected { snapshot }),
+                Ok(Update::Figures(figures)) => drop(self.live.send_replace(figures)),
+                Ok(Update::Raise) => raise(),
+                Err(lost) => break lost,
+            }
+        };
+        self.may_ask(None);
+        self.live.send_replace(None);
+        lost
+    }
+
+    fn may_ask(&self, asks: Option<Asks>) {
+        *self.asks.lock().unwrap_or_else(PoisonError::into_inner) = asks;
     }
 
     fn after(&self, lost: &WireError) {
         let next = match (&*self.show.borrow(), lost) {
             (View::Connected { snapshot }, _) if snapshot.phase == Phase::Quitting => {
-                View::Ended { clean: !left_something(snapshot) }
+                View::Ended { clean: !snapshot.may_run }
             }
             (_, WireError::OtherProtocol { .. }) => View::OtherVersion,
             _ => View::Connecting,
@@ -160,17 +182,12 @@ impl Connection {
     }
 }
 
-fn left_something(last: &Snapshot) -> bool {
-    last.problems.iter().any(|problem| problem.code == ProblemCode::WorkStillThere)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::path::Path;
 
     use ionet_core::{State, view};
-    use ionet_wire::server::{Server, Windows};
+    use ionet_wire::server::{Served, Server, Windows};
     use tokio::time::timeout;
 
     use super::*;
@@ -182,12 +199,14 @@ mod tests {
     }
 
     impl Resident {
-        fn start(socket: &Path) -> Self {
-            let server = Server::bind(socket).unwrap();
+        fn start(folder: &tempfile::TempDir) -> Self {
+            let server = Server::bind(&Meeting::within(folder.path())).unwrap();
             let (snapshots, watcher) = watch::channel(view(&State::default()));
             let (asked, intents) = mpsc::channel(8);
             let windows = server.windows();
-            tokio::spawn(server.serve(watcher, asked));
+            let (questions, _) = mpsc::channel(1);
+            let figures = watch::channel(None).1;
+            tokio::spawn(server.serve(Served { snapshots: watcher, figures, intents: asked, questions }));
             Self { snapshots, intents, windows }
         }
     }
@@ -203,7 +222,7 @@ mod tests {
 
     impl Window {
         fn open(folder: tempfile::TempDir, started: fn() -> io::Result<()>) -> Self {
-            let (link, connection) = link(folder.path().join("s.sock"));
+            let (link, connection) = link(Meeting::within(folder.path()));
             let (counted, starts) = watch::channel(0);
             let (raised, raises) = watch::channel(0);
             let start = move || {
@@ -212,10 +231,6 @@ mod tests {
             };
             tokio::spawn(connection.keep(start, move || raised.send_modify(|count| *count += 1)));
             Self { folder, link, starts, raises }
-        }
-
-        fn socket(&self) -> PathBuf {
-            self.folder.path().join("s.sock")
         }
 
         async fn shows(&self, wanted: impl FnMut(&View) -> bool) -> View {
@@ -234,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn the_page_is_shown_each_snapshot_and_its_intents_arrive() {
         let folder = tempfile::tempdir().unwrap();
-        let mut resident = Resident::start(&folder.path().join("s.sock"));
+        let mut resident = Resident::start(&folder);
         let window = Window::open(folder, || Ok(()));
         window.shows(connected).await;
 
@@ -251,7 +266,7 @@ mod tests {
         let window = Window::open(tempfile::tempdir().unwrap(), || Ok(()));
         tokio::time::timeout(LOOK_AGAIN * 4, window.link.views().wait_for(connected)).await.unwrap_err();
 
-        let _resident = Resident::start(&window.socket());
+        let _resident = Resident::start(&window.folder);
 
         window.shows(connected).await;
         assert_eq!(*window.starts.borrow(), 1);
@@ -272,14 +287,14 @@ mod tests {
     #[tokio::test]
     async fn a_lost_connection_is_made_again_but_nothing_is_started() {
         let folder = tempfile::tempdir().unwrap();
-        let resident = Resident::start(&folder.path().join("s.sock"));
+        let resident = Resident::start(&folder);
         let window = Window::open(folder, || Ok(()));
         window.shows(connected).await;
 
         drop(resident);
         window.shows(|view| matches!(view, View::Connecting)).await;
         let refused = window.link.send(Intent::Resume).await;
-        let _successor = Resident::start(&window.socket());
+        let _successor = Resident::start(&window.folder);
 
         window.shows(connected).await;
         assert!(refused.is_err());
@@ -289,9 +304,12 @@ mod tests {
     #[tokio::test]
     async fn after_a_quit_the_window_says_so_and_whether_something_was_left() {
         let folder = tempfile::tempdir().unwrap();
-        let resident = Resident::start(&folder.path().join("s.sock"));
+        let resident = Resident::start(&folder);
         let window = Window::open(folder, || Ok(()));
-        resident.snapshots.send_modify(|snapshot| snapshot.phase = Phase::Quitting);
+        resident.snapshots.send_modify(|snapshot| {
+            snapshot.phase = Phase::Quitting;
+            snapshot.may_run = false;
+        });
         let quitting =
             |view: &View| matches!(view, View::Connected { snapshot } if snapshot.phase == Phase::Quitting);
         window.shows(quitting).await;
@@ -305,7 +323,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_start_brings_the_window_to_the_front() {
         let folder = tempfile::tempdir().unwrap();
-        let resident = Resident::start(&folder.path().join("s.sock"));
+        let resident = Resident::start(&folder);
         let mut window = Window::open(folder, || Ok(()));
         window.shows(connected).await;
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ionet_core::hardware::Figures;
 use ionet_wire::paths::Folders;
 use ionet_words::Words;
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindowBuilder};
 use tauri_specta::Event as _;
 use tokio::sync::watch;
 
-use crate::link::{View, link};
+use crate::link::{Live, View, link};
 use crate::{bindings, resident};
 
 /// The window's label; `capabilities/window.json` names it.
@@ -28,8 +29,8 @@ pub(crate) fn run(scene: Option<&str>) -> anyhow::Result<()> {
     let title = Words::of_this_desktop().say("window-title", &[]);
     let page = scene.map_or_else(|| "index.html".to_owned(), |scene| format!("index.html?scene={scene}"));
     let bindings = bindings::builder();
-    let (link, connection) = link(folders.socket());
-    let views = link.views();
+    let (link, connection) = link(folders.meeting());
+    let (views, live) = (link.views(), link.live());
 
     tauri::Builder::default()
         .invoke_handler(bindings.invoke_handler())
@@ -37,6 +38,7 @@ pub(crate) fn run(scene: Option<&str>) -> anyhow::Result<()> {
         .setup(move |app| {
             bindings.mount_events(app);
             tauri::async_runtime::spawn(tell(app.handle().clone(), views));
+            tauri::async_runtime::spawn(tell_live(app.handle().clone(), live));
             let front = app.handle().clone();
             tauri::async_runtime::spawn(connection.keep(resident::start, move || to_front(&front)));
             WebviewWindowBuilder::new(app, WINDOW, WebviewUrl::App(page.into()))
@@ -65,6 +67,15 @@ async fn tell(app: AppHandle, mut views: watch::Receiver<View>) {
             return app.exit(0);
         }
         views.mark_changed();
+    }
+}
+
+async fn tell_live(app: AppHandle, mut live: watch::Receiver<Option<Figures>>) {
+    while live.changed().await.is_ok() {
+        let figures = live.borrow_and_update().clone();
+        if let Err(error) = Live(figures).emit(&app) {
+            tracing::warn!(%error, "the page was not told");
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! The connection to the resident program, kept up for as long as the window lives.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ionet_core::snapshot::SCHEMA;
 use ionet_core::{Intent, Phase, ProblemCode, Snapshot};
-use ionet_wire::WireError;
 use ionet_wire::client::{Client, Update};
 use ionet_wire::message::Kind;
+use ionet_wire::{Meeting, WireError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
@@ -48,7 +47,7 @@ pub(crate) struct Link {
 
 /// The connection itself; [`Connection::keep`] runs it.
 pub(crate) struct Connection {
-    socket: PathBuf,
+    meeting: Meeting,
     show: watch::Sender<View>,
     asked: mpsc::Receiver<Ask>,
 }
@@ -58,10 +57,10 @@ enum Ask {
     Start,
 }
 
-pub(crate) fn link(socket: PathBuf) -> (Link, Connection) {
+pub(crate) fn link(meeting: Meeting) -> (Link, Connection) {
     let (show, view) = watch::channel(View::Connecting);
     let (ask, asked) = mpsc::channel(16);
-    (Link { view, ask }, Connection { socket, show, asked })
+    (Link { view, ask }, Connection { meeting, show, asked })
 }
 
 impl Link {
@@ -92,7 +91,7 @@ impl Connection {
     pub(crate) async fn keep(mut self, start: impl Fn() -> std::io::Result<()>, raise: impl Fn()) {
         let mut may_start = true;
         loop {
-            match Client::connect(&self.socket, Kind::Window).await {
+            match Client::connect(&self.meeting, Kind::Window).await {
                 Ok(client) => {
                     may_start = false;
                     let lost = self.serve(client, &raise).await;
@@ -124,17 +123,19 @@ impl Connection {
 
     /// Shows what comes and passes on what is asked, until the connection is lost.
     async fn serve(&mut self, client: Client, raise: &impl Fn()) -> WireError {
-        let (mut snapshots, mut intents) = client.split();
+        let (mut updates, asks) = client.split();
         loop {
             tokio::select! {
-                update = snapshots.update() => match update {
+                update = updates.update() => match update {
                     Ok(Update::Snapshot(snapshot)) if snapshot.schema != SCHEMA => self.set(View::OtherVersion),
                     Ok(Update::Snapshot(snapshot)) => self.set(View::Connected { snapshot }),
                     Ok(Update::Raise) => raise(),
+                    // Sent to a window that asks for them.
+                    Ok(Update::Figures(_)) => {}
                     Err(lost) => return lost,
                 },
                 ask = self.asked.recv() => match ask {
-                    Some(Ask::Intent(intent)) => if let Err(lost) = intents.send(intent).await {
+                    Some(Ask::Intent(intent)) => if let Err(lost) = asks.send(intent).await {
                         return lost;
                     },
                     Some(Ask::Start) => {}
@@ -167,10 +168,9 @@ fn left_something(last: &Snapshot) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::path::Path;
 
     use ionet_core::{State, view};
-    use ionet_wire::server::{Server, Windows};
+    use ionet_wire::server::{Served, Server, Windows};
     use tokio::time::timeout;
 
     use super::*;
@@ -182,12 +182,13 @@ mod tests {
     }
 
     impl Resident {
-        fn start(socket: &Path) -> Self {
-            let server = Server::bind(socket).unwrap();
+        fn start(meeting: &Meeting) -> Self {
+            let server = Server::bind(meeting).unwrap();
             let (snapshots, watcher) = watch::channel(view(&State::default()));
             let (asked, intents) = mpsc::channel(8);
             let windows = server.windows();
-            tokio::spawn(server.serve(watcher, asked));
+            let (figures, questions) = (watch::channel(None).1, mpsc::channel(1).0);
+            tokio::spawn(server.serve(Served { snapshots: watcher, figures, intents: asked, questions }));
             Self { snapshots, intents, windows }
         }
     }
@@ -203,7 +204,7 @@ mod tests {
 
     impl Window {
         fn open(folder: tempfile::TempDir, started: fn() -> io::Result<()>) -> Self {
-            let (link, connection) = link(folder.path().join("s.sock"));
+            let (link, connection) = link(Meeting::within(folder.path()));
             let (counted, starts) = watch::channel(0);
             let (raised, raises) = watch::channel(0);
             let start = move || {
@@ -214,8 +215,8 @@ mod tests {
             Self { folder, link, starts, raises }
         }
 
-        fn socket(&self) -> PathBuf {
-            self.folder.path().join("s.sock")
+        fn meeting(&self) -> Meeting {
+            Meeting::within(self.folder.path())
         }
 
         async fn shows(&self, wanted: impl FnMut(&View) -> bool) -> View {
@@ -234,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn the_page_is_shown_each_snapshot_and_its_intents_arrive() {
         let folder = tempfile::tempdir().unwrap();
-        let mut resident = Resident::start(&folder.path().join("s.sock"));
+        let mut resident = Resident::start(&Meeting::within(folder.path()));
         let window = Window::open(folder, || Ok(()));
         window.shows(connected).await;
 
@@ -251,7 +252,7 @@ mod tests {
         let window = Window::open(tempfile::tempdir().unwrap(), || Ok(()));
         tokio::time::timeout(LOOK_AGAIN * 4, window.link.views().wait_for(connected)).await.unwrap_err();
 
-        let _resident = Resident::start(&window.socket());
+        let _resident = Resident::start(&window.meeting());
 
         window.shows(connected).await;
         assert_eq!(*window.starts.borrow(), 1);
@@ -272,14 +273,14 @@ mod tests {
     #[tokio::test]
     async fn a_lost_connection_is_made_again_but_nothing_is_started() {
         let folder = tempfile::tempdir().unwrap();
-        let resident = Resident::start(&folder.path().join("s.sock"));
+        let resident = Resident::start(&Meeting::within(folder.path()));
         let window = Window::open(folder, || Ok(()));
         window.shows(connected).await;
 
         drop(resident);
         window.shows(|view| matches!(view, View::Connecting)).await;
         let refused = window.link.send(Intent::Resume).await;
-        let _successor = Resident::start(&window.socket());
+        let _successor = Resident::start(&window.meeting());
 
         window.shows(connected).await;
         assert!(refused.is_err());
@@ -289,7 +290,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_quit_the_window_says_so_and_whether_something_was_left() {
         let folder = tempfile::tempdir().unwrap();
-        let resident = Resident::start(&folder.path().join("s.sock"));
+        let resident = Resident::start(&Meeting::within(folder.path()));
         let window = Window::open(folder, || Ok(()));
         resident.snapshots.send_modify(|snapshot| snapshot.phase = Phase::Quitting);
         let quitting =
@@ -305,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_start_brings_the_window_to_the_front() {
         let folder = tempfile::tempdir().unwrap();
-        let resident = Resident::start(&folder.path().join("s.sock"));
+        let resident = Resident::start(&Meeting::within(folder.path()));
         let mut window = Window::open(folder, || Ok(()));
         window.shows(connected).await;
 

@@ -28,7 +28,7 @@ pub(crate) fn run(scene: Option<&str>) -> anyhow::Result<()> {
     let title = Words::of_this_desktop().say("window-title", &[]);
     let page = scene.map_or_else(|| "index.html".to_owned(), |scene| format!("index.html?scene={scene}"));
     let bindings = bindings::builder();
-    let (link, connection) = link(folders.socket());
+    let (link, connection) = link(folders.meeting());
     let views = link.views();
 
     tauri::Builder::default()

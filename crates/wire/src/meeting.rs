@@ -128,7 +128,10 @@ impl Meeting {
 
     fn held(&self) -> BindError {
         match note::read(&self.note()) {
-            Some(note) if note.host != host() => BindError::OnAnotherPc(note.host),
+            // A PC may get another name while the app runs.
+            Some(note) if note.host != host() && !note.socket.is_answered() => {
+                BindError::OnAnotherPc(note.host)
+            }
             Some(_) | None => BindError::AlreadyRunning,
         }
     }

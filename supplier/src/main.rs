@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use ionet_cloud::Secret;
 use ionet_core::target::PauseEnd;
 use ionet_core::{Intent, Phase, Snapshot, Target};
-use ionet_supplier::commands::{self, exit, open, status};
+use ionet_supplier::commands::{self, exit, open, say, status};
 use ionet_supplier::resident::{self, Ended, Run};
 use ionet_wire::WireError;
 use ionet_wire::client::Client;
@@ -147,9 +147,9 @@ async fn show_status(folders: &Folders, json: bool) -> Result<u8> {
     };
     let snapshot = client.next().await?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&snapshot)?);
+        say::line(serde_json::to_string_pretty(&snapshot)?)?;
     } else {
-        println!("{}", status::describe(&snapshot, &Words::of_this_desktop()));
+        say::line(status::describe(&snapshot, &Words::of_this_desktop()))?;
     }
     Ok(status::exit_code(&snapshot))
 }
@@ -157,7 +157,7 @@ async fn show_status(folders: &Folders, json: bool) -> Result<u8> {
 async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> bool) -> Result<u8> {
     match commands::ask(folders, intent, taken).await {
         Ok(snapshot) => {
-            println!("{}", status::describe(&snapshot, &Words::of_this_desktop()));
+            say::line(status::describe(&snapshot, &Words::of_this_desktop()))?;
             Ok(if snapshot.may_run { exit::FAILED } else { exit::OK })
         }
         Err(WireError::NobodyThere(_)) => not_running(),
@@ -192,14 +192,14 @@ async fn account(command: AccountCommand, folders: &Folders) -> Result<u8> {
         AccountCommand::Devices => {
             for device in cloud.devices().await? {
                 let state = if device.lost { "lost" } else { "good" };
-                println!("{}\t{state}\t{}", device.device, device.label);
+                say::line(format_args!("{}\t{state}\t{}", device.device, device.label))?;
             }
         }
         AccountCommand::Lost { device } => {
             cloud.mark_lost(&device).await?;
-            println!("{device}");
+            say::line(device)?;
         }
-        AccountCommand::EnrolmentToken => println!("{}", cloud.enrolment_token().await?.reveal()),
+        AccountCommand::EnrolmentToken => say::line(cloud.enrolment_token().await?.reveal())?,
     }
     Ok(exit::OK)
 }
@@ -217,11 +217,11 @@ fn read_token(file: PathBuf) -> Result<Secret<String>> {
 }
 
 fn not_running() -> Result<u8> {
-    eprintln!("ionet-supplier: the app is not running; start it with `ionet-supplier`");
+    say::complaint("ionet-supplier: the app is not running; start it with `ionet-supplier`");
     Ok(exit::NOT_RUNNING)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("ionet-supplier: {error:#}");
+    say::complaint(format_args!("ionet-supplier: {error:#}"));
     ExitCode::from(exit::FAILED)
 }

@@ -1,14 +1,18 @@
 //! The settings file: what the owner wants, as JSON, replaced whole.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use ionet_core::Saved;
 use ionet_core::fault::SettingsFault;
+use ionet_private::LoadError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Raised when the file changes its meaning; older ones are then migrated by number.
 const VERSION: u32 = 1;
+
+/// The file has a few hundred bytes.
+const LONGEST: u64 = 64 << 10;
 
 #[derive(Serialize, Deserialize)]
 struct File {
@@ -17,58 +21,77 @@ struct File {
     saved: Saved,
 }
 
-/// A missing file is a PC that has never run the app; anything that cannot be understood is
-/// [`SettingsFault::Damaged`], is kept beside as `settings.damaged.json`, and reads back as paused.
+/// A missing file is a PC that has never run the app. Anything that cannot be understood is [`SettingsFault::Damaged`]: it
+/// is set aside and kept, the safe value takes its place, and so it is said once. A file that cannot be read now is left as
+/// it is. Blocks.
 pub fn load(path: &Path) -> Result<Saved, SettingsFault> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Saved::default()),
-        Err(error) => {
-            tracing::warn!(%error, "settings cannot be read");
-            return Err(SettingsFault::Damaged);
+    match ionet_private::load_json::<Value>(path, LONGEST) {
+        Ok(None) => Ok(Saved::default()),
+        Ok(Some(content)) => understood(content).or_else(|why| damaged(path, &why)),
+        Err(LoadError::Damaged(damage)) => damaged(path, &damage.to_string()),
+        Err(LoadError::File(error)) => {
+            tracing::warn!(%error, "settings cannot be read: staying paused");
+            Err(SettingsFault::Unreadable)
         }
-    };
-    match serde_json::from_str::<File>(&text) {
-        Ok(file) if file.version == VERSION => Ok(file.saved),
-        Ok(file) => damaged(path, &format!("version {}", file.version)),
-        Err(error) => damaged(path, &error.to_string()),
+    }
+}
+
+/// Written beside, flushed to the disk, then moved into place: a crash leaves the old or the new file, never half. Blocks.
+pub fn save(path: &Path, saved: &Saved) -> Result<(), SettingsFault> {
+    let file = File { version: VERSION, saved: saved.clone() };
+    let mut content =
+        serde_json::to_vec_pretty(&file).map_err(|error| SettingsFault::CannotWrite(error.to_string()))?;
+    content.push(b'\n');
+    ionet_private::replace(path, &content)
+        .inspect_err(|error| tracing::warn!(%error, "settings cannot be saved"))
+        .map_err(|error| SettingsFault::CannotWrite(error.trouble.to_string()))
+}
+
+/// The number comes first: a newer version may mean something else by the same words.
+fn understood(content: Value) -> Result<Saved, String> {
+    match content.get("version").and_then(Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {
+            serde_json::from_value::<File>(content).map(|file| file.saved).map_err(|error| error.to_string())
+        }
+        Some(version) => Err(format!("it is of version {version}, this app reads {VERSION}")),
+        None => Err("it has no version".to_owned()),
     }
 }
 
 fn damaged(path: &Path, why: &str) -> Result<Saved, SettingsFault> {
-    let kept = path.with_extension("damaged.json");
-    let copied = std::fs::copy(path, &kept).is_ok();
-    tracing::warn!(why, copied, "settings are damaged: staying paused");
+    match ionet_private::set_aside(path) {
+        Ok(kept) => {
+            tracing::warn!(why, kept = %kept.display(), "settings are damaged: set aside, staying paused");
+            // Where that cannot be written, the next start finds none, and nothing runs before the owner has agreed anew.
+            let _ = save(path, &Saved::safe());
+        }
+        Err(error) => {
+            tracing::warn!(why, %error, "settings are damaged and stay where they are: staying paused")
+        }
+    }
     Err(SettingsFault::Damaged)
-}
-
-/// Written beside, flushed to the disk, then moved into place: a crash leaves the old or the new file, never half.
-pub fn save(path: &Path, saved: &Saved) -> Result<(), SettingsFault> {
-    write(path, saved).map_err(|error| SettingsFault::CannotWrite(error.kind().to_string()))
-}
-
-fn write(path: &Path, saved: &Saved) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut beside, &File { version: VERSION, saved: saved.clone() })?;
-    beside.write_all(b"\n")?;
-    beside.as_file().sync_all()?;
-    beside.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use ionet_core::Target;
     use ionet_core::target::{Agreement, PauseEnd};
     use ionet_core::time::UnixMs;
 
     use super::*;
 
-    fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+    fn file() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.json");
         (folder, path)
+    }
+
+    fn set_aside(folder: &Path) -> Vec<PathBuf> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.to_string_lossy().contains("settings.json.damaged-")).collect()
     }
 
     #[test]
@@ -77,7 +100,7 @@ mod tests {
         let saved = Saved {
             target: Target::Paused { until: PauseEnd::At { at: UnixMs(5) } },
             agreed: Some(Agreement { version: 1, at: UnixMs(4) }),
-            account: None,
+            ..Saved::default()
         };
 
         save(&path, &saved).unwrap();
@@ -93,24 +116,68 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_said_and_kept_whatever_is_in_it() {
-        for text in
-            ["", "{", "[]", r#"{"version":1}"#, r#"{"version":2,"target":{"want":"earning"}}"#, "\u{0}"]
-        {
-            let (_folder, path) = file();
-            std::fs::write(&path, text).unwrap();
+    fn a_damaged_file_is_said_once_and_kept_whatever_is_in_it() {
+        let (_good, good) = file();
+        save(&good, &Saved::default()).unwrap();
+        let good = fs::read(good).unwrap();
+        let torn = &good[..good.len() / 2];
+        let contents: [&[u8]; 11] = [
+            b"",
+            b"{",
+            b"[]",
+            b"{\"version\":1}",
+            b"{\"version\":\"1\",\"target\":{\"want\":\"earning\"}}",
+            b"{\"version\":2,\"target\":{\"want\":\"earning\"}}",
+            b"{\"version\":18446744073709551616}",
+            &[0; 412],
+            b"\xff\xfe{\0}\0",
+            torn,
+            &[b' '; 100_000],
+        ];
+        for content in contents {
+            let (folder, path) = file();
+            fs::write(&path, content).unwrap();
 
-            assert_eq!(load(&path), Err(SettingsFault::Damaged), "{text:?}");
-            assert_eq!(std::fs::read_to_string(path.with_extension("damaged.json")).unwrap(), text);
+            let (first, second) = (load(&path), load(&path));
+
+            assert_eq!(first, Err(SettingsFault::Damaged), "{content:.40?}");
+            assert_eq!(second, Ok(Saved::safe()), "the next start is paused, and says nothing");
+            let kept = set_aside(folder.path());
+            assert_eq!(kept.len(), 1);
+            assert_eq!(fs::read(&kept[0]).unwrap(), content);
         }
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_said() {
+    fn a_folder_or_a_link_in_its_place_is_damage_and_nothing_is_written_through_it() {
+        let (folder, path) = file();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(load(&path), Err(SettingsFault::Damaged));
+        fs::remove_file(&path).unwrap();
+        let theirs = folder.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&theirs, &path).unwrap();
+        #[cfg(unix)]
+        assert_eq!(load(&path), Err(SettingsFault::Damaged));
+
+        assert_eq!(load(&path).map(|saved| saved.target), Ok(Target::SAFE));
+        assert_eq!(fs::read_to_string(theirs).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_said_with_the_reason() {
         let (folder, _) = file();
 
         let refused = save(&folder.path().join("no/such/settings.json"), &Saved::default());
 
-        assert!(matches!(refused, Err(SettingsFault::CannotWrite(_))));
+        assert_eq!(refused, Err(SettingsFault::CannotWrite("the disk or folder is gone".to_owned())));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_cannot_be_read_now_is_no_damage() {
+        // Its first page is never there: reading it is answered as by a failing disk.
+        assert_eq!(load(Path::new("/proc/self/mem")), Err(SettingsFault::Unreadable));
     }
 }

@@ -111,20 +111,20 @@ impl Pc {
 
     /// A watcher of its own, as the command line is one.
     pub async fn watch(&self, patience: Duration) -> Result<Client> {
-        let socket = self.folders().socket();
+        let meeting = self.folders().meeting();
         until("the resident program answers", patience, || async {
-            Ok(Some(Client::connect(&socket, Kind::Command).await?))
+            Ok(Some(Client::connect(&meeting, Kind::Command).await?))
         })
         .await
     }
 
     /// What the resident program says now.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Client::connect(&self.folders().socket(), Kind::Command).await?.next().await?)
+        Ok(Client::connect(&self.folders().meeting(), Kind::Command).await?.next().await?)
     }
 
     pub async fn ask(&self, intent: Intent) -> Result<()> {
-        Ok(Client::connect(&self.folders().socket(), Kind::Command).await?.send(intent).await?)
+        Ok(Client::connect(&self.folders().meeting(), Kind::Command).await?.send(intent).await?)
     }
 
     /// Waits for a snapshot that `wanted` accepts; `what` says it in words.
@@ -149,7 +149,7 @@ impl Pc {
 
     /// The resident program's process id, from the program itself.
     pub async fn resident_pid(&self) -> Result<u32> {
-        Ok(Client::connect(&self.folders().socket(), Kind::Command).await?.resident_pid)
+        Ok(Client::connect(&self.folders().meeting(), Kind::Command).await?.resident_pid)
     }
 
     /// Everything alive that was started for this PC, leaving out the family of `but`.

@@ -94,7 +94,8 @@ impl SocketId {
             return Err(SocketError::Taken(self.clone()));
         }
         let name = self.0.as_path().to_fs_name::<GenericFilePath>()?;
-        let ears = platform::for_owner(ListenerOptions::new().name(name))?.create_tokio()?;
+        let options = ListenerOptions::new().name(name).reclaim_name(false);
+        let ears = platform::for_owner(options)?.create_tokio()?;
         Ok(Listener { ears, mark: Mark(platform::Mark::of(&self.0)?) })
     }
 
@@ -130,6 +131,13 @@ impl Listener {
     /// What tells whether the socket can still be found.
     pub fn mark(&self) -> Mark {
         self.mark.clone()
+    }
+}
+
+impl Drop for Listener {
+    /// Leaves nothing behind, and another's socket alone that lies there by now.
+    fn drop(&mut self) {
+        self.mark.0.remove();
     }
 }
 

@@ -6,11 +6,15 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ionet_private::socket::{Listener, Stream};
 use ionet_private::{FileError, Lock, LockError, SocketError, SocketId, Trouble};
 
 mod note;
+
+/// A line in a small file.
+const NOTE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The place to meet. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +49,7 @@ impl Meeting {
 
     /// Connects to where the note says, else to where it would listen. [`SocketError::NobodyThere`] when nobody is.
     pub(crate) async fn connect(&self) -> Result<Stream, SocketError> {
-        let noted = note::read(&self.note()).map(|note| note.socket);
+        let noted = self.noted().await;
         let usual = self.sockets.iter().filter(|socket| Some(*socket) != noted.as_ref()).cloned();
         let mut nobody = None;
         for socket in noted.iter().cloned().chain(usual) {
@@ -57,6 +61,13 @@ impl Meeting {
             }
         }
         Err(SocketError::NobodyThere(nobody.unwrap_or_else(|| SocketId::new(&self.folder, "supplier.sock"))))
+    }
+
+    /// Where the note says. A disk that hangs keeps nobody from an app that listens elsewhere.
+    async fn noted(&self) -> Option<SocketId> {
+        let note = self.note();
+        let reading = tokio::task::spawn_blocking(move || note::read(&note));
+        Some(tokio::time::timeout(NOTE_WITHIN, reading).await.ok()?.ok()??.socket)
     }
 
     /// Becomes the one resident program, or says that there is one.
@@ -117,7 +128,10 @@ impl Meeting {
 
     fn held(&self) -> BindError {
         match note::read(&self.note()) {
-            Some(note) if note.host != host() => BindError::OnAnotherPc(note.host),
+            // A PC may get another name while the app runs.
+            Some(note) if note.host != host() && !note.socket.is_answered() => {
+                BindError::OnAnotherPc(note.host)
+            }
             Some(_) | None => BindError::AlreadyRunning,
         }
     }

@@ -73,7 +73,7 @@ impl Folders {
     }
 
     /// The guard's lock and its sockets. Of the data folder alone: a resident program that is started in another session
-    /// must find the guard that holds this agent.
+    /// must find the guard that holds this agent. Asks the disk what it is, so it blocks while that hangs.
     pub fn guard_run(&self) -> PathBuf {
         let usual = self.data.join("guard");
         let fits = ["guard.sock", "engine.sock"].iter().all(|name| SocketId::new(&usual, name).fits());

@@ -1,5 +1,6 @@
 //! The resident program's end.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ impl Server {
     pub async fn serve(mut self, served: Served) {
         let mut ended = served.snapshots.clone();
         let mut watchers = JoinSet::new();
-        let mut lost = Box::pin(gone_from_sight(self.listener.mark(), self.looked_for_every));
+        let mut anew = self.anew();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
@@ -118,9 +119,9 @@ impl Server {
                     Err(error) => refused(&error).await,
                 },
                 Some(_) = watchers.join_next() => {}
-                () = &mut lost => {
-                    self.listen_anew().await;
-                    lost = Box::pin(gone_from_sight(self.listener.mark(), self.looked_for_every));
+                listener = &mut anew => {
+                    self.listener = listener;
+                    anew = self.anew();
                 }
                 () = gone(&mut ended) => break,
             }
@@ -129,20 +130,17 @@ impl Server {
         // One that hangs is dropped with the rest.
         let _ = tokio::time::timeout(LET_GO_WITHIN, all_gone).await;
         let meeting = self.meeting.clone();
-        let _ = tokio::task::spawn_blocking(move || meeting.leave()).await;
+        let left = tokio::task::spawn_blocking(move || meeting.leave());
+        let _ = tokio::time::timeout(LET_GO_WITHIN, left).await;
     }
 
-    /// Those who watch stay connected; those who come later find the new place by the note.
-    async fn listen_anew(&mut self) {
-        let (meeting, alone) = (self.meeting.clone(), self.alone.clone());
-        match tokio::task::spawn_blocking(move || meeting.listen(&alone)).await {
-            Ok(Ok(listener)) => {
-                tracing::info!("listening elsewhere: the socket's folder went");
-                self.listener = listener;
-            }
-            Ok(Err(error)) => tracing::warn!(%error, "no new watcher can find this program"),
-            Err(error) => tracing::warn!(%error, "looking for a place to listen broke off"),
-        }
+    fn anew(&self) -> Pin<Box<impl Future<Output = Listener> + use<>>> {
+        Box::pin(listen_anew(
+            self.meeting.clone(),
+            self.alone.clone(),
+            self.listener.mark(),
+            self.looked_for_every,
+        ))
     }
 }
 
@@ -151,13 +149,21 @@ async fn gone(snapshots: &mut watch::Receiver<Snapshot>) {
     while snapshots.changed().await.is_ok() {}
 }
 
-/// Returns when the socket can no longer be found where it was made.
-async fn gone_from_sight(mark: Mark, every: Duration) {
+/// Looks whether the socket can still be found where it was made, and listens elsewhere once it cannot. Those who watch
+/// stay connected; those who come later find the new place by the note. A disk that hangs holds up nobody else.
+async fn listen_anew(meeting: Meeting, alone: Arc<Lock>, mark: Mark, every: Duration) -> Listener {
     loop {
         tokio::time::sleep(every).await;
-        let mark = mark.clone();
-        if let Ok(false) = tokio::task::spawn_blocking(move || mark.is_there()).await {
-            return;
+        let (meeting, alone, mark) = (meeting.clone(), alone.clone(), mark.clone());
+        let look = move || if mark.is_there() { None } else { Some(meeting.listen(&alone)) };
+        match tokio::task::spawn_blocking(look).await {
+            Ok(None) => {}
+            Ok(Some(Ok(listener))) => {
+                tracing::info!("listening anew: the socket was gone");
+                return listener;
+            }
+            Ok(Some(Err(error))) => tracing::warn!(%error, "no new watcher can find this program"),
+            Err(error) => tracing::warn!(%error, "looking for the socket broke off"),
         }
     }
 }

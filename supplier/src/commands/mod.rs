@@ -1,6 +1,7 @@
 //! What the command line can ask. Everything goes over the wire to the resident program.
 
 pub mod open;
+pub mod say;
 pub mod status;
 
 use ionet_core::target::PauseEnd;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use ionet_core::{Intent, Snapshot};
 use tokio::sync::{mpsc, watch};
 
+use crate::commands::say;
+
 /// The verbs. Nothing above this line knows a toolkit.
 pub trait Desktop: Send + Sync {
     /// Opens a page in the owner's browser. True when some program took it, or does not say within a moment.
@@ -103,6 +105,8 @@ impl Desktop for Headless {
     }
 
     fn notify(&self, title: &str, body: &str) {
-        println!("{title}. {body}");
+        if let Err(error) = say::line(format_args!("{title}. {body}")) {
+            tracing::debug!(%error, "a notice could not be printed");
+        }
     }
 }

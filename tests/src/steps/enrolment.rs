@@ -1,10 +1,10 @@
 //! The owner reads one page and agrees; the PC gets a certificate of its own.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ionet_core::Phase;
+use ionet_wire::Meeting;
 use ionet_wire::client::Client;
 use ionet_wire::message::Kind;
 
@@ -29,7 +29,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
         !world.pc.folders().identity().join("chain.pem").exists(),
         "it was enrolled before anybody agreed"
     );
-    world.learnt.online = Some(tokio::spawn(time_to_online(world.pc.folders().socket(), world.patience)));
+    world.learnt.online = Some(tokio::spawn(time_to_online(world.pc.folders().meeting(), world.patience)));
     let button = world.window()?.press("agree", world.patience).await?;
 
     let what = "the app is enrolled";
@@ -74,9 +74,9 @@ async fn seen(world: &World, device: &str) -> Result<String> {
 }
 
 /// From the owner's agreement to the app's word that it is online; none if that never comes.
-async fn time_to_online(socket: PathBuf, patience: Duration) -> Option<Duration> {
+async fn time_to_online(meeting: Meeting, patience: Duration) -> Option<Duration> {
     let watch = async {
-        let mut app = Client::connect(&socket, Kind::Command).await.ok()?;
+        let mut app = Client::connect(&meeting, Kind::Command).await.ok()?;
         while app.next().await.ok()?.agreement.agreed.is_none() {}
         let agreed = Instant::now();
         while app.next().await.ok()?.phase != Phase::Waiting {}

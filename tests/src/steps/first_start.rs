@@ -47,7 +47,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
 fn one_window(pc: &Pc) -> Result<Option<Process>> {
     let windows = pc.windows();
     ensure!(windows.len() <= 1, "windows: {}", processes::listed(&windows));
-    let open = processes::connections(&pc.folders().socket())?;
+    let open = processes::connections(&pc.folders().run.join("supplier.sock"))?;
     Ok(windows.into_iter().next().filter(|_| open == 1))
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     world.close_window().await?;
     leavings::gone(world, &allocations(world).await?, |_| false).await?;
     until("socket and tray item are gone", world.patience, || async {
-        ensure!(!world.pc.folders().socket().exists(), "the socket still lies there");
+        ensure!(!world.pc.folders().run.join("supplier.sock").exists(), "the socket still lies there");
         ensure!(!world.desktop.tray.is_shown().await, "the tray item is still there");
         Ok(Some(()))
     })

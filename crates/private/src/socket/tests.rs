@@ -79,6 +79,21 @@ mod unix {
     }
 
     #[tokio::test]
+    async fn one_who_stops_listening_leaves_nothing_and_takes_nothing_of_its_successor() {
+        let (folder, id, lock) = place();
+        let first = id.listen(&lock).unwrap();
+        std::fs::remove_file(folder.path().join("s.sock")).unwrap();
+        let second = id.listen(&lock).unwrap();
+
+        drop(first);
+        let found = soon(id.connect()).await.is_ok();
+        drop(second);
+
+        assert!(found);
+        assert!(!folder.path().join("s.sock").exists());
+    }
+
+    #[tokio::test]
     async fn a_socket_whose_folder_went_is_noticed_and_so_is_another_in_its_place() {
         let (folder, id, lock) = place();
         let listener = id.listen(&lock).unwrap();

@@ -80,6 +80,13 @@ impl Mark {
     pub(super) fn is_there(&self) -> bool {
         place_of(&self.path).is_ok_and(|place| place == self.place)
     }
+
+    /// The number of a file is not given anew while its socket is open.
+    pub(super) fn remove(&self) {
+        if self.is_there() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 fn place_of(path: &Path) -> io::Result<(u64, u64)> {

@@ -74,4 +74,6 @@ impl Mark {
     pub(super) fn is_there(&self) -> bool {
         true
     }
+
+    pub(super) fn remove(&self) {}
 }

@@ -106,9 +106,15 @@ async fn the_app_on_another_pc_with_the_same_home_is_named() {
     let meeting = home.session("desktop");
     let _server = Server::bind(&meeting).unwrap();
     let note = note::read(&meeting.note()).unwrap();
-    note::write(&meeting.note(), &note::Note { host: "other-pc".to_owned(), ..note }).unwrap();
+    let renamed = note::Note { host: "other-pc".to_owned(), ..note };
+    note::write(&meeting.note(), &renamed).unwrap();
+    let here = Server::bind(&meeting);
+    let theirs = SocketId::new(&home.path("none"), "supplier.sock");
+    note::write(&meeting.note(), &note::Note { socket: theirs, ..renamed }).unwrap();
+    let there = Server::bind(&meeting);
 
-    assert!(matches!(Server::bind(&meeting), Err(BindError::OnAnotherPc(host)) if host == "other-pc"));
+    assert!(matches!(here, Err(BindError::AlreadyRunning)));
+    assert!(matches!(there, Err(BindError::OnAnotherPc(host)) if host == "other-pc"));
 }
 
 #[tokio::test]

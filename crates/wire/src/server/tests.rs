@@ -426,6 +426,23 @@ async fn those_who_watch_are_let_go_at_the_end_and_the_note_goes_with_the_progra
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_socket_that_somebody_removed_is_made_anew_in_its_place_and_stays() {
+    let resident = Resident::start();
+    let socket = resident.folder.path().join("supplier.sock");
+    for _ in 0..3 {
+        std::fs::remove_file(&socket).unwrap();
+        soon(async {
+            while !socket.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await
+            }
+        })
+        .await;
+        resident.serves_others().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn a_runtime_folder_that_goes_at_log_out_is_noticed_and_the_app_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let (data, session) = (folder.path().join("data"), folder.path().join("session"));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use ionet_core::fault::GpuFault;
-use ionet_core::hardware::{CardState, CardTrouble, Driver, Figures, Gpu, GpuFigures, UNNAMED};
+use ionet_core::hardware::{CardState, CardTrouble, Driver, Figures, Gpu, GpuFigures, GpuMemory, UNNAMED};
 use ionet_core::time::UnixMs;
 
 use super::library::Library;
@@ -142,15 +142,12 @@ impl Roster {
     /// Brings what is known up to date; who was not asked sleeps, and who was and is not there is out.
     fn note(&mut self, seen: Seen<Gpu>, asleep: &BTreeSet<Place>) {
         let mut absent: BTreeSet<_> = self.known.keys().cloned().collect();
-        for gpu in seen.cards {
+        for mut gpu in seen.cards {
             absent.remove(&gpu.uuid);
-            match (self.known.get_mut(&gpu.uuid), gpu.state) {
-                // It may no longer say what it is.
-                (Some(known), CardState::Out { trouble: CardTrouble::Lost | CardTrouble::NeedsReset }) => {
-                    known.state = gpu.state;
-                }
-                _ => drop(self.known.insert(gpu.uuid.clone(), gpu)),
+            if let Some(known) = self.known.get(&gpu.uuid) {
+                fill_in(&mut gpu, known);
             }
+            self.known.insert(gpu.uuid.clone(), gpu);
         }
         let trouble = seen.missing.first().copied().unwrap_or(CardTrouble::Lost);
         for gpu in self.known.values_mut().filter(|gpu| absent.contains(&gpu.uuid)) {
@@ -170,6 +167,19 @@ impl Roster {
                 trouble: trouble.copied().unwrap_or(CardTrouble::Lost),
             },
         }
+    }
+}
+
+/// What a card says at one time and not at another has not changed: its tags and the offer made of them stay as they are.
+fn fill_in(gpu: &mut Gpu, known: &Gpu) {
+    if gpu.name == UNNAMED {
+        gpu.name.clone_from(&known.name);
+    }
+    if gpu.memory == GpuMemory::Unknown {
+        gpu.memory = known.memory;
+    }
+    if gpu.pci.is_empty() {
+        gpu.pci.clone_from(&known.pci);
     }
 }
 

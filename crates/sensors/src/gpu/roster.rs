@@ -46,8 +46,14 @@ pub(super) struct Roster {
     driver: Driver,
     /// Every card that was ever seen, by id.
     known: BTreeMap<String, Gpu>,
-    /// The last reading and when it was, if nothing was going on then.
-    idle: Option<(Instant, Figures)>,
+    /// The last reading, if nothing was going on then.
+    idle: Option<Idle>,
+}
+
+struct Idle {
+    since: Instant,
+    asleep: BTreeSet<Place>,
+    figures: Figures,
 }
 
 impl Roster {
@@ -89,16 +95,15 @@ impl Roster {
             sleepers.map(|gpu| GpuFigures { uuid: gpu.uuid.clone(), asleep: true, ..GpuFigures::default() });
         let figures = Figures { at: now(), gpus: seen.cards.into_iter().chain(sleepers).collect() };
         let idle = figures.gpus.iter().all(|gpu| gpu.asleep || gpu.utilisation_percent == Some(0));
-        self.idle = idle.then(|| (Instant::now(), figures.clone()));
+        self.idle = idle.then(|| Idle { since: Instant::now(), asleep, figures: figures.clone() });
         Ok(figures)
     }
 
     /// The last reading, where asking again would keep a card from going to sleep.
     fn resting(&self, bus: &[OnBus]) -> Option<Figures> {
-        let (since, figures) = self.idle.as_ref()?;
+        let Idle { since, asleep: slept, figures } = self.idle.as_ref()?;
         let may_sleep = bus.iter().any(|card| card.may_sleep && !card.asleep);
-        let fell_asleep = asleep(bus).len() != figures.gpus.iter().filter(|gpu| gpu.asleep).count();
-        (may_sleep && !fell_asleep && since.elapsed() < REST).then(|| figures.clone())
+        (may_sleep && *slept == asleep(bus) && since.elapsed() < REST).then(|| figures.clone())
     }
 
     /// One round of questions to all but these. A library that does not answer, or not as it should, may only have lost

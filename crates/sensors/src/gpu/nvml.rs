@@ -128,7 +128,7 @@ impl Library {
 }
 
 /// The first library that is there, and its name.
-fn open<'a>(search: &'a Search) -> Result<(Nvml, &'a Path), GpuFault> {
+fn open(search: &Search) -> Result<(Nvml, &Path), GpuFault> {
     let mut present = false;
     for name in &search.libraries {
         match Nvml::builder().lib_path(name.as_os_str()).init() {
@@ -150,6 +150,7 @@ fn open<'a>(search: &'a Search) -> Result<(Nvml, &'a Path), GpuFault> {
 }
 
 fn fault_at_start(error: &NvmlError, search: &Search) -> GpuFault {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest means the same at any time")]
     let fault = match error {
         // A driver without a card to drive need not load.
         NvmlError::DriverNotLoaded if platform::presence(&search.root) == Presence::Absent => GpuFault::NoGpu,

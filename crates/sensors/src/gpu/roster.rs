@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use ionet_core::fault::GpuFault;
-use ionet_core::hardware::{CardState, CardTrouble, Driver, Figures, Gpu, GpuFigures, UNNAMED};
+use ionet_core::hardware::{CardState, CardTrouble, Driver, Figures, Gpu, GpuFigures, GpuMemory, UNNAMED};
 use ionet_core::time::UnixMs;
 
 use super::library::Library;
@@ -46,8 +46,14 @@ pub(super) struct Roster {
     driver: Driver,
     /// Every card that was ever seen, by id.
     known: BTreeMap<String, Gpu>,
-    /// The last reading and when it was, if nothing was going on then.
-    idle: Option<(Instant, Figures)>,
+    /// The last reading, if nothing was going on then.
+    idle: Option<Idle>,
+}
+
+struct Idle {
+    since: Instant,
+    asleep: BTreeSet<Place>,
+    figures: Figures,
 }
 
 impl Roster {
@@ -89,16 +95,15 @@ impl Roster {
             sleepers.map(|gpu| GpuFigures { uuid: gpu.uuid.clone(), asleep: true, ..GpuFigures::default() });
         let figures = Figures { at: now(), gpus: seen.cards.into_iter().chain(sleepers).collect() };
         let idle = figures.gpus.iter().all(|gpu| gpu.asleep || gpu.utilisation_percent == Some(0));
-        self.idle = idle.then(|| (Instant::now(), figures.clone()));
+        self.idle = idle.then(|| Idle { since: Instant::now(), asleep, figures: figures.clone() });
         Ok(figures)
     }
 
     /// The last reading, where asking again would keep a card from going to sleep.
     fn resting(&self, bus: &[OnBus]) -> Option<Figures> {
-        let (since, figures) = self.idle.as_ref()?;
+        let Idle { since, asleep: slept, figures } = self.idle.as_ref()?;
         let may_sleep = bus.iter().any(|card| card.may_sleep && !card.asleep);
-        let fell_asleep = asleep(bus).len() != figures.gpus.iter().filter(|gpu| gpu.asleep).count();
-        (may_sleep && !fell_asleep && since.elapsed() < REST).then(|| figures.clone())
+        (may_sleep && *slept == asleep(bus) && since.elapsed() < REST).then(|| figures.clone())
     }
 
     /// One round of questions to all but these. A library that does not answer, or not as it should, may only have lost
@@ -142,15 +147,12 @@ impl Roster {
     /// Brings what is known up to date; who was not asked sleeps, and who was and is not there is out.
     fn note(&mut self, seen: Seen<Gpu>, asleep: &BTreeSet<Place>) {
         let mut absent: BTreeSet<_> = self.known.keys().cloned().collect();
-        for gpu in seen.cards {
+        for mut gpu in seen.cards {
             absent.remove(&gpu.uuid);
-            match (self.known.get_mut(&gpu.uuid), gpu.state) {
-                // It may no longer say what it is.
-                (Some(known), CardState::Out { trouble: CardTrouble::Lost | CardTrouble::NeedsReset }) => {
-                    known.state = gpu.state;
-                }
-                _ => drop(self.known.insert(gpu.uuid.clone(), gpu)),
+            if let Some(known) = self.known.get(&gpu.uuid) {
+                fill_in(&mut gpu, known);
             }
+            self.known.insert(gpu.uuid.clone(), gpu);
         }
         let trouble = seen.missing.first().copied().unwrap_or(CardTrouble::Lost);
         for gpu in self.known.values_mut().filter(|gpu| absent.contains(&gpu.uuid)) {
@@ -170,6 +172,19 @@ impl Roster {
                 trouble: trouble.copied().unwrap_or(CardTrouble::Lost),
             },
         }
+    }
+}
+
+/// What a card says at one time and not at another has not changed: its tags and the offer made of them stay as they are.
+fn fill_in(gpu: &mut Gpu, known: &Gpu) {
+    if gpu.name == UNNAMED {
+        gpu.name.clone_from(&known.name);
+    }
+    if gpu.memory == GpuMemory::Unknown {
+        gpu.memory = known.memory;
+    }
+    if gpu.pci.is_empty() {
+        gpu.pci.clone_from(&known.pci);
     }
 }
 

@@ -78,3 +78,15 @@ pub(crate) fn loaded(name: &Path) -> Option<PathBuf> {
 pub(crate) fn volume(device: &str, _mount: &str) -> String {
     device.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loaded_library_is_found_by_the_name_that_the_loader_was_given() {
+        let file = loaded(Path::new("libc.so.6")).unwrap();
+        assert!(file.is_file() && file.ends_with("libc.so.6"), "{}", file.display());
+        assert_eq!(loaded(Path::new("libnvidia-ml-nobody-has.so.1")), None);
+    }
+}

@@ -171,6 +171,17 @@ fn a_card_that_falls_off_stays_named_as_lost_while_the_others_go_on_until_it_is_
 }
 
 #[test]
+fn what_a_card_does_not_say_this_time_stays_as_it_is_known() {
+    let stage = Stage::with(json!({"cards": [small()]}));
+    let cards = stage.cards();
+    let first = cards.look().unwrap();
+
+    stage.play(json!({"cards": [but(small(), json!({"codes": {"name": 999, "memory": 999, "pci": 999}}))]}));
+
+    assert_eq!(cards.look().unwrap(), first);
+}
+
+#[test]
 fn when_every_card_is_out_they_are_named_and_there_are_no_figures() {
     let stage = Stage::with(json!({"cards": [small(), large()]}));
     let cards = stage.cards();

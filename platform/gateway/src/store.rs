@@ -1,4 +1,4 @@
-//! What the gateway remembers. SQL lives here and in the two files below, and nowhere else: run-time queries with `$1`
+//! What the gateway remembers. SQL lives here and in the files below, and nowhere else: run-time queries with `$1`
 //! placeholders and integer times, so that PostgreSQL can follow.
 
 use std::str::FromStr as _;
@@ -14,9 +14,12 @@ use sqlx::{Sqlite, Transaction};
 mod devices;
 #[path = "store/region.rs"]
 mod region;
+#[path = "store/wanted.rs"]
+mod wanted;
 
-pub(crate) use self::devices::{DeviceRow, EnrolOutcome, Enrolment};
-pub(crate) use self::region::NodeRow;
+pub(crate) use self::devices::{DeviceRow, Ended, EnrolOutcome, Enrolment};
+pub(crate) use self::region::{KeptNode, NodeRow};
+pub(crate) use self::wanted::{Want, Wanted};
 
 pub(crate) type Tx = Transaction<'static, Sqlite>;
 

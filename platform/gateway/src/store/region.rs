@@ -8,7 +8,6 @@ use crate::nomad::Node;
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct NodeRow {
     pub(crate) node: String,
-    pub(crate) device: String,
     pub(crate) status: String,
     pub(crate) eligible: i64,
     pub(crate) modify_index: i64,
@@ -49,7 +48,23 @@ impl AllocationRow {
     }
 }
 
-const NODE: &str = "SELECT node, device, status, eligible, modify_index FROM nodes";
+/// A node that is not as it is wanted.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct KeptNode {
+    pub(crate) node: String,
+    pub(crate) device: String,
+    /// Its device has ended: it is to be drained.
+    pub(crate) to_drain: i64,
+    pub(crate) wanted_eligible: i64,
+}
+
+const KEPT: &str = "SELECT n.node, n.device, n.status, n.eligible, n.held_at_ms, n.create_index, \
+    CASE WHEN d.lost_at_ms IS NULL AND d.retired_at_ms IS NULL THEN 0 ELSE 1 END AS to_drain, \
+    CASE WHEN w.eligible = 1 AND w.holds = '' AND NOT EXISTS (SELECT 1 FROM nodes o WHERE o.device = n.device \
+    AND o.present = 1 AND o.status = 'ready' AND o.create_index > n.create_index) THEN 1 ELSE 0 END AS wanted_eligible \
+    FROM nodes n JOIN devices d ON d.device = n.device LEFT JOIN wanted w ON w.device = n.device WHERE n.present = 1";
+
+const NODE: &str = "SELECT node, status, eligible, modify_index FROM nodes";
 
 const ALLOCATION: &str = "SELECT a.allocation, a.device, a.job, a.status, a.modify_index, a.created_ns, a.ran, \
     a.stop_desired_ns, a.ended_ns, a.rate_micros_per_hour, \
@@ -71,13 +86,17 @@ impl Store {
         sqlx::query_as(&format!("{NODE} WHERE present = 1")).fetch_all(&self.pool).await
     }
 
-    /// Nodes of lost devices that were not drained since, or that take work again.
-    pub(crate) async fn nodes_to_hold(&self) -> Result<Vec<NodeRow>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT n.node, n.device, n.status, n.eligible, n.modify_index FROM nodes n \
-             JOIN devices d ON d.device = n.device \
-             WHERE d.lost_at_ms IS NOT NULL AND n.present = 1 AND (n.held_at_ms IS NULL OR n.eligible = 1)",
-        )
+    /// Nodes that are not as they are wanted, of one device or of all: those of a device that has ended and that were
+    /// not drained since or take work again, and those whose eligibility is not what their PC said last. Only the newest
+    /// node of a device may take work, and only once it is ready.
+    pub(crate) async fn nodes_to_keep(&self, device: Option<&str>) -> Result<Vec<KeptNode>, sqlx::Error> {
+        sqlx::query_as(&format!(
+            "SELECT node, device, to_drain, wanted_eligible FROM ({KEPT}) AS kept \
+             WHERE ($1 = '' OR device = $1) AND (CASE WHEN to_drain = 1 THEN held_at_ms IS NULL OR eligible = 1 \
+             WHEN wanted_eligible = 1 THEN eligible = 0 AND status = 'ready' ELSE eligible = 1 END) \
+             ORDER BY device, create_index DESC, node",
+        ))
+        .bind(device.unwrap_or_default())
         .fetch_all(&self.pool)
         .await
     }

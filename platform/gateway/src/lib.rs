@@ -45,6 +45,7 @@ pub(crate) struct Gateway {
     region: metering::Hearing,
     /// Calls whoever keeps nodes as they are wanted.
     keep: Notify,
+    bringing: wanted::Bringing,
     shutdown: CancellationToken,
 }
 
@@ -78,6 +79,7 @@ pub async fn serve_with(
         changes: watch::Changes::new(),
         region: metering::Hearing::default(),
         keep: Notify::new(),
+        bringing: wanted::Bringing::default(),
         shutdown: shutdown.clone(),
         config,
     });

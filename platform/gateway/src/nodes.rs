@@ -4,12 +4,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use ionet_gateway_api::{Introduction, Problem, StopAnswer, path};
 
+use futures_util::{StreamExt as _, stream};
+
 use crate::Shared;
 use crate::devices::Device;
 use crate::http::Json;
 use crate::nomad::{Allocation, NomadError};
 use crate::problem::Refusal;
 use crate::store::NodeRow;
+
+/// How many allocations the region is asked to stop at once.
+const STOP_AT_ONCE: usize = 8;
 
 /// A fresh introduction token, for a node that bears this device's id as its name.
 #[utoipa::path(
@@ -32,7 +37,8 @@ pub(crate) async fn introduction(
     Ok(Json(Introduction { token }))
 }
 
-/// Asks the region to stop all of the device's allocations, one by one. Their jobs may be placed elsewhere.
+/// Asks the region to stop all of the device's allocations, one by one. Their jobs may be placed elsewhere. One that the
+/// region will not stop keeps no other from being stopped; the answer names those that are.
 #[utoipa::path(
     post, path = path::STOP, tag = "device", security(("device" = [])),
     responses(
@@ -43,16 +49,35 @@ pub(crate) async fn introduction(
     )
 )]
 pub(crate) async fn stop(State(gateway): State<Shared>, device: Device) -> Result<Json<StopAnswer>, Refusal> {
-    let mut stopping = Vec::new();
+    let mut live: Vec<Allocation> = Vec::new();
+    let mut refusal = None;
     for node in find_nodes(&gateway, &device.id).await? {
-        for allocation in gateway.nomad.node_allocations(&node.node).await? {
-            if allocation.is_live() {
-                stop_one(&gateway, &allocation).await?;
-                stopping.push(allocation.id);
+        match gateway.nomad.node_allocations(&node.node).await {
+            Ok(found) => live.extend(found.into_iter().filter(Allocation::is_live)),
+            Err(error) => {
+                tracing::warn!(device = device.id, node = node.node, error = %error, "a node's work could not be read");
+                refusal = Some(error);
             }
         }
     }
-    Ok(Json(StopAnswer { stopping }))
+    let asking = live.into_iter().map(|allocation| async {
+        let asked = stop_one(&gateway, &allocation).await;
+        (allocation.id, asked)
+    });
+    let mut stopping = Vec::new();
+    for (allocation, asked) in stream::iter(asking).buffered(STOP_AT_ONCE).collect::<Vec<_>>().await {
+        match asked {
+            Ok(()) => stopping.push(allocation),
+            Err(error) => {
+                tracing::warn!(device = device.id, allocation, error = %error, "an allocation is not stopped");
+                refusal = Some(error);
+            }
+        }
+    }
+    match refusal {
+        Some(error) if stopping.is_empty() => Err(Refusal::Region(error)),
+        _ => Ok(Json(StopAnswer { stopping })),
+    }
 }
 
 async fn stop_one(gateway: &Shared, allocation: &Allocation) -> Result<(), NomadError> {
@@ -78,7 +103,7 @@ async fn find_nodes(gateway: &Shared, device: &str) -> Result<Vec<NodeRow>, Refu
     if !nodes.is_empty() {
         return Ok(nodes);
     }
-    for stub in gateway.nomad.nodes().await?.iter().filter(|stub| stub.name == device) {
+    for stub in gateway.nomad.nodes().await?.items.iter().filter(|stub| stub.name == device) {
         refresh(gateway, &stub.id).await?;
     }
     Ok(gateway.store.nodes_of(device).await?)

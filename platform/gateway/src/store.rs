@@ -10,6 +10,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{Sqlite, Transaction};
 
+#[path = "store/allocations.rs"]
+mod allocations;
 #[path = "store/devices.rs"]
 mod devices;
 #[path = "store/region.rs"]
@@ -17,6 +19,7 @@ mod region;
 #[path = "store/wanted.rs"]
 mod wanted;
 
+pub(crate) use self::allocations::{AllocationRow, Price};
 pub(crate) use self::devices::{DeviceRow, Ended, EnrolOutcome, Enrolment};
 pub(crate) use self::region::{KeptNode, NodeRow};
 pub(crate) use self::wanted::{Want, Wanted};

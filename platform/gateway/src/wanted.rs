@@ -3,10 +3,13 @@
 //! A wanted state is kept first and carried out afterwards: at once where the region answers, and again and again until
 //! it does. Whoever sees that a node differs from what is wanted calls [`keep`]; it writes where they differ, nowhere else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
 use ionet_gateway_api::{Problem, WantedAnswer, WantedRequest, path};
 use tokio::time::MissedTickBehavior;
 
@@ -23,6 +26,9 @@ use crate::store::{KeptNode, Want, Wanted};
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a PC's request waits for the region. What is not done by then is done by [`keep`].
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// How long one node is tried before the next look, and how many at once.
+const NODE: Duration = Duration::from_secs(5);
+const NODES_AT_ONCE: usize = 8;
 /// More GPUs than any PC has, and longer than any UUID of one.
 const MOST_HOLDS: usize = 64;
 const LONGEST_HOLD: usize = 80;
@@ -81,19 +87,51 @@ async fn carry_out(gateway: &Shared, device: Option<&str>) {
         Ok(nodes) => nodes,
         Err(error) => return tracing::error!(error = %error, "the wanted states could not be read"),
     };
-    for node in nodes {
-        match bring(gateway, &node).await {
-            Ok(()) => tracing::info!(
-                device = node.device,
-                node = node.node,
-                eligible = node.wanted_eligible != 0,
-                held = node.to_drain != 0,
-                "a node is as it is wanted"
-            ),
-            Err(error) => {
-                tracing::warn!(device = node.device, node = node.node, error = %error, "a node is not as it is wanted yet");
-            }
+    let mut bringing: Vec<BoxFuture<'_, ()>> = Vec::new();
+    for node in &nodes {
+        bringing.push(Box::pin(try_to_bring(gateway, node)));
+    }
+    stream::iter(bringing).buffer_unordered(NODES_AT_ONCE).collect::<()>().await;
+}
+
+async fn try_to_bring(gateway: &Shared, node: &KeptNode) {
+    // A request and the keeper may come to the same node; whoever is second leaves it to the first, and looks again.
+    let Some(_turn) = gateway.bringing.begin(&node.node) else { return };
+    let brought = tokio::time::timeout(NODE, bring(gateway, node)).await;
+    match brought.unwrap_or(Err(Refusal::TimedOut)) {
+        Ok(()) => tracing::info!(
+            device = node.device,
+            node = node.node,
+            eligible = node.wanted_eligible != 0,
+            drained = node.to_drain != 0,
+            "a node is as it is wanted"
+        ),
+        Err(error) => {
+            tracing::warn!(device = node.device, node = node.node, error = %error, "a node is not as it is wanted yet");
         }
+    }
+}
+
+/// The nodes that are being brought to what is wanted this moment.
+#[derive(Debug, Default)]
+pub(crate) struct Bringing(Mutex<HashSet<String>>);
+
+/// Ends with the turn of a node.
+struct Turn<'a> {
+    nodes: &'a Bringing,
+    node: String,
+}
+
+impl Bringing {
+    fn begin(&self, node: &str) -> Option<Turn<'_>> {
+        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.insert(node.to_owned()).then(|| Turn { nodes: self, node: node.to_owned() })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.nodes.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.node);
     }
 }
 

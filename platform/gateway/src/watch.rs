@@ -106,7 +106,7 @@ pub(crate) async fn watch(
 async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState, Refusal> {
     // What a silent region does not confirm is not counted as earned.
     let silent_since_ms = gateway.region.silent_since_ms();
-    let now = silent_since_ms.map_or_else(now_ns, |ms| ms * 1_000_000);
+    let now = gateway.region.confirmed_until_ms().map_or_else(now_ns, |ms| ms * 1_000_000);
     let midnight = now - now.rem_euclid(DAY_NS);
     let node = gateway.store.nodes_of(device).await?.into_iter().next();
     let rows = gateway.store.allocations_since(device, midnight).await?;

@@ -82,16 +82,13 @@ async fn follow(gateway: &Shared) -> Interruption {
 }
 
 async fn try_follow(gateway: &Shared) -> Result<(), Interruption> {
-    // Before the stream: a stream that may not be read must not keep the lists from being read.
-    reconcile(gateway).await?;
-    if gateway.region.heard() {
-        gateway.changes.bump_all();
-    }
+    // Before the stream: a stream that may not be read must not keep the lists from being read, nor they it.
+    read_lists(gateway).await;
     let region = &gateway.config.region.name;
-    let mut index = gateway.store.stream(region).await?.0;
+    let index = gateway.store.stream(region).await?.0;
     let Some((mut stream, first)) = open(gateway, index).await? else { return Ok(()) };
     tracing::info!(region, index, rehearsal = gateway.nomad.is_double(), "metering follows the region");
-    take_in(gateway, first, &mut index).await?;
+    take_in(gateway, first).await;
     let mut minute = tokio::time::interval(RECONCILE);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bad_lines = 0;
@@ -101,7 +98,7 @@ async fn try_follow(gateway: &Shared) -> Result<(), Interruption> {
             line = stream.next() => match line {
                 Ok(Some(line)) => {
                     bad_lines = 0;
-                    take_in(gateway, line, &mut index).await?;
+                    take_in(gateway, line).await;
                 }
                 Ok(None) => return Ok(()),
                 Err(error @ (NomadError::BadLine(_) | NomadError::LongLine)) if bad_lines < MOST_BAD_LINES => {
@@ -110,9 +107,27 @@ async fn try_follow(gateway: &Shared) -> Result<(), Interruption> {
                 }
                 Err(error) => return Err(error.into()),
             },
-            _ = minute.tick() => reconcile(gateway).await?,
+            _ = minute.tick() => read_lists(gateway).await,
         }
-        gateway.region.heard();
+    }
+}
+
+async fn read_lists(gateway: &Shared) {
+    match reconcile(gateway).await {
+        Ok(()) => hear(gateway, 0).await,
+        Err(error) => tracing::warn!(error = %error, "the region's lists could not be read"),
+    }
+}
+
+/// The region was heard; `index` is how far its stream was read, 0 where it was not the stream.
+async fn hear(gateway: &Shared, index: i64) {
+    if gateway.region.heard() {
+        gateway.changes.bump_all();
+    }
+    // Where the stream goes on is a hint: what is read twice changes nothing, and the lists hold what is missed.
+    let Some(heard_ms) = gateway.region.to_write() else { return };
+    if let Err(error) = gateway.store.set_stream(&gateway.config.region.name, index, heard_ms).await {
+        tracing::warn!(error = %error, "when the region was last heard could not be written");
     }
 }
 
@@ -130,22 +145,15 @@ async fn open(gateway: &Shared, after: Option<i64>) -> Result<Option<(EventStrea
     Ok(first.map(|line| (stream, line)))
 }
 
-async fn take_in(gateway: &Shared, line: EventLine, index: &mut Option<i64>) -> Result<(), Interruption> {
-    let now_at = line.index;
+async fn take_in(gateway: &Shared, line: EventLine) {
+    let index = line.index;
     for event in line.events() {
         match event {
             Ok(event) => take_in_event(gateway, &event).await,
-            Err(error) => tracing::warn!(index = now_at, error = %error, "an event was left out"),
+            Err(error) => tracing::warn!(index, error = %error, "an event was left out"),
         }
     }
-    if now_at > 0 {
-        *index = Some(now_at);
-    }
-    if let Some(heard_ms) = gateway.region.to_write() {
-        // Where the stream goes on is a hint: what is read twice changes nothing, and the lists hold what is missed.
-        gateway.store.set_stream(&gateway.config.region.name, index.unwrap_or(0), heard_ms).await?;
-    }
-    Ok(())
+    hear(gateway, index).await;
 }
 
 async fn take_in_event(gateway: &Shared, event: &Event) {
@@ -163,11 +171,23 @@ async fn take_in_event(gateway: &Shared, event: &Event) {
     }
 }
 
-/// Brings nodes and ledger to what the region's lists say now.
+/// Brings nodes and ledger to what the region's lists say now, each as far as its list can be read.
 async fn reconcile(gateway: &Shared) -> Result<(), Interruption> {
-    let mut left_out = reconcile_nodes(gateway).await?;
+    let nodes = reconcile_nodes(gateway).await;
+    let allocations = reconcile_allocations(gateway).await;
+    let left_out = nodes? + allocations?;
+    if left_out > 0 {
+        tracing::warn!(
+            left_out,
+            "not everything that the region lists was metered; it is tried again with the next list"
+        );
+    }
+    Ok(())
+}
+
+/// How many were left out.
+async fn reconcile_allocations(gateway: &Shared) -> Result<usize, Interruption> {
     let listed = gateway.nomad.allocations().await?;
-    left_out += listed.unread;
     let mut seeing: Vec<BoxFuture<'_, _>> = Vec::new();
     for allocation in &listed.items {
         seeing.push(Box::pin(async {
@@ -176,16 +196,10 @@ async fn reconcile(gateway: &Shared) -> Result<(), Interruption> {
             })
         }));
     }
-    left_out += failures(seeing).await;
+    let left_out = listed.unread + failures(seeing).await;
     missing::compare(gateway, &listed).await?;
     pricing::settle_open(gateway).await;
-    if left_out > 0 {
-        tracing::warn!(
-            left_out,
-            "not everything that the region lists was metered; it is tried again with the next list"
-        );
-    }
-    Ok(())
+    Ok(left_out)
 }
 
 /// How many were left out.

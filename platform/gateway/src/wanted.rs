@@ -97,7 +97,13 @@ async fn carry_out(gateway: &Shared, device: Option<&str>) {
 async fn try_to_bring(gateway: &Shared, node: &KeptNode) {
     // A request and the keeper may come to the same node; whoever is second leaves it to the first, and looks again.
     let Some(_turn) = gateway.bringing.begin(&node.node) else { return };
-    let brought = tokio::time::timeout(NODE, bring(gateway, node)).await;
+    // Read again: the one before may have done it, and something else may be wanted by now.
+    let node = match gateway.store.nodes_to_keep(Some(&node.device)).await {
+        Ok(nodes) => nodes.into_iter().find(|now| now.node == node.node),
+        Err(error) => return tracing::error!(error = %error, "the wanted states could not be read"),
+    };
+    let Some(node) = node else { return };
+    let brought = tokio::time::timeout(NODE, bring(gateway, &node)).await;
     match brought.unwrap_or(Err(Refusal::TimedOut)) {
         Ok(()) => tracing::info!(
             device = node.device,
@@ -137,7 +143,7 @@ impl Drop for Turn<'_> {
 
 async fn bring(gateway: &Shared, node: &KeptNode) -> Result<(), Refusal> {
     let done = if node.to_drain != 0 {
-        gateway.nomad.drain_now(&node.node, "lost").await
+        gateway.nomad.drain_now(&node.node, "its device has ended").await
     } else {
         gateway.nomad.set_eligible(&node.node, node.wanted_eligible != 0).await
     };

@@ -270,3 +270,46 @@ async fn write(tx: &mut Tx, allocation: &str, entry: &Entry) -> Result<(), sqlx:
     .await
     .map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: i64 = 1_795_378_611_000_000_000;
+
+    #[tokio::test]
+    async fn what_was_in_the_books_before_earns_what_it_did() {
+        let pool = sqlx::sqlite::SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect("sqlite::memory:")
+            .await
+            .unwrap();
+        let old = format!(
+            "INSERT INTO accounts VALUES ('a', 'issuer', 'alice', 1); \
+             INSERT INTO devices VALUES ('d', 'a', '', 1, 'aa', 1, NULL); \
+             INSERT INTO nodes VALUES ('n', 'd', 'ready', 1, 1, 5, 6, 7, NULL); \
+             INSERT INTO allocations VALUES \
+             ('ended', 'n', 'd', 'j', 'complete', 9, {BEGIN}, 1, NULL, {BEGIN} + 10000000000, 1, 3600000), \
+             ('running', 'n', 'd', 'j', 'running', 9, {BEGIN}, 1, NULL, NULL, 1, 3600000), \
+             ('never-ran', 'n', 'd', 'j', 'failed', 9, {BEGIN}, 0, NULL, {BEGIN} + 10000000000, 1, 3600000)"
+        );
+        let migrations = [
+            include_str!("../../migrations/0001_first.sql"),
+            &old,
+            include_str!("../../migrations/0002_wanted_and_money.sql"),
+        ];
+        for sql in migrations {
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+        }
+
+        let rows = Store { pool }.allocations_since("d", 0).await.unwrap();
+
+        let earned: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (row.allocation.as_str(), row.entry().total_at(BEGIN + 20 * SECOND_NS, row.silent_since_ns()))
+            })
+            .collect();
+        assert_eq!(earned, [("ended", 10_000), ("never-ran", 0), ("running", 20_000)]);
+    }
+}

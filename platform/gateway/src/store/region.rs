@@ -135,6 +135,7 @@ impl Store {
         Ok(found.map_or((None, 0), |(index, heard_ms)| (Some(index).filter(|index| *index > 0), heard_ms)))
     }
 
+    /// `index`: 0 leaves it as it was.
     pub(crate) async fn set_stream(
         &self,
         region: &str,
@@ -143,7 +144,8 @@ impl Store {
     ) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO streams (region, event_index, heard_ms) VALUES ($1, $2, $3) \
-             ON CONFLICT (region) DO UPDATE SET event_index = excluded.event_index, heard_ms = excluded.heard_ms",
+             ON CONFLICT (region) DO UPDATE SET heard_ms = excluded.heard_ms, event_index = \
+             CASE WHEN excluded.event_index > 0 THEN excluded.event_index ELSE streams.event_index END",
         )
         .bind(region)
         .bind(index)
@@ -275,5 +277,29 @@ mod tests {
         assert_eq!(replayed, None);
         assert_eq!(asked.as_deref(), Some("d-a"));
         assert_eq!(store.nodes_of("d-a").await.unwrap()[0].status, "down");
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_noted_once_and_ends_when_the_node_is_ready_again() {
+        let (_folder, store) = store().await;
+        let at = |status: &str, index: i64, second: i64| Node {
+            status_updated_at: second,
+            ..node("d-a", 5, index, status)
+        };
+
+        for seen in [
+            at("ready", 5, 10),
+            at("down", 6, 20),
+            at("down", 6, 20),
+            at("initializing", 7, 30),
+            at("ready", 8, 40),
+            at("ready", 9, 90),
+        ] {
+            store.see_node(&seen, false).await.unwrap();
+        }
+
+        let gaps: Vec<(i64, Option<i64>)> =
+            sqlx::query_as("SELECT from_s, to_s FROM node_gaps").fetch_all(&store.pool).await.unwrap();
+        assert_eq!(gaps, [(20, Some(40))]);
     }
 }

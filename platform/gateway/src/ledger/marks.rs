@@ -49,15 +49,16 @@ impl Marks {
                     let from = own_word.map_or(mark.at_ns, |lead| {
                         created_ns.saturating_add(lead).max(idle_ns).min(mark.at_ns)
                     });
-                    runs.push((from.max(created_ns), None));
+                    // Never before the pause: clocks of servers that take over from each other may differ.
+                    runs.push((from.max(idle_ns), None));
                 }
                 (true, false) => {
                     if let Some((_, to)) = runs.last_mut() {
                         *to = Some(mark.at_ns);
                     }
-                    idle_ns = mark.at_ns;
+                    idle_ns = idle_ns.max(mark.at_ns);
                 }
-                (false, false) => idle_ns = mark.at_ns,
+                (false, false) => idle_ns = idle_ns.max(mark.at_ns),
                 (true, true) => {}
             }
             running = mark.status == ClientStatus::Running;

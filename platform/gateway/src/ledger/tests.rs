@@ -139,7 +139,7 @@ fn one_that_was_given_up_as_forgotten_goes_on_when_the_region_lists_it_again() {
 
     entry.see(sighting(ClientStatus::Running, 2, 0));
 
-    assert_eq!((entry.status, entry.ended_ns), (ClientStatus::Lost, None));
+    assert_eq!((entry.status, entry.ended_ns), (ClientStatus::Running, None));
 }
 
 #[test]

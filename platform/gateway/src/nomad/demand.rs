@@ -275,6 +275,7 @@ mod tests {
             ("ionet.gpu_memory_gb", "24"),
             (CARD_COUNT, "1"),
             ("ionet.cuda", "12.4"),
+            ("ionet.driver", "550.54.14"),
         ];
         tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }

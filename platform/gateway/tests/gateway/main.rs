@@ -13,6 +13,7 @@ mod money;
 mod nodes;
 mod prices;
 mod servers;
+mod shapes;
 mod stand;
 mod uploads;
 mod wanted;

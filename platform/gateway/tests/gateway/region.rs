@@ -250,6 +250,8 @@ impl Script {
 const NODE: &str = include_str!("../../../../tests/contract/recordings/node.json");
 const NODE_LIST: &str = include_str!("../../../../tests/contract/recordings/node_list.json");
 const ALLOCATION: &str = include_str!("../../../../tests/contract/recordings/alloc.json");
+const DRAIN: &str = include_str!("../../../../tests/contract/recordings/drain_response.json");
+const ELIGIBILITY: &str = include_str!("../../../../tests/contract/recordings/eligibility_response.json");
 const ALLOCATION_LIST: &str = include_str!("../../../../tests/contract/recordings/alloc_list.json");
 
 /// What was recorded, with these fields instead of its own.
@@ -276,8 +278,11 @@ fn change(object: &mut Value, changes: &Value, index: i64) {
 }
 
 fn event(topic: &str, kind: &str, key: &str, object: &Value, index: i64) -> String {
-    let event =
-        json!({ "Topic": topic, "Type": kind, "Key": key, "Index": index, "Payload": { topic: object } });
+    let namespace = object.get("Namespace").cloned().unwrap_or(json!(""));
+    let event = json!({
+        "Topic": topic, "Type": kind, "Key": key, "Index": index, "Namespace": namespace, "FilterKeys": null,
+        "Payload": { topic: object },
+    });
     format!("{}\n", json!({ "Index": index, "Events": [event] }))
 }
 
@@ -289,7 +294,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let mut response = match (parts.method, segments.as_slice()) {
-        (Method::GET, ["v1", "event", "stream"]) => event_stream(&inner, allowed),
+        (Method::GET, ["v1", "event", "stream"]) => event_stream(&inner, allowed, &query),
         _ if !allowed => (StatusCode::FORBIDDEN, "Permission denied").into_response(),
         (Method::GET, segments) => read(&inner.script.lock().unwrap(), &path, segments, &query),
         (_, segments) => do_change(&inner, &path, segments, &body),
@@ -313,16 +318,27 @@ fn read(script: &Script, path: &str, segments: &[&str], query: &str) -> Response
     }
 }
 
-fn event_stream(inner: &Inner, allowed: bool) -> Response {
+/// Nomad's stream begins with a heartbeat and what its buffer holds since the index that was asked for.
+fn event_stream(inner: &Inner, allowed: bool, query: &str) -> Response {
     if !allowed || inner.script.lock().unwrap().stream_denied {
         return Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()).into_response();
     }
-    let lines = stream::unfold(inner.lines.subscribe(), |mut lines| async move {
+    let lines = inner.lines.subscribe();
+    let after =
+        query.split('&').find_map(|part| part.strip_prefix("index=")?.parse::<i64>().ok()).unwrap_or(0);
+    let said = inner.script.lock().unwrap().said.clone();
+    let is_new = |line: &String| {
+        serde_json::from_str::<Value>(line)
+            .is_ok_and(|line| line["Index"].as_i64().is_some_and(|index| index >= after))
+    };
+    let replayed: Vec<_> = said.into_iter().filter(is_new).map(|line| Ok(Bytes::from(line))).collect();
+    let lines = stream::unfold(lines, |mut lines| async move {
         let line = lines.recv().await.ok()?;
         Some((Ok::<_, std::io::Error>(Bytes::from(line)), lines))
     });
     let heartbeat = stream::once(async { Ok(Bytes::from_static(b"{}\n")) });
-    Body::from_stream(futures_util::StreamExt::chain(heartbeat, lines)).into_response()
+    let replayed = futures_util::StreamExt::chain(heartbeat, stream::iter(replayed));
+    Body::from_stream(futures_util::StreamExt::chain(replayed, lines)).into_response()
 }
 
 fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Response {
@@ -338,10 +354,10 @@ fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Respo
             Json(json!({ "JWT": "a.b.c" })).into_response()
         }
         (None, ["v1", "node", id, "eligibility"]) => {
-            change_node(inner, id, &json!({ "SchedulingEligibility": body["Eligibility"] }))
+            change_node(inner, id, &json!({ "SchedulingEligibility": body["Eligibility"] }), ELIGIBILITY)
         }
         (None, ["v1", "node", id, "drain"]) => {
-            change_node(inner, id, &json!({ "SchedulingEligibility": "ineligible" }))
+            change_node(inner, id, &json!({ "SchedulingEligibility": "ineligible" }), DRAIN)
         }
         (None, ["v1", "allocation", _, "stop"]) => Json(json!({ "EvalID": "e", "Index": 1 })).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -350,13 +366,13 @@ fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Respo
     response
 }
 
-fn change_node(inner: &Inner, id: &str, changes: &Value) -> Response {
+fn change_node(inner: &Inner, id: &str, changes: &Value, recording: &str) -> Response {
     let name =
         inner.script.lock().unwrap().nodes.get(id).map(|node| node["Name"].as_str().unwrap().to_owned());
     match name {
         Some(name) => {
             inner.node(id, &name, changes);
-            Json(json!({ "NodeModifyIndex": 1 })).into_response()
+            Json(recorded(recording, json!({}))["body"].clone()).into_response()
         }
         None => (StatusCode::INTERNAL_SERVER_ERROR, "node not found").into_response(),
     }

@@ -33,6 +33,8 @@ pub struct Line {
 pub struct Books<'a> {
     /// The servers' list of allocations.
     pub allocations: &'a Value,
+    /// The lines of the servers' event stream.
+    pub events: &'a Value,
     /// Job id to job.
     pub jobs: &'a Value,
     /// `{"default_micros_per_hour": N, "gpus": {slug: N}}`.
@@ -48,8 +50,13 @@ pub async fn recompute(folder: &Path, books: &Books<'_>) -> Result<Audit> {
     std::fs::create_dir_all(folder)?;
     let mut command = Command::new("python3");
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("audit/earnings.py"));
-    for (name, value) in [("allocations", books.allocations), ("jobs", books.jobs), ("prices", books.prices)]
-    {
+    let inputs = [
+        ("allocations", books.allocations),
+        ("events", books.events),
+        ("jobs", books.jobs),
+        ("prices", books.prices),
+    ];
+    for (name, value) in inputs {
         let file = folder.join(format!("{name}.json"));
         std::fs::write(&file, serde_json::to_vec(value)?)?;
         command.arg(format!("--{name}")).arg(file);
@@ -67,12 +74,18 @@ mod tests {
 
     use super::*;
 
-    /// A ledger with one ended allocation: 36 s at 0.36 an hour.
+    /// A ledger with one ended allocation: 36 s of running at 0.36 an hour, but for 6 in which its node was away.
     fn ledger(folder: &Path, rate: i64) -> std::path::PathBuf {
         let file = folder.join("ledger.db");
+        let marks = json!({
+            "1": {"at_ns": 1_000_000_000_i64, "status": "pending", "told": true},
+            "2": {"at_ns": 7_000_000_000_i64, "status": "running", "told": true},
+            "5": {"at_ns": 43_000_000_000_i64, "status": "complete", "told": true},
+        });
         let sql = format!(
-            "CREATE TABLE allocations (allocation, node, job, status, ran, created_ns, ended_ns, rate_micros_per_hour); \
-             INSERT INTO allocations VALUES ('a1', 'n1', 'j', 'complete', 1, 1000000000, 37000000000, {rate})"
+            "CREATE TABLE allocations (allocation, node, job, status, marks, ended_ns, rate_micros_per_hour); \
+             CREATE TABLE node_gaps (node, from_s, to_s); INSERT INTO node_gaps VALUES ('n1', 10, 16); \
+             INSERT INTO allocations VALUES ('a1', 'n1', 'j', 'complete', '{marks}', 43000000000, {rate})"
         );
         let script =
             "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.close()";
@@ -84,18 +97,34 @@ mod tests {
     async fn audit(rate: i64) -> Audit {
         let folder = tempfile::tempdir().unwrap();
         let allocations = json!([
-            {"ID": "a1", "NodeID": "n1", "JobID": "j", "ClientStatus": "complete", "CreateTime": 1_000_000_000_i64,
-             "ModifyTime": 37_000_000_000_i64, "TaskStates": {"work": {"Events": [{"Type": "Started"}]}}},
-            {"ID": "other", "NodeID": "n2", "JobID": "j", "ClientStatus": "running", "CreateTime": 1, "ModifyTime": 2}
+            {"ID": "a1", "NodeID": "n1", "JobID": "j", "ClientStatus": "complete"},
+            {"ID": "other", "NodeID": "n2", "JobID": "j", "ClientStatus": "running"}
+        ]);
+        let of_allocation = |index: i64, status: &str, second: i64| {
+            let payload = json!({"ID": "a1", "ClientStatus": status, "ModifyTime": second * 1_000_000_000});
+            json!({"Index": index, "Events": [{"Topic": "Allocation", "Index": index, "Payload": {"Allocation": payload}}]})
+        };
+        let of_node = |index: i64, status: &str, second: i64| {
+            let payload = json!({"ID": "n1", "Status": status, "StatusUpdatedAt": second});
+            json!({"Index": index, "Events": [{"Topic": "Node", "Index": index, "Payload": {"Node": payload}}]})
+        };
+        let events = json!([
+            {},
+            of_allocation(1, "pending", 1),
+            of_allocation(2, "running", 7),
+            of_node(3, "disconnected", 10),
+            of_node(4, "ready", 16),
+            of_allocation(5, "complete", 43),
         ]);
         let ledger = ledger(folder.path(), rate);
         let books = Books {
             allocations: &allocations,
+            events: &events,
             jobs: &json!({"j": {"Constraints": [{"LTarget": "${meta.ionet.gpu}", "RTarget": "x", "Operand": "="}]}}),
             prices: &json!({"default_micros_per_hour": 1, "gpus": {"x": 360_000}}),
             ledger: &ledger,
             node: "n1",
-            as_of_ns: 0,
+            as_of_ns: 100_000_000_000,
         };
         recompute(folder.path(), &books).await.unwrap()
     }
@@ -105,7 +134,7 @@ mod tests {
         let audit = audit(360_000).await;
 
         assert!(audit.equal);
-        assert_eq!((audit.recomputed, audit.ledger, audit.allocations.len()), (3_600, 3_600, 1));
+        assert_eq!((audit.recomputed, audit.ledger, audit.allocations.len()), (3_000, 3_000, 1));
     }
 
     #[tokio::test]
@@ -113,6 +142,6 @@ mod tests {
         let audit = audit(360_100).await;
 
         assert!(!audit.equal);
-        assert_eq!(audit.recomputed, 3_600);
+        assert_eq!(audit.recomputed, 3_000);
     }
 }

@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use ionet_gateway_api::{
-    Certificate, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Problem, RenewRequest, path,
+    AccountState, Certificate, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Problem,
+    RenewRequest, path,
 };
 use rand::RngCore as _;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
@@ -42,8 +43,8 @@ impl FromRequestParts<Shared> for Device {
         if holder.device != leaf.device || holder.public_key != leaf.public_key {
             return Err(Refusal::NoCertificate);
         }
-        if holder.lost_at_ms.is_some() {
-            return Err(Refusal::DeviceLost);
+        if let Some(ended) = holder.ended() {
+            return Err(ended.into());
         }
         Ok(Self { id: holder.device, public_key: holder.public_key })
     }
@@ -58,7 +59,7 @@ impl FromRequestParts<Shared> for Device {
         (status = 201, body = Certificate),
         (status = 400, body = Problem, description = "bad-csr, bad-request", content_type = "application/problem+json"),
         (status = 401, body = Problem, description = "not-signed-in, token-spent", content_type = "application/problem+json"),
-        (status = 403, body = Problem, description = "device-lost", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "device-lost, device-retired", content_type = "application/problem+json"),
         (status = 409, body = Problem, description = "key-taken", content_type = "application/problem+json"),
     )
 )]
@@ -96,10 +97,10 @@ pub(crate) async fn enrol(
         EnrolOutcome::Enrolled => {}
         EnrolOutcome::TokenSpent => return Err(Refusal::TokenSpent),
         EnrolOutcome::KeyTaken => return Err(Refusal::KeyTaken),
-        EnrolOutcome::DeviceLost => return Err(Refusal::DeviceLost),
+        EnrolOutcome::Ended(ended) => return Err(ended.into()),
     }
     tracing::info!(device, by_token = token_hash.is_some(), "a device was enrolled");
-    Ok((StatusCode::CREATED, Json(certificate(&gateway, device, issued))))
+    Ok((StatusCode::CREATED, Json(certificate(&gateway, device, issued).await?)))
 }
 
 /// The account's devices.
@@ -138,7 +139,25 @@ pub(crate) async fn lost(
     }
     tracing::info!(device, "a device was reported lost");
     gateway.changes.bump(&device);
-    gateway.lost.notify_one();
+    gateway.keep.notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The PC leaves its account of its own accord. Its certificate gets nothing any more, its nodes are drained and held
+/// ineligible, and what it earned stays the account's.
+#[utoipa::path(
+    delete, path = path::DEVICE, tag = "device", security(("device" = [])),
+    responses(
+        (status = 204),
+        (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "device-lost, device-retired", content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn retire(State(gateway): State<Shared>, device: Device) -> Result<StatusCode, Refusal> {
+    gateway.store.retire(&device.id, now_ms()).await?;
+    tracing::info!(device = device.id, "a device left its account");
+    gateway.changes.bump(&device.id);
+    gateway.keep.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -171,7 +190,7 @@ pub(crate) async fn enrolment_token(
     responses(
         (status = 200, body = Certificate),
         (status = 400, body = Problem, description = "bad-csr, bad-request", content_type = "application/problem+json"),
-        (status = 403, body = Problem, description = "not-yours, device-lost", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "not-yours, device-lost, device-retired", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn renew_by_key(
@@ -193,7 +212,7 @@ pub(crate) async fn renew_by_key(
         (status = 200, body = Certificate),
         (status = 400, body = Problem, description = "bad-csr, bad-request", content_type = "application/problem+json"),
         (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
-        (status = 403, body = Problem, description = "not-yours, device-lost", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "not-yours, device-lost, device-retired", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn renew_by_certificate(
@@ -209,15 +228,16 @@ pub(crate) async fn renew_by_certificate(
 }
 
 async fn renew(gateway: &Shared, device: String, request: Request) -> Result<Certificate, Refusal> {
-    if gateway.store.is_lost(&device).await? {
-        return Err(Refusal::DeviceLost);
+    if let Some(ended) = gateway.store.ended(&device).await? {
+        return Err(ended.into());
     }
     let issued = issue(gateway, &device, request).await?;
-    if !gateway.store.renew(&device, &issued.serial, issued.issued_at_ms, issued.expires_at_ms).await? {
-        return Err(Refusal::DeviceLost);
+    let written = gateway.store.renew(&device, &issued.serial, issued.issued_at_ms, issued.expires_at_ms);
+    if let Some(ended) = written.await? {
+        return Err(ended.into());
     }
     tracing::info!(device, "a certificate was renewed");
-    Ok(certificate(gateway, device, issued))
+    certificate(gateway, device, issued).await
 }
 
 async fn issue(gateway: &Shared, device: &str, request: Request) -> Result<Issued, Refusal> {
@@ -232,10 +252,12 @@ async fn issue(gateway: &Shared, device: &str, request: Request) -> Result<Issue
     Ok(gateway.authority.issue(order).await?)
 }
 
-fn certificate(gateway: &Shared, device: String, issued: Issued) -> Certificate {
+async fn certificate(gateway: &Shared, device: String, issued: Issued) -> Result<Certificate, Refusal> {
     let region = &gateway.config.region;
-    Certificate {
+    let (subject, shown) = gateway.store.account_of(&device).await?;
+    Ok(Certificate {
         device,
+        account: AccountState { subject, shown },
         chain_pem: issued.chain_pem,
         ca_pem: gateway.authority.root_pem().to_owned(),
         issued_at_ms: issued.issued_at_ms,
@@ -244,7 +266,7 @@ fn certificate(gateway: &Shared, device: String, issued: Issued) -> Certificate 
         datacenter: region.datacenter.clone(),
         node_pool: region.node_pool.clone(),
         servers: region.servers.clone(),
-    }
+    })
 }
 
 /// The device that a key enrols as: its own of old, or a new one.
@@ -252,8 +274,10 @@ fn device_for(known: Option<DeviceRow>, account: &str) -> Result<String, Refusal
     match known {
         None => Ok(format!("d-{}", uuid::Uuid::new_v4().simple())),
         Some(device) if device.account != account => Err(Refusal::KeyTaken),
-        Some(device) if device.lost_at_ms.is_some() => Err(Refusal::DeviceLost),
-        Some(device) => Ok(device.device),
+        Some(device) => match device.ended() {
+            Some(ended) => Err(ended.into()),
+            None => Ok(device.device),
+        },
     }
 }
 

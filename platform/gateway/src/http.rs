@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::problem::Refusal;
-use crate::{Shared, devices, nodes, uploads, watch};
+use crate::{Shared, devices, nodes, uploads, wanted, watch};
 
 /// A certificate request has one to two kilobytes, the longest upload request under ten.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -96,11 +96,12 @@ fn routers() -> (Router<Shared>, utoipa::openapi::OpenApi) {
         .routes(routes!(document))
         .routes(routes!(devices::enrol, devices::list))
         .routes(routes!(devices::lost))
+        .routes(routes!(devices::retire))
         .routes(routes!(devices::enrolment_token))
         .routes(routes!(devices::renew_by_key))
         .routes(routes!(devices::renew_by_certificate))
         .routes(routes!(nodes::introduction))
-        .routes(routes!(nodes::eligibility))
+        .routes(routes!(wanted::wanted))
         .routes(routes!(nodes::stop))
         .routes(routes!(uploads::uploads))
         .layer(middleware::from_fn(limit_time));

@@ -3,6 +3,13 @@
 //! Pure: no clock, no store. Sightings may come late, twice and in any order, because the event stream replays and the
 //! lists overlap with it; [`Entry::see`] gives the same result for every order.
 
+use serde::{Deserialize, Serialize};
+
+#[path = "ledger/marks.rs"]
+mod marks;
+
+pub use self::marks::{Mark, Marks};
+
 /// Nanoseconds in an hour.
 const HOUR_NS: i128 = 3_600_000_000_000;
 
@@ -12,7 +19,8 @@ const HOUR_NS: i128 = 3_600_000_000_000;
 pub const STOP_GRACE_NS: i64 = 60_000_000_000;
 
 /// Nomad's client status of an allocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ClientStatus {
     Pending,
     Running,
@@ -65,34 +73,55 @@ pub struct Sighting {
     pub stop_desired: bool,
     /// A task of it is known to have started.
     pub started: bool,
+    /// How long after it got the allocation its client says that it started a task.
+    pub lead_ns: Option<i64>,
     pub modify_index: i64,
     /// The servers' clock at this change.
     pub modify_ns: i64,
+    /// Told when it happened. Else it was found in a list, and `modify_ns` may be the time of a later change.
+    pub told: bool,
+}
+
+/// A time in which the node of an allocation did not serve, by the servers' clock; without an end while it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    pub from_ns: i64,
+    pub to_ns: Option<i64>,
 }
 
 /// What the ledger holds of one allocation. Times are nanoseconds since the Unix epoch by the servers' clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub status: ClientStatus,
     pub modify_index: i64,
     pub created_ns: i64,
-    /// It was seen running. One that never ran earns nothing.
-    pub ran: bool,
+    /// What the servers' record said, and when.
+    pub marks: Marks,
+    /// A task is known to have started.
+    pub started: bool,
+    pub lead_ns: Option<i64>,
     pub stop_desired_ns: Option<i64>,
     pub ended_ns: Option<i64>,
+    /// Its own node contradicts the end, or did not send it: a person has to look. It earns no further.
+    pub disputed: bool,
+    pub gaps: Vec<Gap>,
     pub rate_micros_per_hour: i64,
 }
 
 impl Entry {
-    /// An allocation at first sight. Its rate never changes afterwards.
+    /// An allocation at first sight.
     pub fn new(created_ns: i64, rate_micros_per_hour: i64, first: Sighting) -> Self {
         let mut entry = Self {
             status: first.status,
             modify_index: first.modify_index,
             created_ns,
-            ran: false,
+            marks: Marks::default(),
+            started: false,
+            lead_ns: None,
             stop_desired_ns: None,
             ended_ns: None,
+            disputed: false,
+            gaps: Vec::new(),
             rate_micros_per_hour,
         };
         entry.see(first);
@@ -105,16 +134,28 @@ impl Entry {
             self.modify_index = sighting.modify_index;
             self.status = sighting.status;
         }
-        self.ran |= sighting.status == ClientStatus::Running || sighting.started;
+        self.started |= sighting.started;
+        self.lead_ns = match (self.lead_ns, sighting.lead_ns) {
+            (Some(known), Some(seen)) => Some(known.min(seen)),
+            (known, seen) => known.or(seen),
+        };
         if sighting.stop_desired {
             self.stop_desired_ns = earliest(self.stop_desired_ns, sighting.modify_ns);
         }
         if sighting.status.is_terminal() {
             self.ended_ns = earliest(self.ended_ns, sighting.modify_ns);
+        } else if !self.marks.has_end() {
+            // An end that was only concluded from its absence: the region knows it again.
+            self.ended_ns = None;
         }
+        self.marks.add(
+            sighting.modify_index,
+            Mark { at_ns: sighting.modify_ns, status: sighting.status, told: sighting.told },
+        );
+        self.disputed |= self.marks.contradict_an_end();
     }
 
-    /// The region no longer knows it: it ended at the latest when it was last known to be live.
+    /// The region no longer knows it, for certain: it ended at the latest when it was last known to be live.
     pub fn vanish(&mut self, last_known_ns: i64) {
         if self.ended_ns.is_none() {
             self.status = ClientStatus::Lost;
@@ -122,8 +163,24 @@ impl Entry {
         }
     }
 
-    /// Millionths earned from `from_ns` until `to_ns`. `silent_since_ns`: when the servers declared its node down, if
-    /// they did; a live allocation earns nothing after that.
+    /// Since when it has been paid for; none while it never ran.
+    pub fn started_ns(&self) -> Option<i64> {
+        self.runs().first().map(|(from, _)| *from)
+    }
+
+    /// Why it earns no longer: `disputed`, `stopped`, or the status that it ended with. None while it may still earn.
+    pub fn end(&self) -> Option<&'static str> {
+        let ended = self.ended_ns?;
+        let stopped = self.stop_desired_ns.is_some_and(|at| at <= ended);
+        Some(match (self.disputed, stopped) {
+            (true, _) => "disputed",
+            (false, true) => "stopped",
+            (false, false) => self.status.word(),
+        })
+    }
+
+    /// Millionths earned from `from_ns` until `to_ns`. `silent_since_ns`: until when the region has confirmed it, if it
+    /// no longer does.
     ///
     /// The difference of two running totals, so that windows which meet add up to the whole, exactly.
     pub fn earned_between(&self, from_ns: i64, to_ns: i64, silent_since_ns: Option<i64>) -> i64 {
@@ -133,15 +190,54 @@ impl Entry {
 
     /// Millionths earned from its beginning until `at_ns`, rounded down.
     pub fn total_at(&self, at_ns: i64, silent_since_ns: Option<i64>) -> i64 {
-        if !self.ran {
-            return 0;
+        let end = silent_since_ns.map_or(at_ns, |silent| at_ns.min(silent));
+        let end = self.last_paid_ns().map_or(end, |last| end.min(last));
+        let paid = self.runs().into_iter().map(|(from, to)| {
+            let to = to.map_or(end, |to| to.min(end));
+            to.saturating_sub(from).max(0).saturating_sub(self.gap_ns(from, to))
+        });
+        amount(paid.fold(0, i64::saturating_add), self.rate_micros_per_hour)
+    }
+
+    /// When it was running, by the servers' record; the last time without an end while it runs. The end of the
+    /// allocation, gaps and silence are not in these times yet.
+    fn runs(&self) -> Vec<(i64, Option<i64>)> {
+        let runs = self.marks.runs(self.created_ns, self.lead_ns);
+        if runs.is_empty() && self.started && self.ended_ns.is_some() {
+            // It began and ended unheard. The servers keep no time of the beginning: the client's own measure of it
+            // counts from their time of placement.
+            let lead = self.lead_ns.unwrap_or(0).max(0);
+            return vec![(
+                self.created_ns.saturating_add(lead).max(self.marks.last_idle_ns(self.created_ns)),
+                None,
+            )];
         }
-        let end = match self.ended_ns {
-            Some(ended) => at_ns.min(ended),
-            None => silent_since_ns.map_or(at_ns, |silent| at_ns.min(silent)),
-        };
-        let end = self.stop_desired_ns.map_or(end, |stop| end.min(stop.saturating_add(STOP_GRACE_NS)));
-        amount(end.saturating_sub(self.created_ns), self.rate_micros_per_hour)
+        runs
+    }
+
+    fn last_paid_ns(&self) -> Option<i64> {
+        let grace = self.stop_desired_ns.map(|stop| stop.saturating_add(STOP_GRACE_NS));
+        match (self.ended_ns, grace) {
+            (Some(ended), Some(grace)) => Some(ended.min(grace)),
+            (ended, grace) => ended.or(grace),
+        }
+    }
+
+    /// How much of this time lies in gaps, counting no moment twice.
+    fn gap_ns(&self, from_ns: i64, to_ns: i64) -> i64 {
+        let mut gaps: Vec<_> =
+            self.gaps.iter().map(|gap| (gap.from_ns, gap.to_ns.unwrap_or(i64::MAX))).collect();
+        gaps.sort_unstable();
+        let mut counted_to = from_ns;
+        let mut sum = 0_i64;
+        for (from, to) in gaps {
+            let (from, to) = (from.max(counted_to), to.min(to_ns));
+            if to > from {
+                sum = sum.saturating_add(to - from);
+                counted_to = to;
+            }
+        }
+        sum
     }
 }
 
@@ -163,194 +259,5 @@ fn earliest(known: Option<i64>, seen: i64) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::clock::DAY_NS;
-
-    const START: i64 = 1_795_378_611_232_733_000;
-    const SECOND: i64 = 1_000_000_000;
-    const HOUR: i64 = 3600 * SECOND;
-
-    fn sighting(status: ClientStatus, index: i64, after_s: i64) -> Sighting {
-        Sighting {
-            status,
-            stop_desired: false,
-            started: false,
-            modify_index: index,
-            modify_ns: START + after_s * SECOND,
-        }
-    }
-
-    fn running() -> Entry {
-        Entry::new(START, 3_600_000, sighting(ClientStatus::Running, 2, 1))
-    }
-
-    #[test]
-    fn an_hour_earns_the_hourly_price_from_the_servers_time_of_placement() {
-        let entry = running();
-
-        assert_eq!(entry.total_at(START + HOUR, None), 3_600_000);
-    }
-
-    #[test]
-    fn an_allocation_that_never_ran_earns_nothing() {
-        let mut entry = Entry::new(START, 3_600_000, sighting(ClientStatus::Pending, 1, 0));
-
-        entry.see(sighting(ClientStatus::Failed, 2, 600));
-
-        assert_eq!(entry.total_at(START + HOUR, None), 0);
-    }
-
-    #[test]
-    fn one_that_is_first_seen_ended_earns_if_its_task_had_started() {
-        let ended = Sighting { started: true, ..sighting(ClientStatus::Complete, 9, 10) };
-
-        let entry = Entry::new(START, 3_600_000, ended);
-
-        assert_eq!(entry.total_at(START + HOUR, None), 10_000);
-    }
-
-    #[test]
-    fn the_first_end_stays_the_end() {
-        let mut entry = running();
-
-        entry.see(sighting(ClientStatus::Complete, 3, 10));
-        entry.see(sighting(ClientStatus::Failed, 4, 500));
-        entry.see(sighting(ClientStatus::Running, 5, 600));
-
-        assert_eq!(entry.total_at(START + HOUR, None), 10_000);
-    }
-
-    #[test]
-    fn a_node_that_the_servers_declared_down_earns_no_further() {
-        let entry = running();
-
-        assert_eq!(entry.total_at(START + HOUR, Some(START + 30 * SECOND)), 30_000);
-    }
-
-    #[test]
-    fn a_client_that_never_reports_the_end_is_paid_until_the_grace_after_the_stop() {
-        let mut entry = running();
-
-        entry.see(Sighting { stop_desired: true, ..sighting(ClientStatus::Running, 3, 100) });
-        entry.see(Sighting { stop_desired: true, ..sighting(ClientStatus::Running, 4, 900) });
-
-        assert_eq!(entry.total_at(START + HOUR, None), 160_000);
-    }
-
-    #[test]
-    fn one_that_the_region_forgot_ends_when_it_was_last_known() {
-        let mut entry = running();
-
-        entry.vanish(START + 50 * SECOND);
-
-        assert_eq!(entry.status, ClientStatus::Lost);
-        assert_eq!(entry.total_at(START + HOUR, None), 50_000);
-    }
-
-    #[test]
-    fn amounts_are_written_as_decimals() {
-        assert_eq!(decimal(1_234_567), "1.234567");
-        assert_eq!(decimal(5), "0.000005");
-        assert_eq!(decimal(-5), "-0.000005");
-    }
-
-    #[test]
-    fn amounts_beyond_the_range_stop_at_its_end() {
-        assert_eq!(amount(i64::MAX, i64::MAX), i64::MAX);
-        assert_eq!(amount(-1, 5), 0);
-    }
-
-    fn any_status() -> impl Strategy<Value = ClientStatus> {
-        prop_oneof![
-            Just(ClientStatus::Pending),
-            Just(ClientStatus::Running),
-            Just(ClientStatus::Complete),
-            Just(ClientStatus::Failed),
-            Just(ClientStatus::Lost),
-            Just(ClientStatus::Unknown),
-        ]
-    }
-
-    fn any_sighting() -> impl Strategy<Value = Sighting> {
-        (any_status(), any::<bool>(), any::<bool>(), 0..1_000_i64).prop_map(
-            |(status, stop_desired, started, after)| Sighting {
-                status,
-                stop_desired,
-                started,
-                // As with real servers: one index, one content, and time goes with the index.
-                modify_index: after,
-                modify_ns: START + after * SECOND,
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn days_add_up_to_the_whole(length in 0..40 * DAY_NS, rate in 0..100_000_000_i64, offset in 0..DAY_NS) {
-            let start = START - START % DAY_NS + offset;
-            let entry = Entry { created_ns: start, rate_micros_per_hour: rate, ended_ns: Some(start + length), ..running() };
-            let first_day = start - start % DAY_NS;
-
-            let days: i64 = (0..42)
-                .map(|day| entry.earned_between(first_day + day * DAY_NS, first_day + (day + 1) * DAY_NS, None))
-                .sum();
-
-            prop_assert_eq!(days, amount(length, rate));
-        }
-
-        #[test]
-        fn a_days_share_is_the_days_time_within_one_micro(length in 0..3 * DAY_NS, rate in 0..100_000_000_i64) {
-            let entry = Entry { rate_micros_per_hour: rate, ended_ns: Some(START + length), ..running() };
-            let midnight = START - START % DAY_NS + DAY_NS;
-            let overlap = (START + length).min(midnight + DAY_NS) - midnight;
-
-            let share = entry.earned_between(midnight, midnight + DAY_NS, None);
-
-            prop_assert!((share - amount(overlap, rate)).abs() <= 1);
-        }
-
-        #[test]
-        fn sightings_give_the_same_in_any_order(
-            sightings in prop::collection::vec(any_sighting(), 1..12),
-            seed in any::<u64>(),
-        ) {
-            let mut sightings = sightings;
-            sightings.sort_by_key(|s| s.modify_index);
-            sightings.dedup_by_key(|s| s.modify_index);
-            let mut shuffled = sightings.clone();
-            let length = shuffled.len();
-            for i in 0..length {
-                shuffled.swap(i, (seed as usize).wrapping_mul(i + 7) % length);
-            }
-
-            let in_order = fold(&sightings);
-            let out_of_order = fold(&shuffled);
-
-            prop_assert_eq!(in_order, out_of_order);
-        }
-
-        #[test]
-        fn no_sighting_after_the_end_adds_money(later in prop::collection::vec(any_sighting(), 0..12)) {
-            let mut entry = running();
-            entry.see(sighting(ClientStatus::Complete, 3, 5));
-            let before = entry.total_at(START + DAY_NS, None);
-
-            for seen in later {
-                entry.see(seen);
-            }
-
-            prop_assert!(entry.total_at(START + DAY_NS, None) <= before);
-        }
-    }
-
-    fn fold(sightings: &[Sighting]) -> Entry {
-        let mut entry = Entry::new(START, 1_000, sightings[0]);
-        for seen in &sightings[1..] {
-            entry.see(*seen);
-        }
-        entry
-    }
-}
+#[path = "ledger/tests.rs"]
+mod tests;

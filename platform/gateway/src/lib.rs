@@ -18,6 +18,7 @@ mod problem;
 mod store;
 mod tls;
 mod uploads;
+mod wanted;
 mod watch;
 
 use std::sync::Arc;
@@ -42,8 +43,9 @@ pub(crate) struct Gateway {
     uploads: uploads::Uploads,
     changes: watch::Changes,
     region: metering::Hearing,
-    /// Calls the watcher over lost devices.
-    lost: Notify,
+    /// Calls whoever keeps nodes as they are wanted.
+    keep: Notify,
+    bringing: wanted::Bringing,
     shutdown: CancellationToken,
 }
 
@@ -76,13 +78,14 @@ pub async fn serve_with(
         uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
         changes: watch::Changes::new(),
         region: metering::Hearing::default(),
-        lost: Notify::new(),
+        keep: Notify::new(),
+        bringing: wanted::Bringing::default(),
         shutdown: shutdown.clone(),
         config,
     });
     let tasks = TaskTracker::new();
     tasks.spawn(metering::run(Arc::clone(&gateway)));
-    tasks.spawn(nodes::hold_lost(Arc::clone(&gateway)));
+    tasks.spawn(wanted::keep(Arc::clone(&gateway)));
     tasks.close();
     tracing::info!(address = %listener.local_addr()?, region = gateway.config.region.name, "the gateway listens");
     tls::serve(listener, tls, http::router(Arc::clone(&gateway)), shutdown).await;

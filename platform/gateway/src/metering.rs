@@ -1,59 +1,39 @@
 //! Metering: follows the region's event stream into the ledger, and fills every gap from its lists.
 //!
-//! One task does both, one thing after the other, so a list is never older than the events read before it.
+//! One task does both, one thing after the other, so a list is never older than the events read before it. What cannot
+//! be read or written of one node or one allocation is logged and counted, and tried again with the next list; it never
+//! keeps the others from being metered.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior};
 
+pub(crate) use self::hearing::Hearing;
 use crate::Shared;
-use crate::clock::{now_ms, now_ns};
+use crate::clock::now_ns;
 use crate::ledger::Entry;
-use crate::nomad::{Allocation, EventLine, Node, NodeStub, NodeUpdate, NomadError};
+use crate::nomad::{Allocation, Event, EventLine, EventStream, Node, NodeStub, NodeUpdate, NomadError};
+use crate::problem::Refusal;
+
+#[path = "metering/hearing.rs"]
+mod hearing;
+#[path = "metering/missing.rs"]
+mod missing;
+#[path = "metering/pricing.rs"]
+mod pricing;
 
 /// Servers forget ended allocations after an hour at the earliest; a minute leaves no doubt.
 const RECONCILE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// A region that misses so many tries in a row is said to be silent; an election is over before.
-const MISSES: u32 = 3;
-
-/// Whether the region answers.
-#[derive(Debug, Default)]
-pub(crate) struct Hearing(Mutex<Heard>);
-
-#[derive(Debug, Default)]
-struct Heard {
-    misses: u32,
-    last_ms: i64,
-}
-
-impl Hearing {
-    /// When the region was last heard, if it has gone silent since.
-    pub(crate) fn silent_since_ms(&self) -> Option<i64> {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (heard.misses >= MISSES).then_some(heard.last_ms)
-    }
-
-    /// True when it had been silent.
-    fn heard(&self) -> bool {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *heard, Heard { misses: 0, last_ms: now_ms() }).misses >= MISSES
-    }
-
-    /// True when it has gone silent with this.
-    fn missed(&self) -> bool {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.last_ms == 0 {
-            heard.last_ms = now_ms();
-        }
-        heard.misses = heard.misses.saturating_add(1);
-        heard.misses == MISSES
-    }
-}
+/// For a question about one node or allocation: others wait behind it.
+const LOOKUP: Duration = Duration::from_secs(2);
+/// How many such questions are asked at once.
+const AT_ONCE: usize = 8;
+/// A stream that sends nothing but what cannot be read is no stream.
+const MOST_BAD_LINES: u32 = 20;
 
 /// Why following stopped.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +48,10 @@ enum Interruption {
 
 /// Meters until shutdown. Never gives up: it reconciles and reconnects, with pauses that grow to five seconds.
 pub(crate) async fn run(gateway: Shared) {
+    match gateway.store.stream(&gateway.config.region.name).await {
+        Ok((_, heard_ms)) => gateway.region.remember(heard_ms),
+        Err(error) => tracing::error!(error = %error, "when the region was last heard could not be read"),
+    }
     let mut pause = FIRST_PAUSE;
     loop {
         let began = Instant::now();
@@ -98,93 +82,187 @@ async fn follow(gateway: &Shared) -> Interruption {
 }
 
 async fn try_follow(gateway: &Shared) -> Result<(), Interruption> {
-    // Before the stream: a stream that may not be read must not keep the lists from being read.
-    reconcile(gateway).await?;
-    if gateway.region.heard() {
-        gateway.changes.bump_all();
-    }
+    // Before the stream: a stream that may not be read must not keep the lists from being read, nor they it.
+    read_lists(gateway).await;
     let region = &gateway.config.region.name;
-    let mut index = gateway.store.event_index(region).await?;
-    let mut stream = gateway.nomad.events(index).await?;
-    let Some(first) = stream.next().await? else { return Ok(()) };
+    let index = gateway.store.stream(region).await?.0;
+    let Some((mut stream, first)) = open(gateway, index).await? else { return Ok(()) };
     tracing::info!(region, index, rehearsal = gateway.nomad.is_double(), "metering follows the region");
-    take_in(gateway, &first, &mut index).await?;
+    take_in(gateway, first).await;
     let mut minute = tokio::time::interval(RECONCILE);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut bad_lines = 0;
     loop {
         // The first tick is at once: it covers what happened between the first lists and the stream.
         tokio::select! {
-            line = stream.next() => match line? {
-                Some(line) => take_in(gateway, &line, &mut index).await?,
-                None => return Ok(()),
+            line = stream.next() => match line {
+                Ok(Some(line)) => {
+                    bad_lines = 0;
+                    take_in(gateway, line).await;
+                }
+                Ok(None) => return Ok(()),
+                Err(error @ (NomadError::BadLine(_) | NomadError::LongLine)) if bad_lines < MOST_BAD_LINES => {
+                    bad_lines += 1;
+                    tracing::warn!(error = %error, bad_lines, "a line of the event stream was left out");
+                }
+                Err(error) => return Err(error.into()),
             },
-            _ = minute.tick() => reconcile(gateway).await?,
+            _ = minute.tick() => read_lists(gateway).await,
         }
-        gateway.region.heard();
     }
 }
 
-async fn take_in(gateway: &Shared, line: &EventLine, index: &mut Option<i64>) -> Result<(), Interruption> {
-    for event in &line.events {
-        match event.node() {
-            Some(NodeUpdate::Is(node)) => see_node(gateway, &node, false).await?,
-            Some(NodeUpdate::Gone(node)) => lose_node(gateway, &node).await?,
-            None => {}
-        }
-        if let Some(allocation) = event.allocation() {
-            see_allocation(gateway, allocation).await?;
-        }
+async fn read_lists(gateway: &Shared) {
+    match reconcile(gateway).await {
+        Ok(()) => hear(gateway, 0).await,
+        Err(error) => tracing::warn!(error = %error, "the region's lists could not be read"),
     }
-    if line.index > 0 && *index != Some(line.index) {
-        gateway.store.set_event_index(&gateway.config.region.name, line.index).await?;
-        *index = Some(line.index);
-    }
-    Ok(())
 }
 
-/// Brings nodes and ledger to what the region's lists say now.
+/// The region was heard; `index` is how far its stream was read, 0 where it was not the stream.
+async fn hear(gateway: &Shared, index: i64) {
+    if gateway.region.heard() {
+        gateway.changes.bump_all();
+    }
+    // Where the stream goes on is a hint: what is read twice changes nothing, and the lists hold what is missed.
+    let Some(heard_ms) = gateway.region.to_write() else { return };
+    if let Err(error) = gateway.store.set_stream(&gateway.config.region.name, index, heard_ms).await {
+        tracing::warn!(error = %error, "when the region was last heard could not be written");
+    }
+}
+
+/// Opens the stream of all namespaces; where the token may not read every one of them, that of the default one, and the
+/// lists tell of the others.
+async fn open(gateway: &Shared, after: Option<i64>) -> Result<Option<(EventStream, EventLine)>, NomadError> {
+    let mut stream = gateway.nomad.events(after, true).await?;
+    let first = match stream.next().await {
+        Err(NomadError::Silent) => {
+            stream = gateway.nomad.events(after, false).await?;
+            stream.next().await?
+        }
+        told => told?,
+    };
+    Ok(first.map(|line| (stream, line)))
+}
+
+async fn take_in(gateway: &Shared, line: EventLine) {
+    let index = line.index;
+    for event in line.events() {
+        match event {
+            Ok(event) => take_in_event(gateway, &event).await,
+            Err(error) => tracing::warn!(index, error = %error, "an event was left out"),
+        }
+    }
+    hear(gateway, index).await;
+}
+
+async fn take_in_event(gateway: &Shared, event: &Event) {
+    let node = match event.node() {
+        Some(NodeUpdate::Is(node)) => see_node(gateway, &node, false).await,
+        Some(NodeUpdate::Gone(node)) => lose_node(gateway, &node).await,
+        None => Ok(()),
+    };
+    let allocation = match event.allocation() {
+        Some(allocation) => see_allocation(gateway, allocation, true).await,
+        None => Ok(()),
+    };
+    if let Err(error) = node.map_err(Refusal::from).and(allocation) {
+        tracing::warn!(error = %error, "an event could not be taken in; the lists will tell");
+    }
+}
+
+/// Brings nodes and ledger to what the region's lists say now, each as far as its list can be read.
 async fn reconcile(gateway: &Shared) -> Result<(), Interruption> {
-    reconcile_nodes(gateway).await?;
-    let listed = gateway.nomad.allocations().await?;
-    for allocation in &listed {
-        see_allocation(gateway, allocation).await?;
+    let nodes = reconcile_nodes(gateway).await;
+    let allocations = reconcile_allocations(gateway).await;
+    let left_out = nodes? + allocations?;
+    if left_out > 0 {
+        tracing::warn!(
+            left_out,
+            "not everything that the region lists was metered; it is tried again with the next list"
+        );
     }
-    let listed: HashSet<&str> = listed.iter().map(|allocation| allocation.id.as_str()).collect();
-    for row in gateway.store.live_allocations().await? {
-        if !listed.contains(row.allocation.as_str()) {
-            let mut entry = row.entry();
-            entry.vanish(gateway.store.confirmed_ns(&row.allocation).await?);
-            gateway.store.update_allocation(&row.allocation, &entry).await?;
-            gateway.changes.bump(&row.device);
-            tracing::warn!(
-                allocation = row.allocation,
-                "the region forgot an allocation before its end was seen"
-            );
-        }
-    }
-    gateway.store.confirm_live(now_ns()).await?;
     Ok(())
 }
 
-async fn reconcile_nodes(gateway: &Shared) -> Result<(), Interruption> {
-    let mut gone = gateway.store.present_nodes().await?;
-    for stub in gateway.nomad.nodes().await? {
-        let known = gone.iter().position(|row| row.node == stub.id).map(|at| gone.swap_remove(at));
-        let unchanged = known.as_ref().is_some_and(|row| {
+/// How many were left out.
+async fn reconcile_allocations(gateway: &Shared) -> Result<usize, Interruption> {
+    let listed = gateway.nomad.allocations().await?;
+    let mut seeing: Vec<BoxFuture<'_, _>> = Vec::new();
+    for allocation in &listed.items {
+        seeing.push(Box::pin(async {
+            see_allocation(gateway, allocation, false).await.inspect_err(|error| {
+                tracing::warn!(allocation = allocation.id, error = %error, "an allocation could not be taken in");
+            })
+        }));
+    }
+    let left_out = listed.unread + failures(seeing).await;
+    missing::compare(gateway, &listed).await?;
+    pricing::settle_open(gateway).await;
+    Ok(left_out)
+}
+
+/// How many were left out.
+async fn reconcile_nodes(gateway: &Shared) -> Result<usize, Interruption> {
+    let known = gateway.store.present_nodes().await?;
+    let listed = gateway.nomad.nodes().await?;
+    let mut seeing: Vec<BoxFuture<'_, _>> = Vec::new();
+    for stub in &listed.items {
+        let row = known.iter().find(|row| row.node == stub.id);
+        let unchanged = row.is_some_and(|row| {
             (row.modify_index, row.status.as_str(), row.eligible != 0)
                 == (stub.modify_index, stub.status.as_str(), stub.is_eligible())
         });
-        if !unchanged && (known.is_some() || may_be_ours(gateway, &stub).await?) {
-            match gateway.nomad.node(&stub.id).await? {
-                Some(node) => see_node(gateway, &node, true).await?,
-                None => lose_node(gateway, &stub.id).await?,
-            }
+        if !unchanged {
+            seeing.push(Box::pin(async move {
+                ask_for_node(gateway, stub, row.is_some()).await.inspect_err(|error| {
+                    tracing::warn!(node = stub.id, error = %error, "a node could not be taken in");
+                })
+            }));
         }
     }
-    for row in gone {
-        lose_node(gateway, &row.node).await?;
+    let mut left_out = listed.unread + failures(seeing).await;
+    for row in known.iter().filter(|row| listed.is_whole && !listed.ids.contains(row.node.as_str())) {
+        if let Err(error) = lose_if_unknown(gateway, &row.node).await {
+            tracing::warn!(node = row.node, error = %error, "a node that is not listed cannot be asked for");
+            left_out += 1;
+        }
+    }
+    Ok(left_out)
+}
+
+/// Runs some at once, each to its end; how many failed.
+async fn failures(all: Vec<BoxFuture<'_, Result<(), Refusal>>>) -> usize {
+    let mut running = stream::iter(all).buffer_unordered(AT_ONCE);
+    let mut failed = 0;
+    while let Some(done) = running.next().await {
+        failed += usize::from(done.is_err());
+    }
+    failed
+}
+
+async fn ask_for_node(gateway: &Shared, stub: &NodeStub, known: bool) -> Result<(), Refusal> {
+    if !known && !may_be_ours(gateway, stub).await? {
+        return Ok(());
+    }
+    match look_up(gateway.nomad.node(&stub.id)).await? {
+        Some(node) => see_node(gateway, &node, true).await?,
+        None => lose_node(gateway, &stub.id).await?,
     }
     Ok(())
+}
+
+/// A node that a list lacks is gone if the region says so when asked for it.
+async fn lose_if_unknown(gateway: &Shared, node: &str) -> Result<(), Refusal> {
+    match look_up(gateway.nomad.node(node)).await? {
+        Some(node) => see_node(gateway, &node, true).await?,
+        None => lose_node(gateway, node).await?,
+    }
+    Ok(())
+}
+
+async fn look_up<T>(asking: impl Future<Output = Result<T, NomadError>>) -> Result<T, Refusal> {
+    tokio::time::timeout(LOOKUP, asking).await.map_err(|_| Refusal::TimedOut)?.map_err(Refusal::Region)
 }
 
 async fn may_be_ours(gateway: &Shared, stub: &NodeStub) -> Result<bool, sqlx::Error> {
@@ -195,9 +273,7 @@ async fn may_be_ours(gateway: &Shared, stub: &NodeStub) -> Result<bool, sqlx::Er
 async fn see_node(gateway: &Shared, node: &Node, current: bool) -> Result<(), sqlx::Error> {
     if let Some(device) = gateway.store.see_node(node, current).await? {
         gateway.changes.bump(&device);
-        if node.is_eligible() && gateway.store.is_lost(&device).await? {
-            gateway.lost.notify_one();
-        }
+        gateway.keep.notify_one();
     }
     Ok(())
 }
@@ -209,47 +285,56 @@ async fn lose_node(gateway: &Shared, node: &str) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn see_allocation(gateway: &Shared, allocation: &Allocation) -> Result<(), Interruption> {
-    let sighting = allocation.sighting();
-    if let Some(row) = gateway.store.allocation(&allocation.id).await? {
-        let before = row.entry();
-        let mut after = before;
-        after.see(sighting);
-        if after != before {
-            gateway.store.update_allocation(&allocation.id, &after).await?;
-            gateway.changes.bump(&row.device);
+async fn see_allocation(gateway: &Shared, allocation: &Allocation, told: bool) -> Result<(), Refusal> {
+    let sighting = allocation.sighting(told);
+    if let Some(look) = gateway.store.see_allocation(&allocation.id, sighting).await? {
+        if look.after != look.before {
+            gateway.changes.bump(&look.device);
+        }
+        if look.before.ended_ns.is_none() && look.after.ended_ns.is_some() {
+            doubt_end(gateway, allocation, &look.node).await?;
         }
         return Ok(());
     }
     let Some(device) = owner(gateway, allocation).await? else { return Ok(()) };
-    let rate = rate(gateway, allocation).await?;
-    let entry = Entry::new(allocation.create_time, rate, sighting);
-    let store = &gateway.store;
-    store.add_allocation(&allocation.id, &allocation.node_id, &allocation.job_id, &entry, now_ns()).await?;
+    let prices = &gateway.config.prices;
+    let entry = Entry::new(allocation.create_time, prices.default_micros_per_hour, sighting);
+    let priced = prices.gpus.is_empty();
+    let (id, node, job) = (&allocation.id, &allocation.node_id, &allocation.job_id);
+    gateway.store.add_allocation(id, node, job, &entry, priced, now_ns()).await?;
     gateway.changes.bump(&device);
+    if told && !priced {
+        pricing::settle(gateway, id, node).await;
+    }
+    Ok(())
+}
+
+/// Nomad takes a client's word on allocations of other nodes too, if the first one of its message is its own. The servers
+/// note of each node when it last sent such a message: a node that sent none since did not send this end.
+async fn doubt_end(gateway: &Shared, allocation: &Allocation, node: &str) -> Result<(), Refusal> {
+    let Some(ended_at) = allocation.ended_by_client_at() else { return Ok(()) };
+    let Ok(Some(node)) = look_up(gateway.nomad.node(node)).await else { return Ok(()) };
+    if node.last_alloc_update_index > 0 && node.last_alloc_update_index < ended_at {
+        gateway.store.dispute(&allocation.id).await?;
+        tracing::warn!(
+            allocation = allocation.id,
+            node = node.id,
+            "an end was not sent by the allocation's own node: it is disputed"
+        );
+    }
     Ok(())
 }
 
 /// The device on whose node the allocation lies; none if the node is not one of ours.
-async fn owner(gateway: &Shared, allocation: &Allocation) -> Result<Option<String>, Interruption> {
+async fn owner(gateway: &Shared, allocation: &Allocation) -> Result<Option<String>, Refusal> {
     if let Some(device) = gateway.store.device_of_node(&allocation.node_id).await? {
         return Ok(Some(device));
     }
     if gateway.store.device(&allocation.node_name).await?.is_none() {
         return Ok(None);
     }
-    if let Some(node) = gateway.nomad.node(&allocation.node_id).await? {
+    if let Some(node) = look_up(gateway.nomad.node(&allocation.node_id)).await? {
         see_node(gateway, &node, true).await?;
     }
     Ok(gateway.store.device_of_node(&allocation.node_id).await?)
-}
-
-/// The price of what the job asks for. The PC's own tags have no say in it.
-async fn rate(gateway: &Shared, allocation: &Allocation) -> Result<i64, NomadError> {
-    let prices = &gateway.config.prices;
-    if prices.gpus.is_empty() {
-        return Ok(prices.default_micros_per_hour);
-    }
-    let full = gateway.nomad.allocation(&allocation.id).await?;
-    Ok(prices.for_gpu(full.as_ref().and_then(|full| full.gpu())))
 }

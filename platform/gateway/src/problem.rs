@@ -7,6 +7,7 @@ use ionet_gateway_api::{Problem, code};
 
 use crate::ca::AuthorityError;
 use crate::nomad::NomadError;
+use crate::store::Ended;
 
 /// A refused or failed request. What is behind a 5xx goes to the log, not to the caller.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,10 @@ pub(crate) enum Refusal {
     NoCertificate,
     #[error("this device was reported lost")]
     DeviceLost,
+    #[error("this device has left its account")]
+    DeviceRetired,
+    #[error("a wanted state with a higher number is known: {0}")]
+    StaleSequence(i64),
     #[error("no such device of yours")]
     NotYours,
     #[error("the enrolment token is used up, expired or unknown")]
@@ -27,8 +32,6 @@ pub(crate) enum Refusal {
     BadCsr(&'static str),
     #[error("{0}")]
     BadRequest(String),
-    #[error("no node of this device is registered yet")]
-    NoNode,
     #[error("the region does not answer, or refused")]
     Region(#[from] NomadError),
     #[error("{0}")]
@@ -49,8 +52,8 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotSignedIn | Self::NoCertificate | Self::TokenSpent => StatusCode::UNAUTHORIZED,
-            Self::DeviceLost | Self::NotYours => StatusCode::FORBIDDEN,
-            Self::KeyTaken | Self::NoNode => StatusCode::CONFLICT,
+            Self::DeviceLost | Self::DeviceRetired | Self::NotYours => StatusCode::FORBIDDEN,
+            Self::KeyTaken | Self::StaleSequence(_) => StatusCode::CONFLICT,
             Self::BadCsr(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Region(_) => StatusCode::BAD_GATEWAY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -66,18 +69,42 @@ impl Refusal {
             Self::NotSignedIn => code::NOT_SIGNED_IN,
             Self::NoCertificate => code::NO_CERTIFICATE,
             Self::DeviceLost => code::DEVICE_LOST,
+            Self::DeviceRetired => code::DEVICE_RETIRED,
+            Self::StaleSequence(_) => code::STALE_SEQUENCE,
             Self::NotYours => code::NOT_YOURS,
             Self::TokenSpent => code::TOKEN_SPENT,
             Self::KeyTaken => code::KEY_TAKEN,
             Self::BadCsr(_) => code::BAD_CSR,
             Self::BadRequest(_) => code::BAD_REQUEST,
-            Self::NoNode => code::NO_NODE,
             Self::Region(_) => code::REGION_UNREACHABLE,
             Self::TooLarge(_) => code::TOO_LARGE,
             Self::NotFound => code::NOT_FOUND,
             Self::MethodNotAllowed => code::METHOD_NOT_ALLOWED,
             Self::IssuerSilent | Self::TimedOut => code::UNAVAILABLE,
             Self::Internal(_) => code::INTERNAL,
+        }
+    }
+
+    /// What a program needs to know beyond the code.
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::StaleSequence(highest) => Some(highest.to_string()),
+            Self::NotSignedIn
+            | Self::NoCertificate
+            | Self::DeviceLost
+            | Self::DeviceRetired
+            | Self::NotYours
+            | Self::TokenSpent
+            | Self::KeyTaken
+            | Self::BadCsr(_)
+            | Self::BadRequest(_)
+            | Self::Region(_)
+            | Self::TooLarge(_)
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::IssuerSilent
+            | Self::TimedOut
+            | Self::Internal(_) => None,
         }
     }
 
@@ -91,12 +118,13 @@ impl Refusal {
             Self::NotSignedIn
             | Self::NoCertificate
             | Self::DeviceLost
+            | Self::DeviceRetired
+            | Self::StaleSequence(_)
             | Self::NotYours
             | Self::TokenSpent
             | Self::KeyTaken
             | Self::BadCsr(_)
             | Self::BadRequest(_)
-            | Self::NoNode
             | Self::TooLarge(_)
             | Self::NotFound
             | Self::MethodNotAllowed => tracing::debug!(code = self.code(), "a request was refused"),
@@ -113,7 +141,8 @@ impl IntoResponse for Refusal {
             title: self.to_string(),
             status: status.as_u16(),
             code: self.code().to_owned(),
-            detail: None,
+            detail: self.detail(),
+            retry_after_s: None,
         };
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
@@ -122,6 +151,15 @@ impl IntoResponse for Refusal {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl From<Ended> for Refusal {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Lost => Self::DeviceLost,
+            Ended::Retired => Self::DeviceRetired,
+        }
     }
 }
 

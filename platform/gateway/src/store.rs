@@ -1,4 +1,4 @@
-//! What the gateway remembers. SQL lives here and in the two files below, and nowhere else: run-time queries with `$1`
+//! What the gateway remembers. SQL lives here and in the files below, and nowhere else: run-time queries with `$1`
 //! placeholders and integer times, so that PostgreSQL can follow.
 
 use std::str::FromStr as _;
@@ -10,13 +10,19 @@ use sqlx::sqlite::{
 };
 use sqlx::{Sqlite, Transaction};
 
+#[path = "store/allocations.rs"]
+mod allocations;
 #[path = "store/devices.rs"]
 mod devices;
 #[path = "store/region.rs"]
 mod region;
+#[path = "store/wanted.rs"]
+mod wanted;
 
-pub(crate) use self::devices::{DeviceRow, EnrolOutcome, Enrolment};
-pub(crate) use self::region::NodeRow;
+pub(crate) use self::allocations::{AllocationRow, Price};
+pub(crate) use self::devices::{DeviceRow, Ended, EnrolOutcome, Enrolment};
+pub(crate) use self::region::{KeptNode, NodeRow};
+pub(crate) use self::wanted::{Want, Wanted};
 
 pub(crate) type Tx = Transaction<'static, Sqlite>;
 

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
-use ionet_gateway_api::{AllocationState, DeviceState, EarningsState, NodeState, Problem, path};
+use ionet_gateway_api::{
+    AccountState, AllocationState, DeviceState, EarningsState, NodeState, Problem, path,
+};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -74,7 +76,7 @@ pub(crate) struct WatchQuery {
         (status = 200, body = DeviceState),
         (status = 400, body = Problem, description = "bad-request", content_type = "application/problem+json"),
         (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
-        (status = 403, body = Problem, description = "device-lost", content_type = "application/problem+json"),
+        (status = 403, body = Problem, description = "device-lost, device-retired", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn watch(
@@ -93,8 +95,8 @@ pub(crate) async fn watch(
             () = gateway.shutdown.cancelled() => {}
         }
     }
-    if gateway.store.is_lost(&device.id).await? {
-        return Err(Refusal::DeviceLost);
+    if let Some(ended) = gateway.store.ended(&device.id).await? {
+        return Err(ended.into());
     }
     // Read before the state: a change in between makes the next poll answer at once.
     let index = *changes.borrow_and_update();
@@ -104,7 +106,7 @@ pub(crate) async fn watch(
 async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState, Refusal> {
     // What a silent region does not confirm is not counted as earned.
     let silent_since_ms = gateway.region.silent_since_ms();
-    let now = silent_since_ms.map_or_else(now_ns, |ms| ms * 1_000_000);
+    let now = gateway.region.confirmed_until_ms().map_or_else(now_ns, |ms| ms * 1_000_000);
     let midnight = now - now.rem_euclid(DAY_NS);
     let node = gateway.store.nodes_of(device).await?.into_iter().next();
     let rows = gateway.store.allocations_since(device, midnight).await?;
@@ -120,8 +122,11 @@ async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState
             earned: decimal(entry.total_at(now, row.silent_since_ns())),
         }
     });
+    let (subject, shown) = gateway.store.account_of(device).await?;
     Ok(DeviceState {
         index,
+        account: AccountState { subject, shown },
+        wanted_seq: gateway.store.wanted_seq(device).await?.unsigned_abs(),
         node: node.map(|row| NodeState { id: row.node, status: row.status, eligible: row.eligible != 0 }),
         allocations: allocations.collect(),
         earnings: EarningsState {

@@ -5,6 +5,11 @@ node {
   policy = "write"
 }
 
+# Of every namespace: what runs on a PC is metered wherever its job was submitted. One that is named goes by its own rule.
+namespace "*" {
+  capabilities = ["read-job", "alloc-lifecycle"]
+}
+
 # read-job: read allocations and their events, to meter them. alloc-lifecycle: stop one allocation, so that it moves elsewhere.
 namespace "default" {
   capabilities = ["read-job", "alloc-lifecycle"]

@@ -122,6 +122,25 @@ impl Region {
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
+    /// What the region's event stream tells of nodes and allocations, from the oldest that it still knows until `enough`.
+    ///
+    /// # Errors
+    /// See [`RegionError`]; also when it is not enough after some seconds.
+    pub async fn told(&self, enough: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>, RegionError> {
+        let url = format!("{}/v1/event/stream?topic=Node&topic=Allocation", self.address);
+        let mut answer = self.http.get(url).send().await?;
+        let (mut unread, mut lines) = (Vec::new(), Vec::new());
+        while !enough(&lines) {
+            let Some(chunk) = answer.chunk().await? else { break };
+            unread.extend_from_slice(&chunk);
+            while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = unread.drain(..=end).collect();
+                lines.extend(serde_json::from_slice::<Value>(&line));
+            }
+        }
+        Ok(lines)
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, RegionError> {
         let request = format!("{method} {path}");
         let mut call = self.http.request(method, format!("{}{path}", self.address));

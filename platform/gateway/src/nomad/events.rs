@@ -17,16 +17,19 @@ pub(crate) struct EventStream {
     /// How much of `unread` is known to hold no line end.
     searched: usize,
     patience: Duration,
+    /// What comes until the next line end belongs to a line that was too long.
+    skipping: bool,
 }
 
 impl EventStream {
     pub(super) fn new(response: reqwest::Response) -> Self {
-        Self { response, unread: Vec::new(), searched: 0, patience: FIRST_LINE }
+        Self { response, unread: Vec::new(), searched: 0, patience: FIRST_LINE, skipping: false }
     }
 
     /// The next line, heartbeats included; `None` when the server ended the stream. Cancel-safe.
     ///
-    /// Fails with [`NomadError::Silent`] when nothing comes for longer than heartbeats take.
+    /// Fails with [`NomadError::Silent`] when nothing comes for longer than heartbeats take. After a line that cannot be
+    /// read the next one may still be.
     pub(crate) async fn next(&mut self) -> Result<Option<EventLine>, NomadError> {
         loop {
             if let Some(line) = self.take_line() {
@@ -34,6 +37,10 @@ impl EventStream {
                 return serde_json::from_slice(&line).map(Some).map_err(NomadError::BadLine);
             }
             if self.unread.len() > LONGEST_LINE {
+                // What it told is in the lists; the lines after it are worth reading.
+                self.unread.clear();
+                self.searched = 0;
+                self.skipping = true;
                 return Err(NomadError::LongLine);
             }
             match tokio::time::timeout(self.patience, self.response.chunk()).await {
@@ -55,7 +62,8 @@ impl EventStream {
             let rest = self.unread.split_off(self.searched + offset + 1);
             let line = std::mem::replace(&mut self.unread, rest);
             self.searched = 0;
-            if !line.trim_ascii().is_empty() {
+            let is_rest = std::mem::take(&mut self.skipping);
+            if !is_rest && !line.trim_ascii().is_empty() {
                 return Some(line);
             }
         }

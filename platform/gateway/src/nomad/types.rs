@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::ledger::{ClientStatus, Sighting};
 
@@ -32,9 +34,27 @@ pub(crate) struct Node {
     pub(crate) create_index: i64,
     #[serde(default)]
     pub(crate) modify_index: i64,
-    /// Seconds since the Unix epoch, by the servers' clock.
+    /// Seconds since the Unix epoch, by the servers' clock: the last registration or change of the status.
     #[serde(default)]
     pub(crate) status_updated_at: i64,
+    #[serde(default)]
+    pub(crate) meta: Option<BTreeMap<String, String>>,
+    /// The servers' own notes, the newest ten.
+    #[serde(default)]
+    pub(crate) events: Option<Vec<NodeNote>>,
+    /// The index of the last change of allocations that this node sent; 0: not known.
+    #[serde(default)]
+    pub(crate) last_alloc_update_index: i64,
+}
+
+/// What the servers noted of a node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NodeNote {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    timestamp: String,
 }
 
 impl NodeStub {
@@ -47,6 +67,48 @@ impl Node {
     pub(crate) fn is_eligible(&self) -> bool {
         self.scheduling_eligibility == "eligible"
     }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.status == "ready"
+    }
+
+    /// The servers miss its heartbeats.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.status.as_str(), "down" | "disconnected")
+    }
+
+    /// Its tags under `ionet.`: a JSON object.
+    pub(crate) fn tags(&self) -> String {
+        let tags = self.meta.iter().flatten().filter(|(key, _)| key.starts_with("ionet."));
+        serde_json::Value::from_iter(tags.map(|(key, value)| (key.clone(), value.clone()))).to_string()
+    }
+
+    /// When the servers recorded its registration, in seconds, as far as they still tell.
+    pub(crate) fn registered_s(&self) -> i64 {
+        self.notes("Node registered").next().unwrap_or(self.status_updated_at)
+    }
+
+    /// From when until when it was away, in seconds, by the servers' notes.
+    pub(crate) fn past_gaps(&self) -> Vec<(i64, i64)> {
+        self.notes("Node heartbeat missed").filter_map(|from| Some((from, self.back_after(from)?))).collect()
+    }
+
+    /// When it came back after this moment, by the servers' notes.
+    pub(crate) fn back_after(&self, from_s: i64) -> Option<i64> {
+        let back = self.notes("Node re-registered").chain(self.notes("Node reregistered by heartbeat"));
+        back.filter(|at| *at >= from_s).min()
+    }
+
+    fn notes<'a>(&'a self, message: &'a str) -> impl Iterator<Item = i64> + 'a {
+        let found = self.events.iter().flatten().filter(move |note| note.message == message);
+        found.filter_map(|note| unix_ns(&note.timestamp)).map(|ns| ns.div_euclid(1_000_000_000))
+    }
+}
+
+/// A time in Go's form; none for one that was never set (the year 1).
+fn unix_ns(text: &str) -> Option<i64> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos()).ok().filter(|at| *at > 0)
 }
 
 /// An allocation without its job.
@@ -67,6 +129,9 @@ pub(crate) struct Allocation {
     pub(crate) modify_time: i64,
     #[serde(default)]
     pub(crate) modify_index: i64,
+    /// The index of the servers' own last change; not in lists.
+    #[serde(default)]
+    alloc_modify_index: Option<i64>,
     #[serde(default)]
     task_states: Option<BTreeMap<String, TaskState>>,
 }
@@ -85,6 +150,9 @@ struct TaskState {
 struct TaskEvent {
     #[serde(rename = "Type", default)]
     kind: String,
+    /// The client's clock.
+    #[serde(default)]
+    time: i64,
 }
 
 impl Allocation {
@@ -101,14 +169,23 @@ impl Allocation {
         self.desired_status != "run"
     }
 
-    /// What the ledger takes from it.
-    pub(crate) fn sighting(&self) -> Sighting {
+    /// The index at which its client ended it, if this change was the client's.
+    pub(crate) fn ended_by_client_at(&self) -> Option<i64> {
+        let said = matches!(self.status(), ClientStatus::Complete | ClientStatus::Failed);
+        (said && self.modify_index > self.alloc_modify_index?).then_some(self.modify_index)
+    }
+
+    /// What the ledger takes from it. `told`: it comes from the event stream.
+    pub(crate) fn sighting(&self, told: bool) -> Sighting {
+        let tasks = || self.task_states.iter().flat_map(BTreeMap::values);
         Sighting {
             status: self.status(),
             stop_desired: self.is_stop_desired(),
-            started: self.task_states.iter().flat_map(BTreeMap::values).any(TaskState::has_started),
+            started: tasks().any(TaskState::has_started),
+            lead_ns: tasks().filter_map(|task| task.lead_ns(self.create_time)).min(),
             modify_index: self.modify_index,
             modify_ns: self.modify_time,
+            told,
         }
     }
 }
@@ -117,80 +194,25 @@ impl TaskState {
     fn has_started(&self) -> bool {
         // A time that was never set reads as null or as the year 1.
         let by_time = self.started_at.as_deref().is_some_and(|at| !at.is_empty() && !at.starts_with("0001-"));
-        by_time || self.events.iter().flatten().any(|event| event.kind == "Started")
-    }
-}
-
-/// An allocation with what its job asks for.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct AllocationFull {
-    client_status: String,
-    #[serde(default)]
-    task_group: String,
-    #[serde(default)]
-    job: Option<Job>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Job {
-    #[serde(default)]
-    constraints: Option<Vec<Constraint>>,
-    #[serde(default)]
-    task_groups: Option<Vec<TaskGroup>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TaskGroup {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    constraints: Option<Vec<Constraint>>,
-    #[serde(default)]
-    tasks: Option<Vec<Task>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Task {
-    #[serde(default)]
-    constraints: Option<Vec<Constraint>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Constraint {
-    #[serde(rename = "LTarget", default)]
-    left: String,
-    #[serde(rename = "RTarget", default)]
-    right: String,
-    #[serde(rename = "Operand", default)]
-    operand: String,
-}
-
-impl AllocationFull {
-    pub(crate) fn is_over(&self) -> bool {
-        ClientStatus::from_word(&self.client_status).is_terminal()
+        by_time || self.event("Started").is_some()
     }
 
-    /// The slug of the GPU that the job demands (`${meta.ionet.gpu}` = slug), for the job, this group or a task of it.
-    pub(crate) fn gpu(&self) -> Option<&str> {
-        let job = self.job.as_ref()?;
-        let groups = job.task_groups.iter().flatten().filter(|group| group.name == self.task_group);
-        let of_groups = groups.flat_map(|group| {
-            let of_tasks = group.tasks.iter().flatten().flat_map(|task| task.constraints.iter().flatten());
-            group.constraints.iter().flatten().chain(of_tasks)
-        });
-        let mut all = job.constraints.iter().flatten().chain(of_groups);
-        all.find_map(Constraint::gpu)
+    /// How long the client took from getting the allocation to starting this task, by its own clock at both ends; else
+    /// what its clock says, laid beside the servers'.
+    fn lead_ns(&self, created_ns: i64) -> Option<i64> {
+        let measured = match (self.event("Received"), self.event("Started")) {
+            (Some(received), Some(started)) if received > 0 && started >= received => {
+                Some(started - received)
+            }
+            _ => None,
+        };
+        let by_clock = || Some(unix_ns(self.started_at.as_deref()?)?.saturating_sub(created_ns));
+        measured.or_else(by_clock).map(|lead| lead.max(0))
     }
-}
 
-impl Constraint {
-    fn gpu(&self) -> Option<&str> {
-        let equals = matches!(self.operand.as_str(), "=" | "==" | "is");
-        (equals && self.left == "${meta.ionet.gpu}").then_some(self.right.as_str())
+    /// The time of the first event of this kind.
+    fn event(&self, kind: &str) -> Option<i64> {
+        self.events.iter().flatten().find(|event| event.kind == kind).map(|event| event.time)
     }
 }
 
@@ -199,7 +221,14 @@ impl Constraint {
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct EventLine {
     pub(crate) index: i64,
-    pub(crate) events: Vec<Event>,
+    events: Vec<serde_json::Value>,
+}
+
+impl EventLine {
+    /// Its events, one by one: one that cannot be read costs no other.
+    pub(crate) fn events(self) -> impl Iterator<Item = Result<Event, serde_json::Error>> {
+        self.events.into_iter().map(serde_json::from_value)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

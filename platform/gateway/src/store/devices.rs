@@ -12,6 +12,7 @@ pub(crate) struct DeviceRow {
     pub(crate) public_key: String,
     pub(crate) enrolled_at_ms: i64,
     pub(crate) lost_at_ms: Option<i64>,
+    pub(crate) retired_at_ms: Option<i64>,
     /// When its newest certificate expires; 0 without one.
     pub(crate) expires_at_ms: i64,
 }
@@ -21,7 +22,32 @@ pub(crate) struct DeviceRow {
 pub(crate) struct Holder {
     pub(crate) device: String,
     pub(crate) public_key: String,
-    pub(crate) lost_at_ms: Option<i64>,
+    lost_at_ms: Option<i64>,
+    retired_at_ms: Option<i64>,
+}
+
+/// Why a device is none any more. Lost is the graver one, so it is what counts when both are true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Lost,
+    Retired,
+}
+
+impl DeviceRow {
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        ended(self.lost_at_ms, self.retired_at_ms)
+    }
+}
+
+impl Holder {
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        ended(self.lost_at_ms, self.retired_at_ms)
+    }
+}
+
+fn ended(lost_at_ms: Option<i64>, retired_at_ms: Option<i64>) -> Option<Ended> {
+    let retired = retired_at_ms.map(|_| Ended::Retired);
+    lost_at_ms.map(|_| Ended::Lost).or(retired)
 }
 
 /// An enrolment to be written down.
@@ -46,10 +72,10 @@ pub(crate) enum EnrolOutcome {
     TokenSpent,
     /// Another device took the key in the meantime.
     KeyTaken,
-    DeviceLost,
+    Ended(Ended),
 }
 
-const DEVICE: &str = "SELECT d.device, d.account, d.label, d.public_key, d.enrolled_at_ms, d.lost_at_ms, \
+const DEVICE: &str = "SELECT d.device, d.account, d.label, d.public_key, d.enrolled_at_ms, d.lost_at_ms, d.retired_at_ms, \
     COALESCE((SELECT MAX(c.expires_at_ms) FROM certificates c WHERE c.device = d.device), 0) AS expires_at_ms \
     FROM devices d";
 
@@ -92,7 +118,7 @@ impl Store {
     /// Who holds the certificate with this serial number.
     pub(crate) async fn holder(&self, serial: &str) -> Result<Option<Holder>, sqlx::Error> {
         sqlx::query_as(
-            "SELECT d.device, d.public_key, d.lost_at_ms FROM certificates c \
+            "SELECT d.device, d.public_key, d.lost_at_ms, d.retired_at_ms FROM certificates c \
              JOIN devices d ON d.device = c.device WHERE c.serial = $1",
         )
         .bind(serial)
@@ -100,14 +126,45 @@ impl Store {
         .await
     }
 
-    /// Whether the device is lost; one that does not exist counts as lost.
-    pub(crate) async fn is_lost(&self, device: &str) -> Result<bool, sqlx::Error> {
-        let found: Option<(Option<i64>,)> =
-            sqlx::query_as("SELECT lost_at_ms FROM devices WHERE device = $1")
+    /// Whether and how the device has ended; one that does not exist counts as lost.
+    pub(crate) async fn ended(&self, device: &str) -> Result<Option<Ended>, sqlx::Error> {
+        let found: Option<(Option<i64>, Option<i64>)> =
+            sqlx::query_as("SELECT lost_at_ms, retired_at_ms FROM devices WHERE device = $1")
                 .bind(device)
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(!matches!(found, Some((None,))))
+        Ok(found.map_or(Some(Ended::Lost), |(lost, retired)| ended(lost, retired)))
+    }
+
+    /// The device leaves its account of its own accord.
+    pub(crate) async fn retire(&self, device: &str, now_ms: i64) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE devices SET retired_at_ms = COALESCE(retired_at_ms, $1) WHERE device = $2")
+            .bind(now_ms)
+            .bind(device)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+    }
+
+    /// Notes what a person recognises an account by.
+    pub(crate) async fn know_account(&self, account: &str, shown: &str) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE accounts SET shown = $1 WHERE account = $2 AND (shown IS NULL OR shown <> $1)")
+            .bind(shown)
+            .bind(account)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+    }
+
+    /// Subject and shown name of the account that a device belongs to.
+    pub(crate) async fn account_of(&self, device: &str) -> Result<(String, String), sqlx::Error> {
+        sqlx::query_as(
+            "SELECT a.subject, COALESCE(a.shown, a.subject) FROM devices d \
+             JOIN accounts a ON a.account = d.account WHERE d.device = $1",
+        )
+        .bind(device)
+        .fetch_one(&self.pool)
+        .await
     }
 
     /// Marks an account's device as lost. False: the account has no such device.
@@ -149,7 +206,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (public_key) DO UPDATE \
              SET label = excluded.label, agreement = excluded.agreement \
              WHERE devices.device = excluded.device AND devices.account = excluded.account \
-             AND devices.lost_at_ms IS NULL",
+             AND devices.lost_at_ms IS NULL AND devices.retired_at_ms IS NULL",
         )
         .bind(enrolment.device)
         .bind(enrolment.account)
@@ -159,16 +216,16 @@ impl Store {
         .bind(enrolment.issued_at_ms)
         .execute(&mut *tx)
         .await?;
-        let (device, lost): (String, Option<i64>) =
-            sqlx::query_as("SELECT device, lost_at_ms FROM devices WHERE public_key = $1")
+        let (device, lost, retired): (String, Option<i64>, Option<i64>) =
+            sqlx::query_as("SELECT device, lost_at_ms, retired_at_ms FROM devices WHERE public_key = $1")
                 .bind(enrolment.public_key)
                 .fetch_one(&mut *tx)
                 .await?;
         if device != enrolment.device {
             return Ok(EnrolOutcome::KeyTaken);
         }
-        if lost.is_some() {
-            return Ok(EnrolOutcome::DeviceLost);
+        if let Some(ended) = ended(lost, retired) {
+            return Ok(EnrolOutcome::Ended(ended));
         }
         insert_certificate(
             &mut tx,
@@ -182,25 +239,26 @@ impl Store {
         Ok(EnrolOutcome::Enrolled)
     }
 
-    /// Writes down a renewed certificate. False: the device was lost in the meantime, and nothing was written.
+    /// Writes down a renewed certificate; gives how the device has ended in the meantime, and then nothing was written.
     pub(crate) async fn renew(
         &self,
         device: &str,
         serial: &str,
         issued_at_ms: i64,
         expires_at_ms: i64,
-    ) -> Result<bool, sqlx::Error> {
+    ) -> Result<Option<Ended>, sqlx::Error> {
         let mut tx = self.write().await?;
-        let lost: Option<i64> = sqlx::query_scalar("SELECT lost_at_ms FROM devices WHERE device = $1")
-            .bind(device)
-            .fetch_one(&mut *tx)
-            .await?;
-        if lost.is_some() {
-            return Ok(false);
+        let (lost, retired): (Option<i64>, Option<i64>) =
+            sqlx::query_as("SELECT lost_at_ms, retired_at_ms FROM devices WHERE device = $1")
+                .bind(device)
+                .fetch_one(&mut *tx)
+                .await?;
+        if let Some(ended) = ended(lost, retired) {
+            return Ok(Some(ended));
         }
         insert_certificate(&mut tx, device, serial, issued_at_ms, expires_at_ms).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(None)
     }
 
     /// Writes down a new enrolment token, by its hash.

@@ -1,67 +1,42 @@
-//! What the region told: nodes, allocations, and how far its event stream was read.
+//! What the region told of nodes, and how far its event stream was read.
 
-use super::Store;
-use crate::ledger::{ClientStatus, Entry};
+use sqlx::FromRow;
+
+use super::{Store, Tx};
 use crate::nomad::Node;
 
 /// A node of one of our devices.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, FromRow)]
 pub(crate) struct NodeRow {
     pub(crate) node: String,
-    pub(crate) device: String,
     pub(crate) status: String,
     pub(crate) eligible: i64,
     pub(crate) modify_index: i64,
 }
 
-/// An allocation in the ledger.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct AllocationRow {
-    pub(crate) allocation: String,
+/// A node that is not as it is wanted.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct KeptNode {
+    pub(crate) node: String,
     pub(crate) device: String,
-    pub(crate) job: String,
-    status: String,
-    modify_index: i64,
-    created_ns: i64,
-    ran: i64,
-    stop_desired_ns: Option<i64>,
-    ended_ns: Option<i64>,
-    rate_micros_per_hour: i64,
-    /// When the servers declared its node down, in seconds, if they did.
-    silent_since_s: Option<i64>,
+    /// Its device has ended: it is to be drained.
+    pub(crate) to_drain: i64,
+    pub(crate) wanted_eligible: i64,
 }
 
-impl AllocationRow {
-    pub(crate) fn entry(&self) -> Entry {
-        Entry {
-            status: ClientStatus::from_word(&self.status),
-            modify_index: self.modify_index,
-            created_ns: self.created_ns,
-            ran: self.ran != 0,
-            stop_desired_ns: self.stop_desired_ns,
-            ended_ns: self.ended_ns,
-            rate_micros_per_hour: self.rate_micros_per_hour,
-        }
-    }
+const KEPT: &str = "SELECT n.node, n.device, n.status, n.eligible, n.held_at_ms, n.create_index, \
+    CASE WHEN d.lost_at_ms IS NULL AND d.retired_at_ms IS NULL THEN 0 ELSE 1 END AS to_drain, \
+    CASE WHEN w.eligible = 1 AND w.holds = '' AND n.superseded_s IS NULL THEN 1 ELSE 0 END AS wanted_eligible \
+    FROM nodes n JOIN devices d ON d.device = n.device LEFT JOIN wanted w ON w.device = n.device WHERE n.present = 1";
 
-    pub(crate) fn silent_since_ns(&self) -> Option<i64> {
-        self.silent_since_s.map(|seconds| seconds.saturating_mul(1_000_000_000))
-    }
-}
-
-const NODE: &str = "SELECT node, device, status, eligible, modify_index FROM nodes";
-
-const ALLOCATION: &str = "SELECT a.allocation, a.device, a.job, a.status, a.modify_index, a.created_ns, a.ran, \
-    a.stop_desired_ns, a.ended_ns, a.rate_micros_per_hour, \
-    CASE WHEN n.status IN ('down', 'disconnected') THEN n.status_updated_s ELSE NULL END AS silent_since_s \
-    FROM allocations a JOIN nodes n ON n.node = a.node";
+const NODE: &str = "SELECT node, status, eligible, modify_index FROM nodes";
 
 impl Store {
-    /// The nodes of a device that the region still lists; ready ones first, then the newest.
+    /// The nodes of a device that the region still lists; the one that counts first.
     pub(crate) async fn nodes_of(&self, device: &str) -> Result<Vec<NodeRow>, sqlx::Error> {
         let query = format!(
-            "{NODE} WHERE device = $1 AND present = 1 \
-             ORDER BY CASE WHEN status = 'ready' THEN 0 ELSE 1 END, create_index DESC, node"
+            "{NODE} WHERE device = $1 AND present = 1 ORDER BY CASE WHEN superseded_s IS NULL THEN 0 ELSE 1 END, \
+             CASE WHEN status = 'ready' THEN 0 ELSE 1 END, create_index DESC, node"
         );
         sqlx::query_as(&query).bind(device).fetch_all(&self.pool).await
     }
@@ -71,13 +46,17 @@ impl Store {
         sqlx::query_as(&format!("{NODE} WHERE present = 1")).fetch_all(&self.pool).await
     }
 
-    /// Nodes of lost devices that were not drained since, or that take work again.
-    pub(crate) async fn nodes_to_hold(&self) -> Result<Vec<NodeRow>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT n.node, n.device, n.status, n.eligible, n.modify_index FROM nodes n \
-             JOIN devices d ON d.device = n.device \
-             WHERE d.lost_at_ms IS NOT NULL AND n.present = 1 AND (n.held_at_ms IS NULL OR n.eligible = 1)",
-        )
+    /// Nodes that are not as they are wanted, of one device or of all: those of a device that has ended and that were
+    /// not drained since or take work again, and those whose eligibility is not what their PC said last. Only the newest
+    /// node of a device may take work, and only once it is ready.
+    pub(crate) async fn nodes_to_keep(&self, device: Option<&str>) -> Result<Vec<KeptNode>, sqlx::Error> {
+        sqlx::query_as(&format!(
+            "SELECT node, device, to_drain, wanted_eligible FROM ({KEPT}) AS kept \
+             WHERE ($1 = '' OR device = $1) AND (CASE WHEN to_drain = 1 THEN held_at_ms IS NULL OR eligible = 1 \
+             WHEN wanted_eligible = 1 THEN eligible = 0 AND status = 'ready' ELSE eligible = 1 END) \
+             ORDER BY device, create_index DESC, node",
+        ))
+        .bind(device.unwrap_or_default())
         .fetch_all(&self.pool)
         .await
     }
@@ -95,15 +74,16 @@ impl Store {
     /// `current`: the answer to a question asked just now, in order with the events. It counts even when its indexes
     /// are lower, as they are after the region was set up anew.
     pub(crate) async fn see_node(&self, node: &Node, current: bool) -> Result<Option<String>, sqlx::Error> {
-        sqlx::query_scalar(
+        let mut tx = self.write().await?;
+        let device: Option<String> = sqlx::query_scalar(
             "INSERT INTO nodes \
-             (node, device, status, eligible, present, create_index, modify_index, status_updated_s) \
-             SELECT $1, owner.device, $3, $4, 1, $5, $6, $7 FROM \
+             (node, device, status, eligible, present, create_index, modify_index, status_updated_s, tags) \
+             SELECT $1, owner.device, $3, $4, 1, $5, $6, $7, $9 FROM \
              (SELECT device FROM nodes WHERE node = $1 UNION ALL SELECT device FROM devices WHERE device = $2 \
               AND NOT EXISTS (SELECT 1 FROM nodes WHERE node = $1)) AS owner WHERE 1 = 1 \
              ON CONFLICT (node) DO UPDATE SET status = excluded.status, eligible = excluded.eligible, present = 1, \
              create_index = excluded.create_index, modify_index = excluded.modify_index, \
-             status_updated_s = excluded.status_updated_s \
+             status_updated_s = excluded.status_updated_s, tags = excluded.tags \
              WHERE $8 = 1 OR excluded.create_index > nodes.create_index \
              OR (excluded.create_index = nodes.create_index AND excluded.modify_index > nodes.modify_index) \
              RETURNING device",
@@ -116,8 +96,20 @@ impl Store {
         .bind(node.modify_index)
         .bind(node.status_updated_at)
         .bind(i64::from(current))
-        .fetch_optional(&self.pool)
-        .await
+        .bind(node.tags())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(device) = &device {
+            note_gaps(&mut tx, node).await?;
+            note_succession(&mut tx, node, device).await?;
+        }
+        tx.commit().await?;
+        Ok(device)
+    }
+
+    /// A node's tags under `ionet.` as the servers held them when it was last heard of: a JSON object.
+    pub(crate) async fn tags_of_node(&self, node: &str) -> Result<String, sqlx::Error> {
+        sqlx::query_scalar("SELECT tags FROM nodes WHERE node = $1").bind(node).fetch_one(&self.pool).await
     }
 
     /// The region no longer lists the node. Gives its device.
@@ -136,107 +128,78 @@ impl Store {
             .await
     }
 
-    /// A device's allocations that are live or ended at `since_ns` or later, the newest first.
-    pub(crate) async fn allocations_since(
+    /// How far a region's event stream was read, and when the region was last heard (milliseconds; 0: never).
+    pub(crate) async fn stream(&self, region: &str) -> Result<(Option<i64>, i64), sqlx::Error> {
+        let query = "SELECT event_index, heard_ms FROM streams WHERE region = $1";
+        let found: Option<(i64, i64)> = sqlx::query_as(query).bind(region).fetch_optional(&self.pool).await?;
+        Ok(found.map_or((None, 0), |(index, heard_ms)| (Some(index).filter(|index| *index > 0), heard_ms)))
+    }
+
+    /// `index`: 0 leaves it as it was.
+    pub(crate) async fn set_stream(
         &self,
-        device: &str,
-        since_ns: i64,
-    ) -> Result<Vec<AllocationRow>, sqlx::Error> {
-        let query = format!(
-            "{ALLOCATION} WHERE a.device = $1 AND (a.ended_ns IS NULL OR a.ended_ns >= $2) \
-             ORDER BY a.created_ns DESC, a.allocation"
-        );
-        sqlx::query_as(&query).bind(device).bind(since_ns).fetch_all(&self.pool).await
-    }
-
-    pub(crate) async fn allocation(&self, allocation: &str) -> Result<Option<AllocationRow>, sqlx::Error> {
-        let query = format!("{ALLOCATION} WHERE a.allocation = $1");
-        sqlx::query_as(&query).bind(allocation).fetch_optional(&self.pool).await
-    }
-
-    /// Every allocation that has not ended.
-    pub(crate) async fn live_allocations(&self) -> Result<Vec<AllocationRow>, sqlx::Error> {
-        sqlx::query_as(&format!("{ALLOCATION} WHERE a.ended_ns IS NULL")).fetch_all(&self.pool).await
-    }
-
-    /// Writes down an allocation at first sight.
-    pub(crate) async fn add_allocation(
-        &self,
-        allocation: &str,
-        node: &str,
-        job: &str,
-        entry: &Entry,
-        now_ns: i64,
+        region: &str,
+        index: i64,
+        heard_ms: i64,
     ) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "INSERT INTO allocations (allocation, node, device, job, status, modify_index, created_ns, ran, \
-             stop_desired_ns, ended_ns, confirmed_ns, rate_micros_per_hour) \
-             SELECT $1, node, device, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM nodes WHERE node = $2",
-        )
-        .bind(allocation)
-        .bind(node)
-        .bind(job)
-        .bind(entry.status.word())
-        .bind(entry.modify_index)
-        .bind(entry.created_ns)
-        .bind(i64::from(entry.ran))
-        .bind(entry.stop_desired_ns)
-        .bind(entry.ended_ns)
-        .bind(now_ns)
-        .bind(entry.rate_micros_per_hour)
-        .execute(&self.pool)
-        .await
-        .map(drop)
-    }
-
-    /// Writes down what became of an allocation.
-    pub(crate) async fn update_allocation(&self, allocation: &str, entry: &Entry) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE allocations SET status = $1, modify_index = $2, ran = $3, stop_desired_ns = $4, ended_ns = $5 \
-             WHERE allocation = $6",
-        )
-        .bind(entry.status.word())
-        .bind(entry.modify_index)
-        .bind(i64::from(entry.ran))
-        .bind(entry.stop_desired_ns)
-        .bind(entry.ended_ns)
-        .bind(allocation)
-        .execute(&self.pool)
-        .await
-        .map(drop)
-    }
-
-    /// When the region last listed the allocation as live.
-    pub(crate) async fn confirmed_ns(&self, allocation: &str) -> Result<i64, sqlx::Error> {
-        sqlx::query_scalar("SELECT confirmed_ns FROM allocations WHERE allocation = $1")
-            .bind(allocation)
-            .fetch_one(&self.pool)
-            .await
-    }
-
-    /// The region has just listed everything that is live in the ledger.
-    pub(crate) async fn confirm_live(&self, now_ns: i64) -> Result<(), sqlx::Error> {
-        let query = "UPDATE allocations SET confirmed_ns = $1 WHERE ended_ns IS NULL";
-        sqlx::query(query).bind(now_ns).execute(&self.pool).await.map(drop)
-    }
-
-    /// How far a region's event stream was read.
-    pub(crate) async fn event_index(&self, region: &str) -> Result<Option<i64>, sqlx::Error> {
-        let query = "SELECT event_index FROM streams WHERE region = $1";
-        sqlx::query_scalar(query).bind(region).fetch_optional(&self.pool).await
-    }
-
-    pub(crate) async fn set_event_index(&self, region: &str, index: i64) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "INSERT INTO streams (region, event_index) VALUES ($1, $2) \
-             ON CONFLICT (region) DO UPDATE SET event_index = excluded.event_index",
+            "INSERT INTO streams (region, event_index, heard_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (region) DO UPDATE SET heard_ms = excluded.heard_ms, event_index = \
+             CASE WHEN excluded.event_index > 0 THEN excluded.event_index ELSE streams.event_index END",
         )
         .bind(region)
         .bind(index)
+        .bind(heard_ms)
         .execute(&self.pool)
         .await
         .map(drop)
     }
+}
+
+/// Notes since when a node does not serve, and until when it did not: as its status changes, and as the servers' own
+/// notes on it tell of a time in which this gateway was not there.
+async fn note_gaps(tx: &mut Tx, node: &Node) -> Result<(), sqlx::Error> {
+    const OPEN: &str = "SELECT from_s FROM node_gaps WHERE node = $1 AND to_s IS NULL";
+    for (from_s, to_s) in node.past_gaps() {
+        let query = "INSERT INTO node_gaps (node, from_s, to_s) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        sqlx::query(query).bind(&node.id).bind(from_s).bind(to_s).execute(&mut **tx).await?;
+    }
+    let open: Option<i64> = sqlx::query_scalar(OPEN).bind(&node.id).fetch_optional(&mut **tx).await?;
+    match open {
+        None if node.is_away() => {
+            let query = "INSERT INTO node_gaps (node, from_s) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+            sqlx::query(query).bind(&node.id).bind(node.status_updated_at).execute(&mut **tx).await.map(drop)
+        }
+        Some(from_s) if node.is_ready() => {
+            let back_s = node.back_after(from_s).unwrap_or(node.status_updated_at).max(from_s);
+            let query = "UPDATE node_gaps SET to_s = $2 WHERE node = $1 AND to_s IS NULL";
+            sqlx::query(query).bind(&node.id).bind(back_s).execute(&mut **tx).await.map(drop)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// One PC has one node. The one that registered last, once it was ready, takes the place of all before it, for good:
+/// they get no work any more, and earn nothing from then on.
+async fn note_succession(tx: &mut Tx, node: &Node, device: &str) -> Result<(), sqlx::Error> {
+    if !node.is_ready() {
+        return Ok(());
+    }
+    sqlx::query("UPDATE nodes SET registered_s = COALESCE(registered_s, $2) WHERE node = $1")
+        .bind(&node.id)
+        .bind(node.registered_s())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "UPDATE nodes SET superseded_s = (SELECT MIN(o.registered_s) FROM nodes o WHERE o.device = $1 \
+         AND o.node <> nodes.node AND (o.registered_s > nodes.registered_s \
+         OR (o.registered_s = nodes.registered_s AND o.create_index > nodes.create_index))) \
+         WHERE device = $1 AND superseded_s IS NULL AND registered_s IS NOT NULL",
+    )
+    .bind(device)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
 }
 
 #[cfg(test)]
@@ -274,6 +237,9 @@ mod tests {
             create_index,
             modify_index,
             status_updated_at: 0,
+            meta: None,
+            events: None,
+            last_alloc_update_index: 0,
         }
     }
 
@@ -311,5 +277,29 @@ mod tests {
         assert_eq!(replayed, None);
         assert_eq!(asked.as_deref(), Some("d-a"));
         assert_eq!(store.nodes_of("d-a").await.unwrap()[0].status, "down");
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_noted_once_and_ends_when_the_node_is_ready_again() {
+        let (_folder, store) = store().await;
+        let at = |status: &str, index: i64, second: i64| Node {
+            status_updated_at: second,
+            ..node("d-a", 5, index, status)
+        };
+
+        for seen in [
+            at("ready", 5, 10),
+            at("down", 6, 20),
+            at("down", 6, 20),
+            at("initializing", 7, 30),
+            at("ready", 8, 40),
+            at("ready", 9, 90),
+        ] {
+            store.see_node(&seen, false).await.unwrap();
+        }
+
+        let gaps: Vec<(i64, Option<i64>)> =
+            sqlx::query_as("SELECT from_s, to_s FROM node_gaps").fetch_all(&store.pool).await.unwrap();
+        assert_eq!(gaps, [(20, Some(40))]);
     }
 }

@@ -11,7 +11,7 @@ fn device_endpoints(pc: &Pc) -> [(Method, &'static str, Option<Value>); 6] {
     [
         (Method::POST, path::CERTIFICATE, Some(renewal(pc.id(), &pc.key))),
         (Method::POST, path::INTRODUCTION, None),
-        (Method::PUT, path::ELIGIBILITY, Some(json!({ "eligible": true }))),
+        (Method::PUT, path::WANTED, Some(json!({ "seq": 1, "eligible": true, "holds": [] }))),
         (Method::POST, path::STOP, None),
         (Method::GET, path::WATCH, None),
         (Method::POST, path::UPLOADS, Some(json!({ "objects": [object] }))),

@@ -1,6 +1,7 @@
-//! A region that does what a test says: Nomad's HTTP API as the gateway uses it, with shapes as recorded from a real one.
+//! A region that does what a test says: Nomad's HTTP API as the gateway uses it. Every node and allocation is one that was
+//! recorded from a real region, but for what the test says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,6 +36,11 @@ struct Script {
     calls: Vec<Call>,
     said: Vec<String>,
     answers: BTreeMap<String, u16>,
+    /// Paths that answer what is no JSON of theirs.
+    garbled: BTreeSet<String>,
+    /// Allocations that the list leaves out, though they can be asked for.
+    unlisted: BTreeSet<String>,
+    list_also: Vec<Value>,
     stream_denied: bool,
     is_double: bool,
 }
@@ -73,7 +79,39 @@ impl FakeRegion {
         self.inner.script.lock().unwrap().is_double = true;
     }
 
-    /// Answers a change at this path with this status.
+    /// Answers at this path with what nobody can read.
+    pub(crate) fn garble(&self, path: &str) {
+        self.inner.script.lock().unwrap().garbled.insert(path.to_owned());
+    }
+
+    /// The list of allocations leaves this one out from now on, or no more.
+    pub(crate) fn unlist(&self, id: &str, unlisted: bool) {
+        let mut script = self.inner.script.lock().unwrap();
+        if unlisted {
+            script.unlisted.insert(id.to_owned())
+        } else {
+            script.unlisted.remove(id)
+        };
+    }
+
+    /// The list of allocations has this entry too.
+    pub(crate) fn list_also(&self, entry: Value) {
+        self.inner.script.lock().unwrap().list_also.push(entry);
+    }
+
+    /// Sends the stream a line as it stands.
+    pub(crate) fn tell(&self, line: &str) {
+        let _ = self.inner.lines.send(format!("{line}\n"));
+    }
+
+    /// Answers at this path as usual again.
+    pub(crate) fn recover(&self, path: &str) {
+        let mut script = self.inner.script.lock().unwrap();
+        script.answers.remove(path);
+        script.garbled.remove(path);
+    }
+
+    /// Answers at this path with this status.
     pub(crate) fn answer(&self, path: &str, status: u16) {
         self.inner.script.lock().unwrap().answers.insert(path.to_owned(), status);
     }
@@ -104,6 +142,12 @@ impl FakeRegion {
 
     pub(crate) fn forget_allocation(&self, id: &str) {
         self.inner.script.lock().unwrap().allocations.remove(id);
+    }
+
+    /// What the region holds of a node.
+    pub(crate) fn node_field(&self, id: &str, field: &str) -> Value {
+        let script = self.inner.script.lock().unwrap();
+        script.nodes.get(id).map(|node| node[field].clone()).unwrap_or_default()
     }
 
     /// The changes asked for so far whose path ends so.
@@ -145,10 +189,13 @@ impl Script {
         self.index += 1;
         let index = self.index;
         let node = self.nodes.entry(id.to_owned()).or_insert_with(|| {
-            json!({
-                "ID": id, "NodePool": "gamers", "Status": "ready", "SchedulingEligibility": "eligible",
-                "CreateIndex": index, "StatusUpdatedAt": now_s(), "Drain": false, "Meta": {},
-            })
+            recorded(
+                NODE,
+                json!({
+                    "ID": id, "NodePool": "gamers", "Status": "ready", "SchedulingEligibility": "eligible",
+                    "CreateIndex": index, "StatusUpdatedAt": now_s(), "Drain": false, "Meta": {}, "Events": [],
+                }),
+            )
         });
         node["Name"] = json!(name);
         change(node, changes, index);
@@ -161,11 +208,14 @@ impl Script {
         let name = self.nodes.get(node).map(|node| node["Name"].clone()).unwrap_or_default();
         let allocation = self.allocations.entry(id.to_owned()).or_insert_with(|| {
             let now = now_s() * 1_000_000_000;
-            json!({
-                "ID": id, "NodeID": node, "NodeName": name, "JobID": "render", "TaskGroup": "g",
-                "ClientStatus": "pending", "DesiredStatus": "run", "CreateTime": now, "ModifyTime": now,
-                "CreateIndex": index, "TaskStates": null,
-            })
+            recorded(
+                ALLOCATION,
+                json!({
+                    "ID": id, "NodeID": node, "NodeName": name, "JobID": "render", "TaskGroup": "g",
+                    "ClientStatus": "pending", "DesiredStatus": "run", "CreateTime": now, "ModifyTime": now,
+                    "CreateIndex": index, "AllocModifyIndex": index, "TaskStates": null,
+                }),
+            )
         });
         change(allocation, changes, index);
         let mut stub = allocation.clone();
@@ -173,18 +223,51 @@ impl Script {
         event("Allocation", "AllocationUpdated", id, &stub, index)
     }
 
-    fn read(&self, path: &[&str]) -> Option<Value> {
+    fn read(&self, path: &[&str], query: &str) -> Option<Value> {
         Some(match path {
-            ["v1", "nodes"] => self.nodes.values().cloned().collect(),
+            ["v1", "nodes"] => self.nodes.values().map(|node| stub(node, NODE_LIST)).collect(),
             ["v1", "node", id] => self.nodes.get(*id)?.clone(),
             ["v1", "node", id, "allocations"] => {
                 self.allocations.values().filter(|allocation| allocation["NodeID"] == **id).cloned().collect()
             }
-            ["v1", "allocations"] => self.allocations.values().cloned().collect(),
+            ["v1", "allocations"] => {
+                let everywhere = query.contains("namespace=*") || query.contains("namespace=%2A");
+                let listed = self.allocations.values().filter(|allocation| {
+                    let id = allocation["ID"].as_str().unwrap();
+                    !self.unlisted.contains(id) && (everywhere || allocation["Namespace"] == "default")
+                });
+                listed
+                    .map(|allocation| stub(allocation, ALLOCATION_LIST))
+                    .chain(self.list_also.clone())
+                    .collect()
+            }
             ["v1", "allocation", id] => self.allocations.get(*id)?.clone(),
             _ => return None,
         })
     }
+}
+
+const NODE: &str = include_str!("../../../../tests/contract/recordings/node.json");
+const NODE_LIST: &str = include_str!("../../../../tests/contract/recordings/node_list.json");
+const ALLOCATION: &str = include_str!("../../../../tests/contract/recordings/alloc.json");
+const DRAIN: &str = include_str!("../../../../tests/contract/recordings/drain_response.json");
+const ELIGIBILITY: &str = include_str!("../../../../tests/contract/recordings/eligibility_response.json");
+const ALLOCATION_LIST: &str = include_str!("../../../../tests/contract/recordings/alloc_list.json");
+
+/// What was recorded, with these fields instead of its own.
+fn recorded(recording: &str, fields: Value) -> Value {
+    let mut object: Value = serde_json::from_str(recording).unwrap();
+    for (name, value) in fields.as_object().unwrap() {
+        object[name] = value.clone();
+    }
+    object
+}
+
+/// As much of an object as the recorded list shows of one.
+fn stub(object: &Value, list: &str) -> Value {
+    let list: Value = serde_json::from_str(list).unwrap();
+    let entry = list[0].as_object().unwrap();
+    entry.iter().map(|(name, value)| (name.clone(), object.get(name).unwrap_or(value).clone())).collect()
 }
 
 fn change(object: &mut Value, changes: &Value, index: i64) {
@@ -195,8 +278,11 @@ fn change(object: &mut Value, changes: &Value, index: i64) {
 }
 
 fn event(topic: &str, kind: &str, key: &str, object: &Value, index: i64) -> String {
-    let event =
-        json!({ "Topic": topic, "Type": kind, "Key": key, "Index": index, "Payload": { topic: object } });
+    let namespace = object.get("Namespace").cloned().unwrap_or(json!(""));
+    let event = json!({
+        "Topic": topic, "Type": kind, "Key": key, "Index": index, "Namespace": namespace, "FilterKeys": null,
+        "Payload": { topic: object },
+    });
     format!("{}\n", json!({ "Index": index, "Events": [event] }))
 }
 
@@ -204,15 +290,13 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let allowed = request.headers().get("x-nomad-token").is_some_and(|token| token == "gateway-token");
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let mut response = match (parts.method, segments.as_slice()) {
-        (Method::GET, ["v1", "event", "stream"]) => event_stream(&inner, allowed),
+        (Method::GET, ["v1", "event", "stream"]) => event_stream(&inner, allowed, &query),
         _ if !allowed => (StatusCode::FORBIDDEN, "Permission denied").into_response(),
-        (Method::GET, segments) => match inner.script.lock().unwrap().read(segments) {
-            Some(found) => Json(found).into_response(),
-            None => (StatusCode::NOT_FOUND, "not found").into_response(),
-        },
+        (Method::GET, segments) => read(&inner.script.lock().unwrap(), &path, segments, &query),
         (_, segments) => do_change(&inner, &path, segments, &body),
     };
     if inner.script.lock().unwrap().is_double {
@@ -221,16 +305,40 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     response
 }
 
-fn event_stream(inner: &Inner, allowed: bool) -> Response {
+fn read(script: &Script, path: &str, segments: &[&str], query: &str) -> Response {
+    if let Some(status) = script.answers.get(path) {
+        return (StatusCode::from_u16(*status).unwrap(), "scripted").into_response();
+    }
+    if script.garbled.contains(path) {
+        return "<html>".into_response();
+    }
+    match script.read(segments, query) {
+        Some(found) => Json(found).into_response(),
+        None => (StatusCode::NOT_FOUND, "not found").into_response(),
+    }
+}
+
+/// Nomad's stream begins with a heartbeat and what its buffer holds since the index that was asked for.
+fn event_stream(inner: &Inner, allowed: bool, query: &str) -> Response {
     if !allowed || inner.script.lock().unwrap().stream_denied {
         return Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()).into_response();
     }
-    let lines = stream::unfold(inner.lines.subscribe(), |mut lines| async move {
+    let lines = inner.lines.subscribe();
+    let after =
+        query.split('&').find_map(|part| part.strip_prefix("index=")?.parse::<i64>().ok()).unwrap_or(0);
+    let said = inner.script.lock().unwrap().said.clone();
+    let is_new = |line: &String| {
+        serde_json::from_str::<Value>(line)
+            .is_ok_and(|line| line["Index"].as_i64().is_some_and(|index| index >= after))
+    };
+    let replayed: Vec<_> = said.into_iter().filter(is_new).map(|line| Ok(Bytes::from(line))).collect();
+    let lines = stream::unfold(lines, |mut lines| async move {
         let line = lines.recv().await.ok()?;
         Some((Ok::<_, std::io::Error>(Bytes::from(line)), lines))
     });
     let heartbeat = stream::once(async { Ok(Bytes::from_static(b"{}\n")) });
-    Body::from_stream(futures_util::StreamExt::chain(heartbeat, lines)).into_response()
+    let replayed = futures_util::StreamExt::chain(heartbeat, stream::iter(replayed));
+    Body::from_stream(futures_util::StreamExt::chain(replayed, lines)).into_response()
 }
 
 fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Response {
@@ -246,10 +354,10 @@ fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Respo
             Json(json!({ "JWT": "a.b.c" })).into_response()
         }
         (None, ["v1", "node", id, "eligibility"]) => {
-            change_node(inner, id, &json!({ "SchedulingEligibility": body["Eligibility"] }))
+            change_node(inner, id, &json!({ "SchedulingEligibility": body["Eligibility"] }), ELIGIBILITY)
         }
         (None, ["v1", "node", id, "drain"]) => {
-            change_node(inner, id, &json!({ "SchedulingEligibility": "ineligible" }))
+            change_node(inner, id, &json!({ "SchedulingEligibility": "ineligible" }), DRAIN)
         }
         (None, ["v1", "allocation", _, "stop"]) => Json(json!({ "EvalID": "e", "Index": 1 })).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -258,13 +366,13 @@ fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Respo
     response
 }
 
-fn change_node(inner: &Inner, id: &str, changes: &Value) -> Response {
+fn change_node(inner: &Inner, id: &str, changes: &Value, recording: &str) -> Response {
     let name =
         inner.script.lock().unwrap().nodes.get(id).map(|node| node["Name"].as_str().unwrap().to_owned());
     match name {
         Some(name) => {
             inner.node(id, &name, changes);
-            Json(json!({ "NodeModifyIndex": 1 })).into_response()
+            Json(recorded(recording, json!({}))["body"].clone()).into_response()
         }
         None => (StatusCode::INTERNAL_SERVER_ERROR, "node not found").into_response(),
     }

@@ -13,6 +13,7 @@ use rcgen::{
 use reqwest::{Client, Method, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -39,6 +40,19 @@ pub(crate) struct Stand {
     root_pem: String,
     shutdown: CancellationToken,
     running: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+/// A gateway beside the stand's own.
+pub(crate) struct Second {
+    shutdown: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Second {
+    pub(crate) async fn end(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.expect("it should end").unwrap().unwrap();
+    }
 }
 
 /// A PC: its key, what enrolment gave it, and a client with its certificate.
@@ -85,6 +99,27 @@ impl Stand {
         self.running = Some(tokio::spawn(serving));
         let healthy = self.get(&self.nobody(), path::HEALTH).await;
         assert_eq!(healthy.status(), 200);
+    }
+
+    /// A second gateway on the same database and region, as while one takes over from the other.
+    pub(crate) async fn another_gateway(&self) -> Second {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = ionet_gateway::serve(self.config.clone(), listener, shutdown.clone());
+        Second { shutdown, running: tokio::spawn(serving) }
+    }
+
+    /// Waits until exactly these allocations are disputed in the ledger.
+    pub(crate) async fn until_disputed(&self, allocations: &[&str]) {
+        let options: SqliteConnectOptions = self.config.database_url.parse().unwrap();
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let holds = async {
+            let query = "SELECT allocation FROM allocations WHERE disputed = 1 ORDER BY allocation";
+            while sqlx::query_scalar::<_, String>(query).fetch_all(&pool).await.unwrap() != allocations {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, holds).await.expect("they should be disputed");
     }
 
     /// Ends the gateway as SIGTERM does, and waits for it.

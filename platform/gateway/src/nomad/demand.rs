@@ -1,0 +1,385 @@
+//! What a job demands of the card that it runs on, by the scheduler's own record of its placement.
+//!
+//! A constraint is a demand for a card if a node without one could not meet it, however it is spelt: the check is done
+//! as Nomad's scheduler does it, on the node's tags with and without a card.
+
+use std::collections::BTreeMap;
+
+use regex::RegexBuilder;
+use serde::Deserialize;
+
+use crate::ledger::ClientStatus;
+
+/// A node's tags under `ionet.`.
+pub(crate) type Tags = BTreeMap<String, String>;
+
+const CARD: &str = "ionet.gpu";
+const CARD_COUNT: &str = "ionet.gpu_count";
+/// A regular expression of a job may not cost more than this to compile.
+const LARGEST_PATTERN: usize = 1 << 20;
+
+/// Which card a job runs on, as far as its price goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// It asks for none.
+    None,
+    /// This one, by its slug.
+    Card(String),
+    /// It asks for one, and the record does not tell which.
+    Unclear,
+}
+
+/// An allocation with what its job asks for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct AllocationFull {
+    client_status: String,
+    #[serde(default)]
+    task_group: String,
+    #[serde(default)]
+    job: Option<Job>,
+    #[serde(default)]
+    allocated_resources: Option<Allocated>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Allocated {
+    #[serde(default)]
+    tasks: Option<BTreeMap<String, AllocatedTask>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AllocatedTask {
+    #[serde(default)]
+    devices: Option<Vec<AllocatedDevice>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AllocatedDevice {
+    #[serde(rename = "Type", default)]
+    kind: String,
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Job {
+    #[serde(flatten)]
+    wishes: Wishes,
+    #[serde(default)]
+    task_groups: Option<Vec<TaskGroup>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TaskGroup {
+    #[serde(default)]
+    name: String,
+    #[serde(flatten)]
+    wishes: Wishes,
+    #[serde(default)]
+    tasks: Option<Vec<Wishes>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Wishes {
+    #[serde(default)]
+    constraints: Option<Vec<Wish>>,
+    #[serde(default)]
+    affinities: Option<Vec<Wish>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Wish {
+    #[serde(rename = "LTarget", default)]
+    left: String,
+    #[serde(rename = "RTarget", default)]
+    right: String,
+    #[serde(rename = "Operand", default)]
+    operand: String,
+    /// Affinities have one; below zero it is an aversion.
+    #[serde(rename = "Weight", default)]
+    weight: i64,
+}
+
+impl AllocationFull {
+    pub(crate) fn is_over(&self) -> bool {
+        ClientStatus::from_word(&self.client_status).is_terminal()
+    }
+
+    /// Which card it was placed for; `tags` are those of its node when it was placed.
+    ///
+    /// A card that the scheduler assigned counts first, then one that the job names, then the node's where the job's
+    /// demands admit it. The last is the PC's own word, within what its customer accepts.
+    pub(crate) fn demand(&self, tags: &Tags) -> Demand {
+        if let Some(device) = self.devices().find(|device| device.kind == "gpu") {
+            return Demand::Card(slug(&device.name));
+        }
+        let without = without_card(tags);
+        let groups = || self.job.iter().flat_map(|job| self.parts(job));
+        let demands: Vec<&Wish> = groups()
+            .flat_map(|part| part.constraints.iter().flatten())
+            .filter(|wish| wish.is_about_a_card() && wish.is_met(&without) == Some(false))
+            .collect();
+        if let Some(named) = demands.iter().find_map(|wish| wish.named_card()) {
+            return Demand::Card(named.to_owned());
+        }
+        let preferred = || {
+            let affinities = groups().flat_map(|part| part.affinities.iter().flatten());
+            affinities
+                .filter(|wish| wish.weight > 0 && wish.is_about_a_card())
+                .any(|wish| wish.is_met(&without) == Some(false) && wish.is_met(tags) == Some(true))
+        };
+        if demands.is_empty() && !preferred() {
+            return Demand::None;
+        }
+        // What cannot be checked here was met when the scheduler checked it.
+        let admitted = demands.iter().all(|wish| wish.is_met(tags) != Some(false));
+        match tags.get(CARD).filter(|_| admitted) {
+            Some(card) => Demand::Card(card.clone()),
+            None => Demand::Unclear,
+        }
+    }
+
+    fn devices(&self) -> impl Iterator<Item = &AllocatedDevice> {
+        let tasks = self.allocated_resources.iter().flat_map(|allocated| allocated.tasks.iter().flatten());
+        tasks.flat_map(|(_, task)| task.devices.iter().flatten())
+    }
+
+    /// The wishes of the job, of this allocation's group and of its tasks.
+    fn parts<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Wishes> {
+        let groups = job.task_groups.iter().flatten().filter(|group| group.name == self.task_group);
+        let of_groups =
+            groups.flat_map(|group| std::iter::once(&group.wishes).chain(group.tasks.iter().flatten()));
+        std::iter::once(&job.wishes).chain(of_groups)
+    }
+}
+
+impl Wish {
+    fn is_about_a_card(&self) -> bool {
+        [&self.left, &self.right].into_iter().filter_map(|side| tag(side)).any(is_of_card)
+    }
+
+    /// The card that it names, whichever side the name stands on.
+    fn named_card(&self) -> Option<&str> {
+        let equals = matches!(self.operand.as_str(), "=" | "==" | "is");
+        match (tag(&self.left), tag(&self.right)) {
+            (Some(CARD), None) if equals => Some(&self.right),
+            (None, Some(CARD)) if equals => Some(&self.left),
+            _ => None,
+        }
+    }
+
+    /// As the scheduler checks it (`checkConstraint`); none where only the scheduler can tell.
+    fn is_met(&self, tags: &Tags) -> Option<bool> {
+        let (left, right) = (Side::of(&self.left, tags)?, Side::of(&self.right, tags)?);
+        let both = left.0.zip(right.0);
+        let check = |met: &dyn Fn(&str, &str) -> Option<bool>| both.map_or(Some(false), |(l, r)| met(l, r));
+        match self.operand.as_str() {
+            "=" | "==" | "is" => check(&|l, r| Some(l == r)),
+            "!=" | "not" => Some(left.0.unwrap_or_default() != right.0.unwrap_or_default()),
+            "<" => check(&|l, r| Some(order(l, r).is_lt())),
+            "<=" => check(&|l, r| Some(order(l, r).is_le())),
+            ">" => check(&|l, r| Some(order(l, r).is_gt())),
+            ">=" => check(&|l, r| Some(order(l, r).is_ge())),
+            "distinct_hosts" | "distinct_property" => Some(true),
+            "is_set" => Some(left.0.is_some()),
+            "is_not_set" => Some(left.0.is_none()),
+            "regexp" => check(&|l, r| {
+                let pattern = RegexBuilder::new(r).size_limit(LARGEST_PATTERN).build().ok()?;
+                Some(pattern.is_match(l))
+            }),
+            "set_contains" | "set_contains_all" => {
+                check(&|l, r| Some(members(r).all(|wanted| members(l).any(|member| member == wanted))))
+            }
+            "set_contains_any" => {
+                check(&|l, r| Some(members(r).any(|wanted| members(l).any(|member| member == wanted))))
+            }
+            // "version", "semver" and what Nomad may learn: nobody meets it without the tag.
+            _ => check(&|_, _| None),
+        }
+    }
+}
+
+/// One side of a constraint: a literal, or what a tag holds, if the node has it.
+struct Side<'a>(Option<&'a str>);
+
+impl<'a> Side<'a> {
+    /// None: it is about something else of the node.
+    fn of(text: &'a str, tags: &'a Tags) -> Option<Self> {
+        match tag(text) {
+            Some(key) => Some(Self(tags.get(key).map(String::as_str))),
+            None => (!text.starts_with("${")).then_some(Self(Some(text))),
+        }
+    }
+}
+
+fn tag(text: &str) -> Option<&str> {
+    let key = text.strip_prefix("${meta.")?;
+    Some(key.strip_suffix('}').unwrap_or(key)).filter(|key| key.starts_with("ionet."))
+}
+
+fn is_of_card(key: &str) -> bool {
+    key.starts_with(CARD) || matches!(key, "ionet.driver" | "ionet.cuda")
+}
+
+/// The same node, had it no card.
+fn without_card(tags: &Tags) -> Tags {
+    let mut rest: Tags = tags
+        .iter()
+        .filter(|(key, _)| !is_of_card(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    rest.insert(CARD_COUNT.to_owned(), "0".to_owned());
+    rest
+}
+
+/// Numbers by value, everything else by its letters.
+fn order(left: &str, right: &str) -> std::cmp::Ordering {
+    if let (Ok(left), Ok(right)) = (left.parse::<i64>(), right.parse::<i64>()) {
+        return left.cmp(&right);
+    }
+    match (left.parse::<f64>(), right.parse::<f64>()) {
+        (Ok(left), Ok(right)) => left.total_cmp(&right),
+        _ => left.cmp(right),
+    }
+}
+
+fn members(set: &str) -> impl Iterator<Item = &str> {
+    set.split(',').map(str::trim)
+}
+
+/// A card's name as PCs tag it: lower case, one dash between words.
+fn slug(name: &str) -> String {
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const RTX: &str = "nvidia-geforce-rtx-4090";
+
+    fn tags() -> Tags {
+        let tags = [
+            ("ionet.os", "linux"),
+            (CARD, RTX),
+            ("ionet.gpu_memory_gb", "24"),
+            (CARD_COUNT, "1"),
+            ("ionet.cuda", "12.4"),
+            ("ionet.driver", "550.54.14"),
+        ];
+        tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    fn allocation(job: Value) -> AllocationFull {
+        serde_json::from_value(json!({ "ClientStatus": "running", "TaskGroup": "g", "Job": job })).unwrap()
+    }
+
+    fn demand_of(left: &str, operand: &str, right: &str) -> Demand {
+        let wish = json!({ "LTarget": left, "Operand": operand, "RTarget": right });
+        allocation(json!({ "Constraints": [wish] })).demand(&tags())
+    }
+
+    #[test]
+    fn a_demand_for_a_card_is_known_in_every_spelling() {
+        let card = Demand::Card(RTX.to_owned());
+        for (left, operand, right) in [
+            ("${meta.ionet.gpu}", "=", RTX),
+            ("${meta.ionet.gpu}", "is", RTX),
+            (RTX, "==", "${meta.ionet.gpu}"),
+            ("${meta.ionet.gpu}", "regexp", "rtx-40[89]0$"),
+            ("${meta.ionet.gpu}", "set_contains", RTX),
+            ("${meta.ionet.gpu}", "set_contains_any", "nvidia-h100, nvidia-geforce-rtx-4090"),
+            ("${meta.ionet.gpu}", "is_set", ""),
+            ("${meta.ionet.gpu_memory_gb}", ">=", "20"),
+            ("16", "<", "${meta.ionet.gpu_memory_gb}"),
+            ("${meta.ionet.gpu_count}", ">", "0"),
+            ("${meta.ionet.gpu_count}", "!=", "0"),
+            ("${meta.ionet.cuda}", "version", ">= 12.0"),
+            ("${meta.ionet.driver}", "semver", ">= 535.0.0"),
+        ] {
+            assert_eq!(demand_of(left, operand, right), card, "{left} {operand} {right}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_without_a_card_could_meet_demands_none() {
+        for (left, operand, right) in [
+            ("${meta.ionet.os}", "=", "linux"),
+            ("${meta.ionet.gpu}", "!=", "nvidia-geforce-gtx-1060"),
+            ("${meta.ionet.gpu}", "is_not_set", ""),
+            ("${meta.ionet.gpu_count}", "<=", "4"),
+            ("${attr.kernel.name}", "=", "linux"),
+            ("${meta.ionet.gpu}", "distinct_hosts", "true"),
+        ] {
+            assert_eq!(demand_of(left, operand, right), Demand::None, "{left} {operand} {right}");
+        }
+    }
+
+    #[test]
+    fn a_card_that_the_job_names_counts_whatever_the_node_says() {
+        assert_eq!(
+            demand_of("${meta.ionet.gpu}", "=", "nvidia-h100"),
+            Demand::Card("nvidia-h100".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_node_whose_tag_the_job_does_not_admit_is_unclear() {
+        assert_eq!(demand_of("${meta.ionet.gpu}", "regexp", "^nvidia-h100"), Demand::Unclear);
+        let wish = json!({ "LTarget": "${meta.ionet.gpu_memory_gb}", "Operand": ">=", "RTarget": "20" });
+        assert_eq!(allocation(json!({ "Constraints": [wish] })).demand(&Tags::new()), Demand::Unclear);
+    }
+
+    #[test]
+    fn wishes_of_the_group_and_its_tasks_count_and_those_of_other_groups_do_not() {
+        let wish = json!({ "LTarget": "${meta.ionet.gpu}", "Operand": "is_set" });
+        let group = |name: &str| json!({ "Name": name, "Tasks": [{ "Constraints": [wish] }] });
+
+        let own = allocation(json!({ "TaskGroups": [group("g")] })).demand(&tags());
+        let other = allocation(json!({ "TaskGroups": [group("h")] })).demand(&tags());
+
+        assert_eq!((own, other), (Demand::Card(RTX.to_owned()), Demand::None));
+    }
+
+    #[test]
+    fn a_preference_counts_where_it_was_met() {
+        let wish = |card: &str, weight: i64| {
+            let wish =
+                json!({ "LTarget": "${meta.ionet.gpu}", "Operand": "=", "RTarget": card, "Weight": weight });
+            allocation(json!({ "Affinities": [wish] })).demand(&tags())
+        };
+
+        assert_eq!(wish(RTX, 50), Demand::Card(RTX.to_owned()));
+        assert_eq!(wish(RTX, -50), Demand::None);
+        assert_eq!(wish("nvidia-h100", 50), Demand::None);
+    }
+
+    #[test]
+    fn a_card_that_the_scheduler_assigned_counts_first() {
+        let mut placed = allocation(json!({ "Constraints": null }));
+        placed.allocated_resources = serde_json::from_value(json!({
+            "Tasks": { "t": { "Devices": [{ "Vendor": "nvidia", "Type": "gpu", "Name": "NVIDIA H100", "DeviceIDs": ["x"] }] } }
+        }))
+        .unwrap();
+
+        assert_eq!(placed.demand(&tags()), Demand::Card("nvidia-h100".to_owned()));
+    }
+
+    #[test]
+    fn the_recorded_allocation_asks_for_no_card() {
+        let text = include_str!("../../../../tests/contract/recordings/alloc.json");
+        let recorded: AllocationFull = serde_json::from_str(text).unwrap();
+
+        assert_eq!(recorded.demand(&tags()), Demand::None);
+    }
+}

@@ -1,0 +1,99 @@
+use ionet_gateway_api::DeviceState;
+use serde_json::{Value, json};
+
+use crate::metering::{SECOND, on_one_day};
+use crate::stand::Stand;
+
+const RTX: &str = "nvidia-geforce-rtx-4090";
+
+async fn priced_stand() -> Stand {
+    Stand::start_with(|config| {
+        config.prices.gpus.insert(RTX.to_owned(), 7_200_000);
+    })
+    .await
+}
+
+/// A job with this constraint, on a node that says it has the card: what ten seconds of it earn.
+async fn earns(
+    stand: &Stand,
+    pc: &crate::stand::Pc,
+    day: i64,
+    id: &str,
+    constraint: Option<Value>,
+) -> String {
+    let job = json!({ "Constraints": constraint.map(|c| json!([c])), "TaskGroups": [{ "Name": "g" }] });
+    let placed = json!({ "CreateTime": day, "ModifyTime": day, "ClientStatus": "running", "Job": job });
+    stand.region.allocation(id, "n-1", placed);
+    let end = json!({ "ClientStatus": "complete", "ModifyTime": day + 10 * SECOND });
+    stand.region.allocation(id, "n-1", end);
+    let over = |state: &DeviceState| state.allocations.iter().any(|a| a.id == id && a.status == "complete");
+    let state = stand.until(pc, over).await;
+    state.allocations.into_iter().find(|a| a.id == id).unwrap().earned
+}
+
+fn constraint(left: &str, operand: &str, right: &str) -> Option<Value> {
+    Some(json!({ "LTarget": left, "Operand": operand, "RTarget": right }))
+}
+
+#[tokio::test]
+async fn the_price_is_that_of_the_card_that_the_job_was_placed_for_however_it_asked() {
+    on_one_day(async |day| {
+        let stand = priced_stand().await;
+        let pc = stand.enrol("alice").await;
+        let tags = json!({ "ionet.gpu": RTX, "ionet.gpu_memory_gb": "24", "ionet.gpu_count": "1", "ionet.os": "linux" });
+        stand.region.node("n-1", pc.id(), json!({ "Meta": tags }));
+        stand.until(&pc, |state| state.node.is_some()).await;
+
+        let asks = [
+            constraint("${meta.ionet.gpu}", "=", RTX),
+            constraint(RTX, "=", "${meta.ionet.gpu}"),
+            constraint("${meta.ionet.gpu}", "regexp", "rtx-(4090|5090)$"),
+            constraint("${meta.ionet.gpu}", "set_contains_any", &format!("nvidia-h100,{RTX}")),
+            constraint("${meta.ionet.gpu_memory_gb}", ">=", "20"),
+            constraint("${meta.ionet.gpu_count}", ">", "0"),
+        ];
+        for (number, asked) in asks.into_iter().enumerate() {
+            let earned = earns(&stand, &pc, day, &format!("a-{number}"), asked.clone()).await;
+            assert_eq!(earned, "0.020000", "{asked:?}");
+        }
+        for (number, asked) in [None, constraint("${meta.ionet.os}", "=", "linux")].into_iter().enumerate() {
+            let earned = earns(&stand, &pc, day, &format!("b-{number}"), asked.clone()).await;
+            assert_eq!(earned, "0.010000", "{asked:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tag_that_changes_after_the_placement_changes_no_price() {
+    on_one_day(async |day| {
+        let stand = priced_stand().await;
+        let pc = stand.enrol("alice").await;
+        let tags = |card: &str| json!({ "Meta": { "ionet.gpu": card, "ionet.gpu_memory_gb": "24" } });
+        stand.region.node("n-1", pc.id(), tags("nvidia-geforce-rtx-3090"));
+        let asked = constraint("${meta.ionet.gpu_memory_gb}", ">=", "20");
+        let before = earns(&stand, &pc, day, "a-1", asked.clone()).await;
+
+        stand.region.node("n-1", pc.id(), tags(RTX));
+        let after = stand.state(&pc).await;
+
+        assert_eq!(before, "0.010000");
+        assert_eq!(after.allocations[0].earned, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_whose_card_cannot_be_told_earns_the_default_price() {
+    on_one_day(async |day| {
+        let stand = priced_stand().await;
+        let pc = stand.enrol("alice").await;
+        stand.region.node("n-1", pc.id(), json!({ "Meta": { "ionet.gpu": RTX } }));
+        stand.until(&pc, |state| state.node.is_some()).await;
+
+        let earned = earns(&stand, &pc, day, "a-1", constraint("${meta.ionet.gpu}", "regexp", "^amd-")).await;
+
+        assert_eq!(earned, "0.010000");
+    })
+    .await;
+}

@@ -15,9 +15,9 @@ use crate::accounts::Account;
 use crate::clock::now_ns;
 use crate::devices::Device;
 use crate::extract::Json;
-use crate::ledger::decimal;
+use crate::ledger::{Entry, decimal};
 use crate::problem::Refusal;
-use crate::store::{AllocationRow, Cursor, HistoryRow, Whose};
+use crate::store::{Cursor, HistoryRow, Whose};
 
 /// Questions about the past that are answered at one time. They read much; polls and enrolments must not wait for them.
 pub(crate) const AT_ONCE: usize = 2;
@@ -124,7 +124,7 @@ async fn periods(
     loop {
         let rows = gateway.store.history(whose, first, &cursor, LONGEST_PAGE).await?;
         for row in &rows {
-            add(&mut amounts, &moments, &row.ledger);
+            add(&mut amounts, &moments, &row.ledger.entry(), row.ledger.silent_since_ns());
         }
         match rows.last() {
             Some(row) if rows.len() == LONGEST_PAGE as usize => cursor = row.cursor(),
@@ -140,9 +140,8 @@ async fn periods(
 
 /// Adds what one allocation earned in each period. A total never falls, so beyond the boundary at which it is what it is
 /// at the last one there is nothing to add.
-fn add(amounts: &mut [i64], moments: &[i64], row: &AllocationRow) {
-    let entry = row.entry();
-    let total_at = |moment: i64| entry.total_at(moment, row.silent_since_ns());
+fn add(amounts: &mut [i64], moments: &[i64], entry: &Entry, silent_since_ns: Option<i64>) {
+    let total_at = |moment: i64| entry.total_at(moment, silent_since_ns);
     let whole = moments.last().map_or(0, |last| total_at(*last));
     let begin = moments.partition_point(|moment| *moment <= entry.created_ns).saturating_sub(1);
     let mut before = total_at(moments[begin]);
@@ -225,4 +224,61 @@ fn ns(ms: i64) -> i64 {
 
 fn bad(what: &str) -> Refusal {
     Refusal::BadRequest(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ledger::ClientStatus;
+
+    fn any_entry() -> impl Strategy<Value = (Entry, Option<i64>)> {
+        let times = (-50..50_i64, prop::option::of(0..200_i64), prop::option::of(0..200_i64));
+        (times, prop::option::of(0..200_i64), any::<bool>(), 0..90_000_000_i64).prop_map(
+            |((created, ended, stop), silent, ran, rate_micros_per_hour)| {
+                // Minutes and a bit, so that amounts have parts below a millionth.
+                let ns = |minutes: i64| minutes * 60_000_123_457;
+                let entry = Entry {
+                    status: ClientStatus::Complete,
+                    modify_index: 1,
+                    created_ns: ns(created),
+                    ran,
+                    stop_desired_ns: stop.map(|after| ns(created + after)),
+                    ended_ns: ended.map(|after| ns(created + after)),
+                    rate_micros_per_hour,
+                };
+                (entry, silent.map(ns))
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn periods_are_to_the_millionth_what_the_ledger_says_of_each_and_of_the_whole(
+            entries in prop::collection::vec(any_entry(), 1..20),
+            moments in prop::collection::btree_set(-100..300_i64, 2..40),
+        ) {
+            let moments: Vec<i64> = moments.into_iter().map(|minute| minute * 60_000_000_000).collect();
+            let mut amounts = vec![0; moments.len() - 1];
+
+            for (entry, silent) in &entries {
+                add(&mut amounts, &moments, entry, *silent);
+            }
+
+            let earned = |from: i64, to: i64| -> i64 {
+                entries.iter().map(|(entry, silent)| entry.earned_between(from, to, *silent)).sum()
+            };
+            let by_ledger: Vec<i64> = moments.windows(2).map(|pair| earned(pair[0], pair[1])).collect();
+            prop_assert_eq!(&amounts, &by_ledger);
+            prop_assert_eq!(amounts.iter().sum::<i64>(), earned(moments[0], moments[moments.len() - 1]));
+        }
+
+        #[test]
+        fn a_cursor_reads_back_as_it_was_written(placed_ns in any::<i64>(), allocation in ".{0,60}") {
+            let cursor = Cursor { placed_ns, allocation };
+
+            prop_assert_eq!(read_cursor(&write_cursor(&cursor)), Some(cursor));
+        }
+    }
 }

@@ -97,7 +97,7 @@ fn routers(patience: Duration) -> (Router<Shared>, utoipa::openapi::OpenApi) {
         .routes(routes!(earnings::device_jobs))
         .routes(routes!(earnings::account_periods))
         .routes(routes!(earnings::account_jobs))
-        .layer(middleware::from_fn(async move |request, next| limit_time(patience, request, next).await));
+        .layer(middleware::from_fn(move |request, next| limit_time(patience, request, next)));
     limited.merge(OpenApiRouter::new().routes(routes!(watch::watch))).split_for_parts()
 }
 

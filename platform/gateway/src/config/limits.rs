@@ -63,7 +63,7 @@ impl Default for Limits {
         let quota = |count, per_s| Quota { count, per_s };
         Self {
             strangers: quota(600, 60),
-            handshakes: quota(600, 30),
+            handshakes: quota(1_200, 60),
             device_requests: quota(600, 120),
             account_requests: quota(600, 120),
             new_devices: quota(500, DAY),

@@ -181,7 +181,7 @@ async fn jobs(gateway: &Shared, whose: Whose<'_>, asked: &JobsRequest) -> Result
 }
 
 fn job(row: HistoryRow, from_ns: i64, to_ns: i64) -> JobEarnings {
-    let HistoryRow { ledger, label, gpu } = row;
+    let HistoryRow { ledger, label, gpu, .. } = row;
     let entry = ledger.entry();
     JobEarnings {
         amount: decimal(entry.earned_between(from_ns, to_ns, ledger.silent_since_ns())),
@@ -231,24 +231,46 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ledger::ClientStatus;
+    use crate::ledger::{ClientStatus, Gap, Sighting};
 
+    const MINUTE: i64 = 60_000_000_000;
+
+    fn sighting(status: ClientStatus, modify_index: i64, modify_ns: i64) -> Sighting {
+        Sighting {
+            status,
+            stop_desired: false,
+            started: false,
+            lead_ns: None,
+            modify_index,
+            modify_ns,
+            told: true,
+        }
+    }
+
+    /// Lives with all that bears on their amount: whether they ran, a stop, an end, gaps of their node, silence.
     fn any_entry() -> impl Strategy<Value = (Entry, Option<i64>)> {
-        let times = (-50..50_i64, prop::option::of(0..200_i64), prop::option::of(0..200_i64));
-        (times, prop::option::of(0..200_i64), any::<bool>(), 0..90_000_000_i64).prop_map(
-            |((created, ended, stop), silent, ran, rate_micros_per_hour)| {
+        let life = (-50..50_i64, prop::option::of(0..60_i64), prop::option::of(60..200_i64));
+        let bounds = (prop::option::of(0..200_i64), prop::option::of(0..200_i64));
+        let gaps = prop::collection::vec((0..200_i64, prop::option::of(0..30_i64)), 0..4);
+        (life, bounds, gaps, 0..90_000_000_i64).prop_map(
+            |((placed, ran, ended), (stop, silent), gaps, rate_micros_per_hour)| {
                 // Minutes and a bit, so that amounts have parts below a millionth.
-                let ns = |minutes: i64| minutes * 60_000_123_457;
-                let entry = Entry {
-                    status: ClientStatus::Complete,
-                    modify_index: 1,
-                    created_ns: ns(created),
-                    ran,
-                    stop_desired_ns: stop.map(|after| ns(created + after)),
-                    ended_ns: ended.map(|after| ns(created + after)),
-                    rate_micros_per_hour,
-                };
-                (entry, silent.map(ns))
+                let after = |minutes: i64| (placed + minutes) * (MINUTE + 123_457);
+                let first = sighting(ClientStatus::Pending, 1, after(0));
+                let mut entry = Entry::new(after(0), rate_micros_per_hour, first);
+                if let Some(ran) = ran {
+                    entry.see(sighting(ClientStatus::Running, 2 + ran, after(ran)));
+                }
+                if let Some(ended) = ended {
+                    entry.see(sighting(ClientStatus::Complete, 2 + ended, after(ended)));
+                }
+                entry.stop_desired_ns = stop.map(after);
+                let to_ns = |from: i64, long: Option<i64>| long.map(|long| after(from + long));
+                entry.gaps = gaps
+                    .into_iter()
+                    .map(|(from, long)| Gap { from_ns: after(from), to_ns: to_ns(from, long) })
+                    .collect();
+                (entry, silent.map(after))
             },
         )
     }
@@ -259,7 +281,7 @@ mod tests {
             entries in prop::collection::vec(any_entry(), 1..20),
             moments in prop::collection::btree_set(-100..300_i64, 2..40),
         ) {
-            let moments: Vec<i64> = moments.into_iter().map(|minute| minute * 60_000_000_000).collect();
+            let moments: Vec<i64> = moments.into_iter().map(|minute| minute * MINUTE).collect();
             let mut amounts = vec![0; moments.len() - 1];
 
             for (entry, silent) in &entries {

@@ -36,6 +36,7 @@ async fn fill(stand: &Stand, pc: &Pc, name: &str, begin_ms: i64, count: i64, run
             .bind(begin_ns)
             .bind(begin_ns + run_ms(i) * 1_000_000)
             .bind(RATE)
+            .bind(record(begin_ns, begin_ns + run_ms(i) * 1_000_000))
             .execute(&mut *tx)
             .await
             .unwrap();
@@ -45,8 +46,14 @@ async fn fill(stand: &Stand, pc: &Pc, name: &str, begin_ms: i64, count: i64, run
 }
 
 const INSERT: &str = "INSERT INTO allocations (allocation, node, device, account, job, status, modify_index, \
-    created_ns, ran, ended_ns, confirmed_ns, rate_micros_per_hour) VALUES ($1, $2, $3, \
-    (SELECT account FROM devices WHERE device = $3), 'render', 'complete', 1, $4, 1, $5, 0, $6)";
+    created_ns, ran, ended_ns, confirmed_ns, rate_micros_per_hour, marks) VALUES ($1, $2, $3, \
+    (SELECT account FROM devices WHERE device = $3), 'render', 'complete', 1, $4, 1, $5, 0, $6, $7)";
+
+/// The servers' record of one that ran from its placement to its end.
+fn record(begin_ns: i64, end_ns: i64) -> String {
+    let mark = |at_ns: i64, status: &str| json!({ "at_ns": at_ns, "status": status, "told": true });
+    json!({ "1": mark(begin_ns, "running"), "2": mark(end_ns, "complete") }).to_string()
+}
 
 /// Some moment of last week.
 fn begin() -> i64 {
@@ -161,7 +168,7 @@ async fn a_job_is_told_with_its_pc_its_price_its_times_and_what_it_earned_in_the
     assert_eq!((job.allocation.as_str(), job.job.as_str()), ("job-00000", "render"));
     assert_eq!((job.device.as_str(), job.label.as_str()), (pc.id(), "My PC"));
     assert_eq!((job.placed_at_ms, job.ended_at_ms), (begin, Some(begin + HOUR_MS)));
-    assert_eq!(job.end.as_deref(), Some("complete"));
+    assert_eq!((job.started_at_ms, job.end.as_deref()), (Some(begin), Some("complete")));
     assert_eq!(micros(&job.rate_per_hour), RATE);
     assert!((micros(&job.amount) - RATE / 2).abs() <= 1, "{}", job.amount);
     assert_eq!(answer.next, None);

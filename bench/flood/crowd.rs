@@ -50,9 +50,15 @@ impl Crowd {
         for (number, (_, client)) in self.devices.iter().enumerate() {
             // As PCs do after an outage, they do not come in one moment.
             let first = Duration::from_millis(number as u64 * 3);
-            polling.spawn(poll_on(client.clone(), format!("{}{}", world.url, path::WATCH), first, done.clone()));
+            polling.spawn(poll_on(
+                client.clone(),
+                format!("{}{}", world.url, path::WATCH),
+                first,
+                done.clone(),
+            ));
         }
-        let nodes: Vec<_> = self.devices.iter().map(|(device, _)| (node_of(device), device.id.clone())).collect();
+        let nodes: Vec<_> =
+            self.devices.iter().map(|(device, _)| (node_of(device), device.id.clone())).collect();
         let (region, done) = (std::sync::Arc::clone(&world.region), done.clone());
         tokio::spawn(async move {
             let changing = async {

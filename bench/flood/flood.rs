@@ -133,12 +133,13 @@ async fn give_a_past(world: &mut World, device: &Device, client: &Client) -> Res
             "ClientStatus": "complete", "CreateTime": placed, "ModifyTime": placed + 150_000_000_000_i64,
             "TaskStates": task,
         });
-        world.region.allocation_silently(&format!("past-{number:05}"), "flooders-node", changes);
+        world.region.allocation_silently(&past(number), "flooders-node", changes);
     }
     world.restart().await?;
     let question = json!({ "from_ms": 0, "to_ms": begin / 1_000_000 + 1, "limit": 1 });
-    let (url, end) = (format!("{}{}", world.url, path::DEVICE_JOBS), Instant::now() + Duration::from_secs(60));
-    // The oldest one is listed last, so the region's whole list has been read when it is known.
+    let (url, end) =
+        (format!("{}{}", world.url, path::DEVICE_JOBS), Instant::now() + Duration::from_secs(60));
+    // When the last of the list is known, all are.
     loop {
         let answer = client.post(&url).json(&question).send().await?.error_for_status()?;
         if !answer.json::<JobsAnswer>().await?.jobs.is_empty() {
@@ -148,9 +149,14 @@ async fn give_a_past(world: &mut World, device: &Device, client: &Client) -> Res
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     for number in 0..JOBS {
-        world.region.forget_allocation(&format!("past-{number:05}"));
+        world.region.forget_allocation(&past(number));
     }
     Ok(())
+}
+
+/// The region lists by name: the oldest comes last.
+fn past(number: usize) -> String {
+    format!("past-{:05}", JOBS - number)
 }
 
 /// Floods for so long. What is still under way then is left to end by itself, for a moment.
@@ -187,7 +193,9 @@ impl Inner {
             Kind::Anonymous => self.send(self.nobody.get(self.at(path::OPENAPI))).await,
             Kind::Handshakes => self.shake(&self.plain).await.map(|_| Outcome::Shaken),
             Kind::BadCertificates => self.shake_and_wait(&self.worthless).await,
-            Kind::BadTokens => self.send(self.nobody.get(self.at(path::DEVICES)).bearer_auth(&self.bad_token)).await,
+            Kind::BadTokens => {
+                self.send(self.nobody.get(self.at(path::DEVICES)).bearer_auth(&self.bad_token)).await
+            }
             Kind::Renewals => {
                 let body = json!({ "device": self.device.id, "csr_pem": csr(&self.device.key)? });
                 self.send(self.nobody.post(self.at(path::RENEWALS)).json(&body)).await
@@ -204,7 +212,8 @@ impl Inner {
             Kind::History => {
                 let now = crate::world::region::now_s() * 1_000;
                 let month = 30 * 86_400_000;
-                let moments: Vec<i64> = (0..BOUNDARIES).map(|i| now - month + i * (month / BOUNDARIES)).collect();
+                let moments: Vec<i64> =
+                    (0..BOUNDARIES).map(|i| now - month + i * (month / BOUNDARIES)).collect();
                 let body = json!({ "boundaries_ms": moments });
                 let request = self.nobody.post(self.at(path::ACCOUNT_PERIODS)).bearer_auth(&self.account);
                 self.send(request.json(&body)).await

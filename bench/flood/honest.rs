@@ -22,7 +22,11 @@ const EVERY: Duration = Duration::from_millis(260);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Asks and times until `done`.
-pub(crate) async fn ask(world: &World, samples: &Samples, done: &CancellationToken) -> Result<JoinHandle<()>> {
+pub(crate) async fn ask(
+    world: &World,
+    samples: &Samples,
+    done: &CancellationToken,
+) -> Result<JoinHandle<()>> {
     let mut asking = tokio::task::JoinSet::new();
     for number in 0..DEVICES {
         // The last one has the flood for a neighbour, behind the same address.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 mod crowd;
 mod flood;
 mod honest;
+mod platform;
 mod report;
 mod world;
 
@@ -48,7 +49,7 @@ async fn main() -> ExitCode {
 async fn measure() -> Result<String> {
     // An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    world::raise_open_files();
+    platform::raise_open_files();
     let folder = tempfile::tempdir()?;
     let mut world = World::start(folder.path()).await?;
     eprintln!("enrolling {DEVICES} devices");

@@ -121,7 +121,8 @@ impl Inner {
 
     fn figures(&self, devices: usize, polls: Polls) -> Vec<Figure> {
         let during = Kind::ALL.map(Kind::name);
-        let floods: Vec<f64> = during.iter().flat_map(|kind| self.waits.get(kind)).flatten().copied().collect();
+        let floods: Vec<f64> =
+            during.iter().flat_map(|kind| self.waits.get(kind)).flatten().copied().collect();
         let mut figures = vec![
             Figure::within("honest_p99", p99(&floods), GOAL),
             Figure::told("honest_answers", floods.len() as f64, "answers"),

@@ -19,14 +19,14 @@ use tokio::time::Instant;
 use self::issuer::Issuer;
 use self::region::FakeRegion;
 
-#[expect(dead_code, reason = "the gateway's tests use more of it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "it is the gateway's tests', which use more of it")]
 #[path = "../../platform/gateway/tests/gateway/issuer.rs"]
 pub(crate) mod issuer;
-#[expect(dead_code, reason = "the gateway's tests use more of it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "it is the gateway's tests', which use more of it")]
 #[path = "../../platform/gateway/tests/gateway/region.rs"]
 pub(crate) mod region;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, platform};
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -85,7 +85,7 @@ impl World {
     pub(crate) async fn stop(&mut self) {
         if let Some(gateway) = self.gateway.take() {
             // Waiting for a process blocks a thread for a moment.
-            let _ = tokio::task::spawn_blocking(move || end(gateway)).await;
+            let _ = tokio::task::spawn_blocking(move || platform::end(gateway)).await;
         }
     }
 
@@ -95,7 +95,8 @@ impl World {
         let mut command = Command::new(&program);
         command.arg("--config").arg(self.folder.join("gateway.toml"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.gateway = Some(command.spawn().with_context(|| format!("{} cannot be started", program.display()))?);
+        self.gateway =
+            Some(command.spawn().with_context(|| format!("{} cannot be started", program.display()))?);
         let (nobody, end) = (self.nobody(Ipv4Addr::LOCALHOST)?, Instant::now() + READY);
         let health = format!("{}{}", self.url, path::HEALTH);
         while !nobody.get(&health).send().await.is_ok_and(|answer| answer.status().is_success()) {
@@ -152,7 +153,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(gateway) = self.gateway.take() {
-            end(gateway);
+            platform::end(gateway);
         }
     }
 }
@@ -172,35 +173,9 @@ pub(crate) fn csr(key: &KeyPair) -> Result<String> {
 }
 
 fn client(from: Ipv4Addr, tls: rustls::ClientConfig) -> Result<Client> {
-    let builder = Client::builder().no_proxy().timeout(Duration::from_secs(90)).local_address(IpAddr::from(from));
+    let builder =
+        Client::builder().no_proxy().timeout(Duration::from_secs(90)).local_address(IpAddr::from(from));
     Ok(builder.tls_backend_preconfigured(tls).build()?)
-}
-
-/// A thousand devices are more connections than the usual soft limit on open files.
-pub(crate) fn raise_open_files() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    }
-}
-
-fn end(mut gateway: Child) {
-    #[cfg(unix)]
-    if let Ok(pid) = i32::try_from(gateway.id())
-        && let Some(pid) = rustix::process::Pid::from_raw(pid)
-    {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        for _ in 0..150 {
-            if gateway.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-    let _ = gateway.kill();
-    let _ = gateway.wait();
 }
 
 fn config(folder: &Path, port: u16, pki: &Pki, issuer: &str, nomad: &str) -> Value {

@@ -143,7 +143,12 @@ fn began_after(auth_time: Option<i64>, ended_ms: Option<i64>) -> bool {
 
 /// A name or an address in the form in which it may be shown: one line, not too long.
 fn legible(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(LONGEST_SHOWN).collect::<String>().trim().to_owned()
+    text.chars()
+        .filter(|letter| !letter.is_control())
+        .take(LONGEST_SHOWN)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 fn bearer(parts: &Parts) -> Result<&str, Refusal> {
@@ -190,7 +195,10 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let keys = vec![serde_json::from_str(KEY).unwrap()];
         // Nobody listens there.
-        Accounts { audience: audience.into(), keys: IssuerKeys::with_keys("https://identity.example", keys, age) }
+        Accounts {
+            audience: audience.into(),
+            keys: IssuerKeys::with_keys("https://identity.example", keys, age),
+        }
     }
 
     #[tokio::test]

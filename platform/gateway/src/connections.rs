@@ -48,7 +48,11 @@ impl Connections {
         let mut limits = limits.clone();
         let room = files.map_or(usize::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
         if room < limits.connections {
-            tracing::warn!(asked = limits.connections, room, "the limit on open files allows fewer connections");
+            tracing::warn!(
+                asked = limits.connections,
+                room,
+                "the limit on open files allows fewer connections"
+            );
             limits.connections = room;
         }
         let counts = Counts {

@@ -5,9 +5,7 @@
 use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ionet_gateway_api::{
-    JobEarnings, JobsAnswer, JobsRequest, PeriodsAnswer, PeriodsRequest, Problem, path,
-};
+use ionet_gateway_api::{JobEarnings, JobsAnswer, JobsRequest, PeriodsAnswer, PeriodsRequest, Problem, path};
 use tokio::sync::SemaphorePermit;
 
 use crate::Shared;

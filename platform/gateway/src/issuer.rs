@@ -195,3 +195,39 @@ impl IssuerKeys {
         made
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody listens there.
+    const SILENT: &str = "http://127.0.0.1:9";
+
+    fn known_for(age: Duration) -> IssuerKeys {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let key = r#"{"kty":"RSA","kid":"known","e":"AQAB","n":"AQAB"}"#;
+        IssuerKeys::with_keys(SILENT, vec![serde_json::from_str(key).unwrap()], age)
+    }
+
+    #[tokio::test]
+    async fn while_the_issuer_is_silent_the_old_keys_count_for_a_day() {
+        for age in [Duration::ZERO, FRESH * 2, USABLE - Duration::from_secs(60)] {
+            assert!(known_for(age).key(Some("known")).await.is_ok(), "{age:?}");
+        }
+
+        let refused = known_for(USABLE + Duration::from_secs(1)).key(Some("known")).await;
+
+        assert!(matches!(refused, Err(Refusal::IssuerSilent)));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_the_issuer_cannot_confirm_is_not_known() {
+        let keys = known_for(Duration::ZERO);
+
+        let refused = keys.key(Some("unknown")).await;
+        let known = keys.key(Some("known")).await;
+
+        assert!(matches!(refused, Err(Refusal::NotSignedIn)));
+        assert!(known.is_ok());
+    }
+}

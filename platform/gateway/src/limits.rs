@@ -79,7 +79,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// `lifetime`: how long a device's certificate lives.
     pub(crate) fn new(config: &config::Limits, lifetime: Duration) -> Self {
-        let renewals = Quota { per_s: config.renewals.per_s.min(lifetime.as_secs()).max(1), ..config.renewals };
+        let renewals =
+            Quota { per_s: config.renewals.per_s.min(lifetime.as_secs()).max(1), ..config.renewals };
         Self {
             strangers: Meter::new(config.strangers),
             device_requests: Meter::new(config.device_requests),

@@ -8,6 +8,8 @@ use crate::config::Quota;
 
 /// How often those who have their whole quota back are looked for, at most, while there is no room.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
+/// So few entries are not looked through.
+const FEW: usize = 1_000;
 
 /// One quota for each of many callers. All of it may be used at once; what was used comes back evenly.
 ///
@@ -20,11 +22,13 @@ pub(crate) struct Buckets<K> {
     whole_again: HashMap<K, Instant>,
     newcomers: Option<Instant>,
     swept: Option<Instant>,
+    sweep_at: usize,
 }
 
 impl<K: Eq + Hash> Buckets<K> {
     pub(crate) fn new(quota: Quota, most: usize) -> Self {
-        Self { quota, most, whole_again: HashMap::new(), newcomers: None, swept: None }
+        let whole_again = HashMap::new();
+        Self { quota, most, whole_again, newcomers: None, swept: None, sweep_at: FEW.min(most) }
     }
 
     /// Uses up so many of the caller's quota, or says after what time there will be as many. More than the whole quota
@@ -43,13 +47,13 @@ impl<K: Eq + Hash> Buckets<K> {
         answer
     }
 
+    /// Forgets whoever needs no entry, as often as there are twice as many entries as were left the last time.
     fn has_room(&mut self, now: Instant) -> bool {
-        if self.whole_again.len() < self.most {
-            return true;
-        }
-        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= BETWEEN_SWEEPS) {
+        let lately = self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < BETWEEN_SWEEPS);
+        if self.whole_again.len() >= self.sweep_at && !(lately && self.whole_again.len() >= self.most) {
             self.swept = Some(now);
             self.whole_again.retain(|_, whole_again| *whole_again > now);
+            self.sweep_at = (self.whole_again.len() * 2).clamp(FEW.min(self.most), self.most);
         }
         self.whole_again.len() < self.most
     }
@@ -75,7 +79,8 @@ impl Quota {
 
     /// How long so many take to come back.
     fn time_for(&self, count: u64) -> Duration {
-        let nanos = u128::from(self.per_s) * 1_000_000_000 * u128::from(count) / u128::from(self.count.max(1));
+        let nanos =
+            u128::from(self.per_s) * 1_000_000_000 * u128::from(count) / u128::from(self.count.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
@@ -163,6 +168,18 @@ mod tests {
 
         assert!((5_000..5_100).all(|caller| buckets.take(caller, 1, later).is_ok()));
         assert_eq!(buckets.whole_again.len(), 100);
+    }
+
+    #[test]
+    fn memory_follows_those_who_called_lately() {
+        let (mut buckets, start) = (Buckets::new(TEN_A_MINUTE, 1_000_000), Instant::now());
+
+        for caller in 0..50_000_u64 {
+            let _ = buckets.take(caller, 1, start + Duration::from_millis(caller * 10));
+        }
+
+        // One comes back within six seconds, in which six hundred others come.
+        assert!(buckets.whole_again.len() < 4 * 600, "{}", buckets.whole_again.len());
     }
 
     proptest! {

@@ -115,11 +115,11 @@ async fn an_issuer_that_hangs_stalls_nobody_whose_key_is_known() {
     let known = stand.issuer.token("alice");
     assert_eq!(stand.send_as(&known, Method::GET, path::DEVICES, None).await.status(), 200);
     stand.issuer.hang();
-    let stranger = sign(&KeyPair::generate().unwrap(), "second", Algorithm::ES256, &stand.issuer.claims(json!({})));
+    let stranger =
+        sign(&KeyPair::generate().unwrap(), "second", Algorithm::ES256, &stand.issuer.claims(json!({})));
     let url = format!("{}{}", stand.url, path::DEVICES);
-    let waiting: Vec<_> = (0..20)
-        .map(|_| tokio::spawn(stand.nobody().get(&url).bearer_auth(&stranger).send()))
-        .collect();
+    let waiting: Vec<_> =
+        (0..20).map(|_| tokio::spawn(stand.nobody().get(&url).bearer_auth(&stranger).send())).collect();
     stand.issuer.until_hung(1).await;
 
     let answer = stand.send_as(&known, Method::GET, path::DEVICES, None).await;

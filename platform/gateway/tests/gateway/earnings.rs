@@ -123,8 +123,14 @@ async fn ten_thousand_jobs_are_paged_through_whole_and_add_up_with_the_periods_t
     let step = (range.1 - range.0) / 999;
     let boundaries: Vec<i64> = (0..999).map(|i| range.0 + i * step).chain([range.1]).collect();
     for (path, answer) in [
-        (path::DEVICE_PERIODS, ask(&stand, &pc, path::DEVICE_PERIODS, json!({ "boundaries_ms": boundaries })).await),
-        (path::ACCOUNT_PERIODS, ask_as(&stand, "alice", path::ACCOUNT_PERIODS, json!({ "boundaries_ms": boundaries })).await),
+        (
+            path::DEVICE_PERIODS,
+            ask(&stand, &pc, path::DEVICE_PERIODS, json!({ "boundaries_ms": boundaries })).await,
+        ),
+        (
+            path::ACCOUNT_PERIODS,
+            ask_as(&stand, "alice", path::ACCOUNT_PERIODS, json!({ "boundaries_ms": boundaries })).await,
+        ),
     ] {
         let periods: PeriodsAnswer = read(answer).await;
         assert_eq!(periods.amounts.len(), 999);
@@ -140,8 +146,10 @@ async fn periods_that_meet_add_up_over_several_questions_too() {
     fill(&stand, &pc, "job", begin(), 40, |i| 333_333 * (i + 1)).await;
     let moments: Vec<i64> = (0..12).map(|i| begin() - 12_345 + i * 4_444_444).collect();
 
-    let whole: PeriodsAnswer =
-        read(ask(&stand, &pc, path::DEVICE_PERIODS, json!({ "boundaries_ms": [moments[0], moments[11]] })).await).await;
+    let whole: PeriodsAnswer = read(
+        ask(&stand, &pc, path::DEVICE_PERIODS, json!({ "boundaries_ms": [moments[0], moments[11]] })).await,
+    )
+    .await;
     let mut parts = 0;
     for pair in moments.windows(2) {
         let part: PeriodsAnswer =
@@ -192,7 +200,8 @@ async fn what_lies_outside_the_range_is_not_in_it() {
 #[tokio::test]
 async fn an_account_is_told_of_all_its_pcs_also_of_lost_ones_and_of_nobody_elses() {
     let stand = Stand::start().await;
-    let (mine, lost, bobs) = (stand.enrol("alice").await, stand.enrol("alice").await, stand.enrol("bob").await);
+    let (mine, lost, bobs) =
+        (stand.enrol("alice").await, stand.enrol("alice").await, stand.enrol("bob").await);
     fill(&stand, &mine, "mine", begin(), 3, |_| HOUR_MS).await;
     fill(&stand, &lost, "lost", begin() + 1, 3, |_| HOUR_MS).await;
     fill(&stand, &bobs, "bobs", begin(), 3, |_| HOUR_MS).await;

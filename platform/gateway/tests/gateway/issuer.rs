@@ -70,7 +70,9 @@ impl Issuer {
     pub(crate) async fn until_hung(&self, count: usize) {
         let mut hung = self.hung.subscribe();
         let asked = hung.wait_for(|hung| *hung >= count);
-        drop(tokio::time::timeout(super::PATIENCE, asked).await.expect("the issuer should be asked").unwrap());
+        drop(
+            tokio::time::timeout(super::PATIENCE, asked).await.expect("the issuer should be asked").unwrap(),
+        );
     }
 
     /// How many questions have hung so far.

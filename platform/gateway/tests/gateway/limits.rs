@@ -122,7 +122,8 @@ async fn whoever_is_nobody_is_held_to_its_addresss_share_and_the_known_ones_ther
         too_many(ask(method, path, token).await).await;
     }
     assert_eq!(stand.get(&known, path::WATCH).await.status(), 200);
-    let account = nobody.get(format!("{}{}", stand.url, path::DEVICES)).bearer_auth(stand.issuer.token("alice"));
+    let account =
+        nobody.get(format!("{}{}", stand.url, path::DEVICES)).bearer_auth(stand.issuer.token("alice"));
     assert_eq!(account.send().await.unwrap().status(), 200);
     assert_eq!(stand.get(&stand.nobody(), path::HEALTH).await.status(), 200);
 }
@@ -131,7 +132,8 @@ async fn whoever_is_nobody_is_held_to_its_addresss_share_and_the_known_ones_ther
 async fn worthless_enrolment_tokens_are_a_strangers_too() {
     let stand = stand(|limits| limits.strangers = only(20)).await;
     let key = KeyPair::generate().unwrap();
-    let ask = async || stand.send_as("ietk_unknown", Method::POST, path::DEVICES, Some(enrolment(&key))).await;
+    let ask =
+        async || stand.send_as("ietk_unknown", Method::POST, path::DEVICES, Some(enrolment(&key))).await;
 
     // One question was the stand's own, whether the gateway is there.
     assert_eq!(until_too_many(ask).await, 19);
@@ -148,7 +150,10 @@ async fn one_key_does_not_get_certificates_without_end_by_whichever_door() {
         let by_certificate = stand.send(&pc.http, Method::POST, path::CERTIFICATE, Some(body.clone())).await;
         let by_key = stand.send(&stand.nobody(), Method::POST, path::RENEWALS, Some(body.clone())).await;
         let anew = stand.send_as(&token, Method::POST, path::DEVICES, Some(enrolment(&pc.key))).await;
-        assert_eq!((by_certificate.status(), by_key.status(), anew.status()), (200.try_into().unwrap(), 200.try_into().unwrap(), 201.try_into().unwrap()));
+        assert_eq!(
+            (by_certificate.status(), by_key.status(), anew.status()),
+            (200.try_into().unwrap(), 200.try_into().unwrap(), 201.try_into().unwrap())
+        );
     }
 
     too_many(stand.send(&pc.http, Method::POST, path::CERTIFICATE, Some(body.clone())).await).await;
@@ -287,7 +292,8 @@ async fn what_is_refused_for_another_reason_uses_up_no_uploads() {
 async fn questions_about_the_past_are_bounded_for_each_device_and_each_account() {
     let stand = stand(|limits| limits.history = only(4)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
-    let (periods, jobs) = (json!({ "boundaries_ms": [0, 1] }), json!({ "from_ms": 0, "to_ms": 1, "limit": 1 }));
+    let (periods, jobs) =
+        (json!({ "boundaries_ms": [0, 1] }), json!({ "from_ms": 0, "to_ms": 1, "limit": 1 }));
     let by_device = async |pc: &Pc, path: &str, body: &Value| {
         stand.send(&pc.http, Method::POST, path, Some(body.clone())).await
     };

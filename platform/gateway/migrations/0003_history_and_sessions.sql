@@ -11,5 +11,7 @@ UPDATE allocations SET account =
 CREATE INDEX allocations_by_placement ON allocations (device, created_ns, allocation);
 CREATE INDEX allocations_of_account ON allocations (account, created_ns, allocation);
 
+-- Which of a device's certificates are its newest.
+ALTER TABLE certificates ADD COLUMN recorded_ns BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX certificates_by_expiry ON certificates (expires_at_ms);
 CREATE INDEX enrolment_tokens_by_expiry ON enrolment_tokens (expires_at_ms);

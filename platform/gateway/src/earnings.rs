@@ -31,7 +31,6 @@ const NS_IN_MS: i64 = 1_000_000;
         (status = 400, body = Problem, description = "bad-request", content_type = "application/problem+json"),
         (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
         (status = 403, body = Problem, description = "device-lost, device-retired", content_type = "application/problem+json"),
-        (status = 429, body = Problem, description = "too-many", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn device_periods(
@@ -51,7 +50,6 @@ pub(crate) async fn device_periods(
         (status = 400, body = Problem, description = "bad-request", content_type = "application/problem+json"),
         (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
         (status = 403, body = Problem, description = "device-lost, device-retired", content_type = "application/problem+json"),
-        (status = 429, body = Problem, description = "too-many", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn device_jobs(
@@ -70,7 +68,6 @@ pub(crate) async fn device_jobs(
         (status = 200, body = PeriodsAnswer),
         (status = 400, body = Problem, description = "bad-request", content_type = "application/problem+json"),
         (status = 401, body = Problem, description = "not-signed-in, session-ended", content_type = "application/problem+json"),
-        (status = 429, body = Problem, description = "too-many", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn account_periods(
@@ -89,7 +86,6 @@ pub(crate) async fn account_periods(
         (status = 200, body = JobsAnswer),
         (status = 400, body = Problem, description = "bad-request", content_type = "application/problem+json"),
         (status = 401, body = Problem, description = "not-signed-in, session-ended", content_type = "application/problem+json"),
-        (status = 429, body = Problem, description = "too-many", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn account_jobs(

@@ -12,7 +12,10 @@ use ionet_gateway_api::path;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Object, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -58,7 +61,25 @@ impl Modify for Security {
 
 /// The OpenAPI document, as it is committed beside the code.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routers(Duration::MAX).1
+    let mut document = routers(Duration::MAX).1;
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("429".to_owned(), too_many().into());
+        }
+    }
+    document
+}
+
+/// What any caller may be told.
+fn too_many() -> utoipa::openapi::Response {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let wait = HeaderBuilder::new().schema(Object::with_type(Type::Integer)).description(Some("seconds"));
+    ResponseBuilder::new()
+        .description("too-many")
+        .content("application/problem+json", problem)
+        .header("Retry-After", wait.build())
+        .build()
 }
 
 /// The document with the address under which the gateway is reached, rendered once.

@@ -67,7 +67,6 @@ impl Uploads {
         (status = 401, body = Problem, description = "no-certificate", content_type = "application/problem+json"),
         (status = 403, body = Problem, description = "device-lost", content_type = "application/problem+json"),
         (status = 413, body = Problem, description = "too-large", content_type = "application/problem+json"),
-        (status = 429, body = Problem, description = "too-many", content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn uploads(

@@ -300,18 +300,19 @@ async fn insert_certificate(
     expires_at_ms: i64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO certificates (serial, device, issued_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO certificates (serial, device, issued_at_ms, expires_at_ms, recorded_ns) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(serial)
     .bind(device)
     .bind(issued_at_ms)
     .bind(expires_at_ms)
+    .bind(crate::clock::now_ns())
     .execute(&mut **tx)
     .await?;
     // An expired certificate opens nothing. A PC has one that is live, and a few whose answer got lost on its way.
     sqlx::query(
         "DELETE FROM certificates WHERE device = $1 AND (expires_at_ms < $2 OR serial NOT IN \
-         (SELECT serial FROM certificates WHERE device = $1 ORDER BY issued_at_ms DESC, rowid DESC LIMIT $3))",
+         (SELECT serial FROM certificates WHERE device = $1 ORDER BY recorded_ns DESC LIMIT $3))",
     )
     .bind(device)
     .bind(issued_at_ms)

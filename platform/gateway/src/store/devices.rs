@@ -144,7 +144,7 @@ impl Store {
         sqlx::query("UPDATE devices SET retired_at_ms = COALESCE(retired_at_ms, $1) WHERE device = $2")
             .bind(now_ms)
             .bind(device)
-            .execute(&self.pool)
+            .execute(&self.durable)
             .await
             .map(drop)
     }

@@ -64,6 +64,13 @@ impl Reconciled {
         }
     }
 
+    /// The region's own word on the node is what was told.
+    pub(crate) fn seen_applied(&mut self, eligible: bool) {
+        if let Some(told) = &mut self.told {
+            told.applied |= told.wanted.eligible == eligible;
+        }
+    }
+
     /// What was told does not hold: it is to be said again.
     pub(crate) fn doubt(&mut self) {
         self.told = None;

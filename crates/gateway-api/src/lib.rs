@@ -197,6 +197,8 @@ pub struct WantedRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WantedAnswer {
     pub seq: u64,
+    /// The region's servers have it too. Else the gateway has it, and they follow when they answer.
+    pub applied: bool,
 }
 
 /// Earnings by period. The owner's days, with their time zone and its daylight saving, are the PC's business: it sends the

@@ -26,6 +26,8 @@ use crate::store::{KeptNode, Want, Wanted};
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a PC's request waits for the region. What is not done by then is done by [`keep`].
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// Between two looks at a node that another turn, or the region, holds up.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long one node is tried before the next look, and how many at once.
 const NODE: Duration = Duration::from_secs(5);
 const NODES_AT_ONCE: usize = 8;
@@ -57,11 +59,24 @@ pub(crate) async fn wanted(
         Want::Stale(highest) => return Err(Refusal::StaleSequence(highest)),
     }
     gateway.changes.bump(&device.id);
-    if tokio::time::timeout(AT_ONCE, carry_out(&gateway, Some(&device.id))).await.is_err() {
+    let applied = tokio::time::timeout(AT_ONCE, until_applied(&gateway, &device.id)).await;
+    if applied.is_err() {
         tracing::info!(device = device.id, seq, "the region is slow: what is wanted is carried out later");
     }
     gateway.keep.notify_one();
-    Ok(Json(WantedAnswer { seq }))
+    Ok(Json(WantedAnswer { seq, applied: applied.unwrap_or(false) }))
+}
+
+/// Whether every node of the device is as it is wanted. Another turn may be at work on one: that is waited for.
+async fn until_applied(gateway: &Shared, device: &str) -> bool {
+    loop {
+        carry_out(gateway, Some(device)).await;
+        match gateway.store.nodes_to_keep(Some(device)).await {
+            Ok(nodes) if nodes.is_empty() => return true,
+            Ok(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Keeps every node as it is wanted, until shutdown: that of a device that is lost or has left its account drained and

@@ -44,6 +44,9 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
 fn on_answer(state: &mut State, answer: WatchAnswer, now: Now) {
     state.rehearsal |= answer.rehearsal;
     state.wanted.heard(answer.wanted_seq);
+    if let Some(node) = &answer.node {
+        state.wanted.seen_applied(node.eligible);
+    }
     if let (Some(device), Some(owner)) = (&mut state.enrolment.device, &answer.owner) {
         device.owner = Some(owner.clone());
     }

@@ -37,7 +37,7 @@ async fn a_new_node_gets_no_work_until_its_pc_wants_it() {
     until_eligible(&stand, "n-1", false).await;
     let answer: WantedAnswer = read(want(&stand, &pc, 1, true).await).await;
 
-    assert_eq!(answer.seq, 1);
+    assert_eq!((answer.seq, answer.applied), (1, true));
     until_eligible(&stand, "n-1", true).await;
     let state = stand.until(&pc, |state| state.node.as_ref().is_some_and(|node| node.eligible)).await;
     assert_eq!(state.wanted_seq, 1);

@@ -4,6 +4,7 @@
 //! Nothing here reads a clock, a file, a random number or a socket: time, ids and entropy arrive in events.
 
 pub mod agent;
+pub mod earnings;
 pub mod effect;
 pub mod event;
 pub mod fault;

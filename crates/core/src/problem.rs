@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Link;
 use crate::fault::{
-    AgentFault, CloudFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+    AgentFault, CloudFault, GpuFault, LogFault, ProxyFault, RegistrationFault, SettingsFault, SignInFault,
+    WorkFault,
 };
 use crate::state::{Account, Region, State};
 
@@ -48,6 +49,8 @@ codes! {
     SignInNotOurs = "sign-in-not-ours",
     CodeExpired = "code-expired",
     SessionEnded = "session-ended",
+    SignInUnreadable = "sign-in-unreadable",
+    KeyringLocked = "keyring-locked",
     CannotStore = "cannot-store",
     NoNetwork = "no-network",
     GatewayDown = "gateway-down",
@@ -55,6 +58,10 @@ codes! {
     GatewaySlow = "gateway-slow",
     GatewayGarbled = "gateway-garbled",
     GatewayRefused = "gateway-refused",
+    GatewayBusy = "gateway-busy",
+    GatewayNotTrusted = "gateway-not-trusted",
+    ProxyInTheWay = "proxy-in-the-way",
+    ConnectionOpened = "connection-opened",
     ClockWrong = "clock-wrong",
     CertificateRefused = "certificate-refused",
     CertificateExpired = "certificate-expired",
@@ -62,6 +69,7 @@ codes! {
     ServersNotTrusted = "servers-not-trusted",
     ServersUnreachable = "servers-unreachable",
     DeviceLost = "device-lost",
+    DeviceRetired = "device-retired",
     DriverMissing = "driver-missing",
     DriverBroken = "driver-broken",
     DriverTooOld = "driver-too-old",
@@ -145,12 +153,22 @@ fn of_sign_in(fault: &SignInFault) -> Option<Problem> {
         SignInFault::ProviderDown => plain(Code::ProviderDown, Action::SignIn, true),
         SignInFault::Abandoned => plain(Code::SignInAbandoned, Action::SignIn, true),
         SignInFault::Refused(why) => with(Code::SignInRefused, Action::SignIn, true, &[("why", why.clone())]),
-        SignInFault::NotOurs(_) => plain(Code::SignInNotOurs, Action::SignIn, true),
+        SignInFault::NotOurs(what) => {
+            with(Code::SignInNotOurs, Action::SignIn, true, &[("why", (*what).to_owned())])
+        }
         SignInFault::CodeExpired => plain(Code::CodeExpired, Action::SignIn, true),
         SignInFault::CannotStore(why) => {
             with(Code::CannotStore, Action::SignIn, true, &[("why", why.clone())])
         }
         SignInFault::SessionEnded => plain(Code::SessionEnded, Action::SignIn, false),
+        SignInFault::Unreadable(why) => {
+            with(Code::SignInUnreadable, Action::SignIn, true, &[("why", why.clone())])
+        }
+        SignInFault::KeyringLocked => plain(Code::KeyringLocked, Action::SignIn, false),
+        SignInFault::Proxy(fault) => of_proxy(fault, Action::SignIn, true),
+        SignInFault::Inspected { issuer } => {
+            with(Code::ConnectionOpened, Action::SignIn, true, &[("issuer", issuer.clone())])
+        }
         // Without a browser the sign-in goes on by code: see `step`.
         SignInFault::NoBrowser | SignInFault::Cancelled => return None,
     })
@@ -168,7 +186,21 @@ fn of_cloud(fault: &CloudFault, blocking: bool) -> Problem {
         CloudFault::CertificateRefused => plain(Code::CertificateRefused, Action::Retry, true),
         CloudFault::CertificateExpired => plain(Code::CertificateExpired, Action::Retry, true),
         CloudFault::DeviceLost => plain(Code::DeviceLost, Action::None, true),
-        CloudFault::NotSignedIn => plain(Code::SessionEnded, Action::SignIn, blocking),
+        CloudFault::NotSignedIn | CloudFault::SessionEnded => {
+            plain(Code::SessionEnded, Action::SignIn, blocking)
+        }
+        CloudFault::KeyringLocked => plain(Code::KeyringLocked, Action::None, blocking),
+        CloudFault::DeviceRetired => plain(Code::DeviceRetired, Action::None, true),
+        CloudFault::TooMany { wait_s } => {
+            with(Code::GatewayBusy, Action::None, blocking, &[("seconds", wait_s.to_string())])
+        }
+        CloudFault::Inspected { issuer } => {
+            with(Code::ConnectionOpened, Action::Retry, blocking, &[("issuer", issuer.clone())])
+        }
+        CloudFault::Proxy(fault) => of_proxy(fault, Action::Retry, blocking),
+        CloudFault::Untrusted(what) => {
+            with(Code::GatewayNotTrusted, Action::Retry, true, &[("what", what.clone())])
+        }
         CloudFault::Refused(why) => {
             with(Code::GatewayRefused, Action::Retry, blocking, &[("why", why.clone())])
         }
@@ -176,6 +208,17 @@ fn of_cloud(fault: &CloudFault, blocking: bool) -> Problem {
             with(Code::CannotStore, Action::Retry, blocking, &[("why", why.clone())])
         }
     }
+}
+
+/// `why` is `unreachable`, `password` or `refuses`.
+fn of_proxy(fault: &ProxyFault, action: Action, blocking: bool) -> Problem {
+    let (host, why) = match fault {
+        ProxyFault::Unreachable(host) => (host, "unreachable"),
+        ProxyFault::WantsPassword(host) => (host, "password"),
+        ProxyFault::Refuses { host, .. } => (host, "refuses"),
+    };
+    let args = [("host", host.clone()), ("why", why.to_owned())];
+    with(ProblemCode::ProxyInTheWay, action, blocking, &args)
 }
 
 /// `direction` is `ahead` or `behind`; `hours` and `minutes` are how far, rounded down.
@@ -235,7 +278,14 @@ fn of_agent(fault: &AgentFault) -> Problem {
             | CloudFault::CertificateRefused
             | CloudFault::CertificateExpired
             | CloudFault::DeviceLost
+            | CloudFault::DeviceRetired
             | CloudFault::NotSignedIn
+            | CloudFault::KeyringLocked
+            | CloudFault::SessionEnded
+            | CloudFault::TooMany { .. }
+            | CloudFault::Inspected { .. }
+            | CloudFault::Proxy(_)
+            | CloudFault::Untrusted(_)
             | CloudFault::CannotStore(_) => of_cloud(fault, true),
         },
         AgentFault::NoGuard(why) => with(Code::NoGuard, Action::Retry, true, &[("why", why.clone())]),

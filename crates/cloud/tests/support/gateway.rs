@@ -10,7 +10,7 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use ionet_gateway_api::{Certificate, EnrolRequest, RenewRequest, path};
+use ionet_gateway_api::{AccountState, Certificate, EnrolRequest, RenewRequest, path};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer,
     ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -70,6 +70,7 @@ impl Authority {
             datacenter: "home".into(),
             node_pool: "gamers".into(),
             servers: vec!["127.0.0.1:4647".into()],
+            account: AccountState { subject: "alice".into(), shown: "alice@example.test".into() },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ionet_core::event::{Device, KeptSession, SignInMethod, SignedIn};
@@ -13,21 +13,21 @@ use ionet_gateway_api::{
     Certificate, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Introduction, RenewRequest,
     StopAnswer, UploadAnswer, UploadGrant, UploadObject, UploadRequest, WantedAnswer, WantedRequest, path,
 };
-use reqwest::{Body, Client, Method};
+use reqwest::{Body, Method};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Skew, now_ms};
+use crate::clock::Skew;
 use crate::endpoints::{Endpoints, EndpointsFault};
 use crate::explain;
-use crate::gateway::{self, Answer, Ask, Gateway};
+use crate::gateway::{self, Ask, Gateway};
 use crate::http;
-use crate::identity::{Belonging, Enrolled, IdentityFault, IdentityFolder};
+use crate::identity::{Belonging, Enrolled, IdentityFolder};
 use crate::keyring::{DesktopRing, Entry};
 use crate::options::Options;
-use crate::pins::Pins;
 use crate::secret::Secret;
 use crate::session::Vault;
+use crate::shared::Shared;
 use crate::sign_in::{self, Provider, SignInHooks};
 use crate::tokens::Tokens;
 use crate::upload::Store;
@@ -62,19 +62,6 @@ pub enum WantedFault {
 #[derive(Clone)]
 pub struct Cloud {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    options: Options,
-    identity: IdentityFolder,
-    provider: Arc<Provider>,
-    tokens: Tokens,
-    gateway: Gateway,
-    store: Store,
-    pins: Pins,
-    skew: Skew,
-    /// The gateway has said that this PC is lost.
-    lost: AtomicBool,
 }
 
 impl Cloud {
@@ -320,129 +307,5 @@ impl Cloud {
 
     pub(crate) async fn as_account<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, CloudFault> {
         gateway::read(&self.shared.account_send(ask).await?)
-    }
-}
-
-impl Shared {
-    async fn keep(&self, given: Certificate) -> Result<Device, CloudFault> {
-        let (pins, now_ms) = (self.pins.clone(), self.skew.theirs_ms());
-        let stored = self.on_disk(move |identity| identity.store(&given, &pins, now_ms)).await;
-        let device = stored.ok_or(CloudFault::Garbled)?.map_err(cannot_store)?;
-        self.gateway.forget_device();
-        Ok(device)
-    }
-
-    async fn load(&self) -> Option<Device> {
-        let pins = self.pins.clone();
-        self.on_disk(move |identity| identity.load(&pins)).await.flatten()
-    }
-
-    /// What was loaded; a program that only asks something never said so.
-    async fn known_device(&self) -> Option<Device> {
-        if self.identity.is_read() { self.identity.device() } else { self.load().await }
-    }
-
-    async fn signing_request(&self) -> Result<String, CloudFault> {
-        let request = self.on_disk(IdentityFolder::signing_request).await;
-        request.ok_or(CloudFault::Garbled)?.map_err(cannot_store)
-    }
-
-    /// Not on a thread that others wait for. None only where the program is ending.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&IdentityFolder) -> T + Send + 'static,
-    ) -> Option<T> {
-        let identity = self.identity.clone();
-        tokio::task::spawn_blocking(move || act(&identity)).await.ok()
-    }
-
-    async fn device_send(&self, ask: Ask) -> Result<Vec<u8>, CloudFault> {
-        let answer = self.device_answer(ask).await?;
-        self.judged(answer.agreed()).await
-    }
-
-    async fn device_answer(&self, ask: Ask) -> Result<Answer, CloudFault> {
-        let client = self.device_client().await?;
-        let answer = self.gateway.answer(&client, ask).await;
-        if answer.is_err() { self.judged(answer).await } else { answer }
-    }
-
-    /// A token that is refused was refused before anything was done, so asking once more with a fresh one is safe.
-    async fn account_send(&self, ask: Ask) -> Result<Vec<u8>, CloudFault> {
-        let client = self.gateway.plain();
-        let token = self.tokens.access(None).await.map_err(no_token)?;
-        let first = self.gateway.send(&client, ask.clone().bearer(token.clone())).await;
-        let answer = match first {
-            Err(CloudFault::NotSignedIn) => {
-                let fresh = self.tokens.access(Some(token)).await.map_err(no_token)?;
-                self.gateway.send(&client, ask.bearer(fresh)).await
-            }
-            other => other,
-        };
-        if answer == Err(CloudFault::SessionEnded) {
-            self.tokens.end_at_once().await;
-        }
-        answer
-    }
-
-    /// A certificate that has run out by this PC's clock is not even shown: either it has, or the clock is wrong.
-    async fn device_client(&self) -> Result<Client, CloudFault> {
-        let device = self.known_device().await.ok_or(CloudFault::CertificateRefused)?;
-        if device.expires_at.0 <= now_ms() {
-            return Err(self.gateway.wrong_clock().await.unwrap_or(CloudFault::CertificateExpired));
-        }
-        if let Some(client) = self.gateway.device() {
-            return Ok(client);
-        }
-        let identity = self.on_disk(IdentityFolder::tls_identity).await;
-        let identity = identity.and_then(|read| read.ok().flatten()).ok_or(CloudFault::CertificateRefused)?;
-        self.gateway.be_device(&identity)
-    }
-
-    /// A refusal of a certificate that has run out by the gateway's clock has that reason, and one of who never asked for it is
-    /// no refusal of the gateway's. A PC that is lost has no session either: whoever has it could enrol it anew.
-    async fn judged<T>(&self, result: Result<T, CloudFault>) -> Result<T, CloudFault> {
-        let fault = match result {
-            Ok(value) => return Ok(value),
-            Err(fault) => fault,
-        };
-        if fault == CloudFault::DeviceLost && !self.lost.swap(true, Ordering::Relaxed) {
-            self.tokens.end_at_once().await;
-        }
-        if fault != CloudFault::CertificateRefused {
-            return Err(fault);
-        }
-        let theirs = self.skew.theirs_ms();
-        if self.identity.device().is_some_and(|device| device.expires_at.0 <= theirs) {
-            return Err(CloudFault::CertificateExpired);
-        }
-        Err(self.gateway.inspected().await.unwrap_or(fault))
-    }
-}
-
-fn cannot_store(fault: IdentityFault) -> CloudFault {
-    match fault {
-        IdentityFault::NotOurs => CloudFault::Garbled,
-        IdentityFault::NotPinned(what) => CloudFault::Untrusted(what.to_string()),
-        IdentityFault::File(_) | IdentityFault::Key(_) => CloudFault::CannotStore(fault.to_string()),
-    }
-}
-
-fn no_token(fault: SignInFault) -> CloudFault {
-    match fault {
-        SignInFault::ProviderDown => CloudFault::Unavailable(None),
-        SignInFault::CannotStore(why) => CloudFault::CannotStore(why),
-        SignInFault::KeyringLocked => CloudFault::KeyringLocked,
-        SignInFault::Unreadable(_) => CloudFault::Garbled,
-        SignInFault::Proxy(fault) => CloudFault::Proxy(fault),
-        SignInFault::Inspected { issuer } => CloudFault::Inspected { issuer },
-        // The provider refuses, and the session is none the worse.
-        SignInFault::Refused(code) => CloudFault::Refused(code),
-        SignInFault::NotOurs(what) => CloudFault::Refused(what.to_owned()),
-        SignInFault::NoBrowser
-        | SignInFault::Abandoned
-        | SignInFault::CodeExpired
-        | SignInFault::SessionEnded
-        | SignInFault::Cancelled => CloudFault::NotSignedIn,
     }
 }

@@ -23,6 +23,7 @@ mod probe;
 mod proxy;
 mod secret;
 mod session;
+mod shared;
 mod sign_in;
 mod tokens;
 mod upload;

@@ -128,3 +128,64 @@ pub(crate) fn name_of(name: &X509Name<'_>) -> String {
     };
     whole.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{RootCertStore, ServerConfig};
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// Answers one handshake and nothing after it.
+    async fn served(asks: bool, name: &str) -> Url {
+        http::install_tls();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "Shield\u{7}");
+        let own = params.self_signed(&key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(own.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder(roots.into()).allow_unauthenticated().build().unwrap();
+        let builder = ServerConfig::builder();
+        let builder =
+            if asks { builder.with_client_cert_verifier(verifier) } else { builder.with_no_client_auth() };
+        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let config = builder.with_single_cert(vec![own.der().clone()], key).unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let _ = TlsAcceptor::from(Arc::new(config)).accept(stream).await;
+        });
+        format!("https://localhost:{port}/").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_answers_is_seen_and_whether_they_ask_for_this_pcs_certificate() {
+        let options = Options::default();
+
+        let gateway = look(&options, served(true, "localhost").await).await.unwrap();
+        let between = look(&options, served(false, "localhost").await).await.unwrap();
+        let portal = look(&options, served(false, "portal.example.test").await).await.unwrap();
+
+        assert_eq!((gateway.asked_for_ours, gateway.for_this_name), (true, true));
+        assert_eq!((between.asked_for_ours, between.for_this_name), (false, true));
+        assert!(!portal.for_this_name);
+        assert!(between.issuer.contains("Shield") && !between.issuer.contains('\u{7}'));
+    }
+
+    #[tokio::test]
+    async fn who_speaks_no_tls_is_not_seen() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+
+        assert!(
+            look(&Options::default(), format!("https://localhost:{port}/").parse().unwrap()).await.is_none()
+        );
+    }
+}

@@ -44,7 +44,13 @@ pub(crate) struct Peer {
 
 impl Authority {
     pub(crate) fn new() -> Arc<Self> {
+        Self::named("Test Root")
+    }
+
+    pub(crate) fn named(name: &str) -> Arc<Self> {
         let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Arc::new(Self { issuer })

@@ -22,16 +22,22 @@ pub(crate) fn cloud_with(
     ca_pem: Option<String>,
     options: Options,
 ) -> Cloud {
-    let endpoints = Endpoints {
-        issuer: issuer.to_owned(),
+    let endpoints = Endpoints { issuer: issuer.to_owned(), ..endpoints(gateway, ca_pem) };
+    cloud_of(home, endpoints, options)
+}
+
+/// With the gateway's root as the region's, and stores at the gateway's own address.
+pub(crate) fn endpoints(gateway: &str, ca_pem: Option<String>) -> Endpoints {
+    let gateway: Url = gateway.parse().unwrap();
+    Endpoints {
+        issuer: "http://127.0.0.1:1".into(),
         client_id: "ionet-supplier".into(),
-        gateway: gateway.parse().unwrap(),
         region_roots_pem: ca_pem.iter().cloned().collect(),
         gateway_ca_pem: ca_pem,
         region_servers: vec![],
-        upload_hosts: vec![gateway.parse::<Url>().unwrap().authority().to_owned(), "127.0.0.1:1".into()],
-    };
-    cloud_of(home, endpoints, options)
+        upload_hosts: vec![gateway.authority().to_owned(), "127.0.0.1:1".into()],
+        gateway,
+    }
 }
 
 /// The same PC with other endpoints.

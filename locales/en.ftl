@@ -221,11 +221,15 @@ problem-sign-in-abandoned-body = Nobody came back from the browser in time. Sign
 problem-sign-in-refused-title = Sign-in was refused
 problem-sign-in-refused-body = The sign-in page said no. Sign in again and allow Supplier to use your account. (Reason: { $why })
 problem-sign-in-not-ours-title = That was not the answer to your sign-in
-problem-sign-in-not-ours-body = An answer arrived that this app did not ask for, so it was thrown away. Sign in again, starting from this window.
+problem-sign-in-not-ours-body = An answer arrived that this app did not ask for, so it was thrown away. Sign in again, starting from this window. (What did not fit: { $why })
 problem-code-expired-title = The code has expired
 problem-code-expired-body = It was not typed in in time. Sign in again to get a new one.
 problem-session-ended-title = You are signed out
 problem-session-ended-body = io.net ended this sign-in. A PC that is already enrolled goes on earning; sign in again to manage your account.
+problem-sign-in-unreadable-title = The sign-in’s answer cannot be read
+problem-sign-in-unreadable-body = io.net’s sign-in answered, but not in a way that this app understands. Try again in a few minutes; if it stays so, update Supplier or ask for help with this reason: { $why }
+problem-keyring-locked-title = Unlock your keyring
+problem-keyring-locked-body = Your sign-in is kept in the desktop’s keyring, which is locked. Unlock it, and the app goes on by itself; if you were signing in just now, sign in once more then. A PC that is already enrolled goes on earning.
 problem-cannot-store-title = Your sign-in cannot be kept
 problem-cannot-store-body = Neither the keyring nor a file took it. Unlock the keyring or make room on the disk, then try again. (Reason: { $why })
 problem-no-network-title = No internet connection
@@ -240,6 +244,22 @@ problem-gateway-garbled-title = Something else answers in io.net’s place
 problem-gateway-garbled-body = The answer makes no sense. A hotel’s or company’s sign-in page may stand in between: open a browser, sign in to the network, then try again.
 problem-gateway-refused-title = io.net refused the request
 problem-gateway-refused-body = Try again; if it stays so, ask for help with this reason: { $why }
+problem-gateway-busy-title = io.net asks this PC to wait
+problem-gateway-busy-body = More was asked than io.net answers at a time. The app goes on by itself in { $seconds } s; there is nothing to do.
+problem-gateway-not-trusted-title = io.net’s answer was not trusted
+problem-gateway-not-trusted-body = It names what this app does not know, so nothing of it was kept and nothing runs for it: { $what }. Update Supplier; if it stays so, tell io.net’s support.
+problem-proxy-in-the-way-title = { $why ->
+    [unreachable] The proxy { $host } cannot be reached
+    [password] The proxy { $host } wants a password
+   *[refuses] The proxy { $host } refuses
+}
+problem-proxy-in-the-way-body = { $why ->
+    [unreachable] Your system sends everything through this proxy, and it does not answer. Check the proxy in your system’s settings, then try again.
+    [password] Your system sends everything through this proxy, and it does not know you. Put its name and password into your system’s settings, then try again.
+   *[refuses] Your system sends everything through this proxy, and it does not let Supplier reach io.net. Ask whoever runs it to allow io.net, or use another network.
+}
+problem-connection-opened-title = Something opens your secure connections
+problem-connection-opened-body = An antivirus program or this network answers in io.net’s place, as “{ $issuer }”. This PC earns only over a connection that nobody opens: make an exception for io.net there, or use another network, then try again.
 problem-clock-wrong-title = Your PC’s clock is { $hours ->
     [0] { $minutes } min
    *[other] { $hours } h
@@ -260,6 +280,8 @@ problem-servers-unreachable-title = The way to the job servers is blocked
 problem-servers-unreachable-body = io.net answers, but this PC cannot reach the servers that place jobs. A firewall or a company’s network often stops this; allow Nomad there or use another network.
 problem-device-lost-title = This PC was reported lost
 problem-device-lost-body = Its owner said so, and io.net trusts it no longer. Nothing runs here. If this is wrong, ask io.net’s support to let this PC enrol anew.
+problem-device-retired-title = This PC has left its account
+problem-device-retired-body = It no longer earns for the account that it was connected to; what it earned stays there. Sign in to connect it anew.
 problem-driver-missing-title = The graphics driver is missing
 problem-driver-missing-body = Without NVIDIA’s driver no job can use the card. Install it, restart this PC if it asks you to, and the app goes on by itself.
 problem-driver-not-loaded-title = The graphics driver is not running yet
@@ -366,8 +388,6 @@ problem-log-refused-title = Logs cannot be sent
 problem-log-refused-body = The store does not take them now. They are kept here and sent later; earning is not affected.
 problem-no-keyring-title = Your sign-in is kept in a file
 problem-no-keyring-body = This system has no keyring, so your sign-in lies in a file that only your user can read. Set up a keyring and sign in again to move it there.
-problem-keyring-locked-title = Unlock your keyring
-problem-keyring-locked-body = Your sign-in lies in this system’s keyring, and that is locked. Unlock it, and you are signed in again by itself. A PC that is enrolled earns meanwhile.
 problem-other-account-title = This PC earns for { $paid }
 problem-other-account-body = You are signed in as { $here }, so nothing runs here for now. Take the PC over to let it earn for you; what it has earned stays { $paid }’s. Or sign out, and it can earn for { $paid } again.
 problem-window-failed-title = The window did not stay open

@@ -146,7 +146,7 @@ pub fn cloud(folders: &Folders, keyring: bool) -> Result<(Cloud, IdentityFolder)
     let endpoints = Endpoints::load(&endpoints_file(folders)?)
         .context("the addresses of io.net are missing: install the app again")?;
     let identity = IdentityFolder::new(folders.identity());
-    let options = Options { keyring, ..Options::default() };
+    let options = Options { keyring, rehearsal: cfg!(feature = "rehearsal"), ..Options::default() };
     Ok((Cloud::new(endpoints, identity.clone(), folders.session(), options)?, identity))
 }
 

@@ -2,53 +2,42 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ionet_core::event::{Device, SessionStore, SignInMethod, SignedIn};
+use ionet_core::event::{Device, KeptSession, SignInMethod, SignedIn};
 use ionet_core::fault::{CloudFault, LogFault, SignInFault};
-use ionet_core::region::RegionView;
+use ionet_core::region::WatchAnswer;
+use ionet_core::target::AccountName;
 use ionet_gateway_api::{
-    Certificate, DeviceList, DeviceState, DeviceSummary, EligibilityRequest, EnrolRequest, EnrolmentToken,
-    Introduction, RenewRequest, StopAnswer, UploadAnswer, UploadGrant, UploadObject, UploadRequest, path,
+    Certificate, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Introduction, RenewRequest,
+    StopAnswer, UploadAnswer, UploadGrant, UploadObject, UploadRequest, WantedAnswer, WantedRequest, path,
 };
-use reqwest::{Body, Client, Method};
+use reqwest::{Body, Method};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Skew;
 use crate::endpoints::{Endpoints, EndpointsFault};
+use crate::explain;
 use crate::gateway::{self, Ask, Gateway};
-use crate::http::{self, Skew, now_ms};
-use crate::identity::{Enrolled, IdentityFault, IdentityFolder};
+use crate::http;
+use crate::identity::{Belonging, Enrolled, IdentityFolder};
+use crate::keyring::{DesktopRing, Entry};
+use crate::options::Options;
 use crate::secret::Secret;
 use crate::session::Vault;
+use crate::shared::Shared;
 use crate::sign_in::{self, Provider, SignInHooks};
 use crate::tokens::Tokens;
-use crate::view::view_of;
+use crate::upload::Store;
+use crate::view::read_view;
 
-/// How to behave; the addresses are in [`Endpoints`].
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub user_agent: String,
-    /// Whether the desktop's keyring may be used. The demo and the tests keep out of it.
-    pub keyring: bool,
-    /// How long a sign-in waits for the browser to come back.
-    pub sign_in_abandoned_after: Duration,
-    pub connect_timeout: Duration,
-    /// From the request to the end of its answer. The long poll has its own wait on top.
-    pub answer_timeout: Duration,
-}
+/// How long the gateway is told that a device leaves its account; it leaves all the same.
+const RETIRED_WITHIN: Duration = Duration::from_secs(5);
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            user_agent: concat!("ionet-supplier/", env!("CARGO_PKG_VERSION")).into(),
-            keyring: true,
-            sign_in_abandoned_after: Duration::from_secs(600),
-            connect_timeout: Duration::from_secs(10),
-            answer_timeout: Duration::from_secs(30),
-        }
-    }
-}
+/// A keyring answers at once, or not at all.
+const KEYRING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The io.net side cannot even be spoken to.
 #[derive(Debug, thiserror::Error)]
@@ -59,19 +48,20 @@ pub enum SetUpFault {
     Tls(#[from] reqwest::Error),
 }
 
+/// What the PC wants of its nodes was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WantedFault {
+    /// The gateway knows a later one, of another life of this PC: go above it.
+    #[error("the gateway knows number {known}")]
+    Stale { known: u64 },
+    #[error(transparent)]
+    Cloud(#[from] CloudFault),
+}
+
 /// Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Cloud {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    options: Options,
-    identity: IdentityFolder,
-    provider: Arc<Provider>,
-    tokens: Tokens,
-    gateway: Gateway,
-    skew: Skew,
 }
 
 impl Cloud {
@@ -84,14 +74,20 @@ impl Cloud {
     ) -> Result<Self, SetUpFault> {
         http::install_tls();
         endpoints.check()?;
-        let Endpoints { issuer, client_id, gateway, gateway_ca_pem } = endpoints;
+        let pins = endpoints.pins(options.rehearsal)?;
+        let Endpoints { issuer, client_id, gateway, gateway_ca_pem, upload_hosts, .. } = endpoints;
         let skew = Skew::new();
         let open = http::open_client(&options, gateway_ca_pem.as_deref())?;
-        let provider = Arc::new(Provider::new(issuer.clone(), client_id, open.clone(), skew.clone()));
-        let vault = Vault::new(issuer, session_file.into(), options.keyring);
+        let store = Store::new(open.clone(), upload_hosts, options.rehearsal);
+        let ring = Arc::new(DesktopRing);
+        let keyring = options.keyring.then(|| Entry::new(ring, issuer.clone(), KEYRING_PATIENCE));
+        let vault = Vault::new(issuer.clone(), session_file.into(), keyring);
+        let provider = Arc::new(Provider::new(issuer, client_id, open, skew.clone(), options.clone()));
         let tokens = Tokens::new(provider.clone(), vault);
-        let gateway = Gateway::new(gateway, gateway_ca_pem, options.clone(), open, skew.clone())?;
-        Ok(Self { shared: Arc::new(Shared { options, identity, provider, tokens, gateway, skew }) })
+        let gateway = Gateway::new(gateway, gateway_ca_pem, options.clone(), skew.clone())?;
+        let lost = AtomicBool::new(false);
+        let shared = Shared { options, identity, provider, tokens, gateway, store, pins, skew, lost };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// How far this PC's clock is ahead of the io.net side's, in milliseconds, by the last answer.
@@ -99,9 +95,15 @@ impl Cloud {
         self.shared.skew.get()
     }
 
-    /// Where the session is kept, if somebody is signed in.
-    pub async fn session(&self) -> Option<SessionStore> {
+    /// Whether somebody is signed in, and where that is kept. Asks nobody to unlock anything.
+    pub async fn session(&self) -> KeptSession {
         self.shared.tokens.session().await
+    }
+
+    /// Returns when a session that was [`KeptSession::Locked`] can be asked for again: as soon as the keyring says that it was
+    /// unlocked, or is found so.
+    pub async fn unlocked(&self) {
+        self.shared.tokens.unlocked().await;
     }
 
     pub async fn sign_in(
@@ -112,7 +114,7 @@ impl Cloud {
     ) -> Result<SignedIn, SignInFault> {
         let Shared { provider, options, tokens, .. } = &*self.shared;
         let grant = tokio::select! {
-            grant = sign_in::sign_in(provider, method, &hooks, options.sign_in_abandoned_after) => grant?,
+            grant = sign_in::sign_in(provider, method, &hooks, options) => grant?,
             () = cancel.cancelled() => return Err(SignInFault::Cancelled),
         };
         let store = tokens.begin(grant.tokens).await?;
@@ -124,14 +126,59 @@ impl Cloud {
         self.shared.tokens.end().await;
     }
 
-    /// This PC's identity; see [`IdentityFolder::load`].
-    pub fn load_device(&self) -> Option<Device> {
-        self.shared.identity.load()
+    /// This PC's identity, if it is whole, trusted, and this is still the PC that it was made on as far as can be told.
+    pub async fn load_device(&self) -> Option<Device> {
+        self.shared.load().await
     }
 
-    /// What the agent's plan needs of the enrolment.
+    /// What the agent's plan needs of the enrolment. From memory.
     pub fn enrolled(&self) -> Option<Enrolled> {
         self.shared.identity.enrolled()
+    }
+
+    /// GPUs are known last, and may show that the identity is another PC's: then this one is not enrolled any more.
+    pub async fn know_gpus(&self, uuids: Vec<String>) -> Belonging {
+        let belonging = self.shared.on_disk(move |identity| identity.know_gpus(uuids)).await;
+        let belonging = belonging.unwrap_or(Belonging::Ours);
+        if belonging == Belonging::Elsewhere {
+            self.shared.gateway.forget_device();
+        }
+        belonging
+    }
+
+    /// Writes down whose device this is, where that is news. Renewals and watch answers do so by themselves.
+    pub async fn know_owner(&self, owner: &AccountName) {
+        let known = self.shared.identity.device().is_none_or(|device| device.owner.as_ref() == Some(owner));
+        if known {
+            return;
+        }
+        let owner = owner.clone();
+        if let Some(Err(fault)) = self.shared.on_disk(move |identity| identity.know_owner(&owner)).await {
+            tracing::warn!(%fault, "whose device this is cannot be written down");
+        }
+    }
+
+    /// The device leaves its account of its own accord; what it earned stays the account's.
+    pub async fn retire(&self) -> Result<(), CloudFault> {
+        match self.shared.device_send(Ask::new(Method::DELETE, path::DEVICE)).await {
+            Ok(_) | Err(CloudFault::DeviceRetired) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// This PC leaves its device behind: the account is told, as far as it can be within a few seconds, and the next enrolment
+    /// is with a new key.
+    pub async fn set_identity_aside(&self) -> Result<(), CloudFault> {
+        if self.shared.known_device().await.is_some() {
+            match tokio::time::timeout(RETIRED_WITHIN, self.retire()).await {
+                Ok(Ok(())) => tracing::info!("this PC's device has left its account"),
+                Ok(Err(fault)) => tracing::warn!(%fault, "the gateway does not know that this PC leaves"),
+                Err(_) => tracing::warn!("the gateway was not reached to tell it that this PC leaves"),
+            }
+        }
+        self.shared.gateway.forget_device();
+        let aside = self.shared.on_disk(IdentityFolder::set_aside).await;
+        aside.unwrap_or(Ok(())).map_err(|error| CloudFault::CannotStore(error.to_string()))
     }
 
     /// Makes this PC a device of the signed-in account, or of the account that the enrolment token is from.
@@ -142,7 +189,10 @@ impl Cloud {
         agreement: u32,
         token: Option<Secret<String>>,
     ) -> Result<Device, CloudFault> {
-        let csr_pem = self.shared.identity.signing_request().map_err(cannot_store)?;
+        if let Some(fault) = self.shared.gateway.inspected().await {
+            return Err(fault);
+        }
+        let csr_pem = self.shared.signing_request().await?;
         let request = EnrolRequest { csr_pem, label: label.to_owned(), agreement };
         let ask = Ask::post(path::DEVICES).body(&request)?;
         let Shared { gateway, .. } = &*self.shared;
@@ -150,22 +200,26 @@ impl Cloud {
             Some(token) => gateway.ask(&gateway.plain(), ask.bearer(token)).await?,
             None => self.as_account(ask).await?,
         };
-        self.shared.keep(&given)
+        self.shared.keep(given).await
     }
 
     /// A new certificate for the same key: by the old one while it is taken, else by proof of the key.
     pub async fn renew(&self) -> Result<Device, CloudFault> {
-        let Shared { identity, gateway, .. } = &*self.shared;
-        let device = identity.device().ok_or(CloudFault::CertificateRefused)?;
-        let csr_pem = identity.signing_request().map_err(cannot_store)?;
-        let request = RenewRequest { device: device.id, csr_pem };
+        let Shared { gateway, .. } = &*self.shared;
+        let device = self.shared.known_device().await.ok_or(CloudFault::CertificateRefused)?;
+        let csr_pem = self.shared.signing_request().await?;
+        let request = RenewRequest { device: device.id.clone(), csr_pem };
         let given: Certificate = match self.as_device(Ask::post(path::CERTIFICATE).body(&request)?).await {
             Err(CloudFault::CertificateExpired | CloudFault::CertificateRefused) => {
                 gateway.ask(&gateway.plain(), Ask::post(path::RENEWALS).body(&request)?).await?
             }
             other => other?,
         };
-        self.shared.keep(&given)
+        // A renewal makes no other device of this PC.
+        if (&given.device, &given.region) != (&device.id, &device.region) {
+            return Err(CloudFault::Garbled);
+        }
+        self.shared.keep(given).await
     }
 
     /// A Nomad introduction token, minted now for this device's node.
@@ -174,9 +228,18 @@ impl Cloud {
         Ok(Secret::new(answer.token))
     }
 
-    pub async fn set_eligible(&self, eligible: bool) -> Result<(), CloudFault> {
-        let ask = Ask::new(Method::PUT, path::ELIGIBILITY).body(&EligibilityRequest { eligible })?;
-        self.shared.device_send(ask).await.map(|_| ())
+    /// What this PC wants of its nodes: whether they get new work, and which GPUs (by UUID) their owner needs now. The number
+    /// rises with every change; gives the highest that the gateway knows then.
+    pub async fn set_wanted(&self, seq: u64, eligible: bool, holds: &[String]) -> Result<u64, WantedFault> {
+        let request = WantedRequest { seq, eligible, holds: holds.to_vec() };
+        let ask = Ask::new(Method::PUT, path::WANTED).body(&request)?;
+        let answer = self.shared.device_answer(ask).await?;
+        if let Some(known) = explain::known_sequence(&answer.body).filter(|_| !answer.status.is_success()) {
+            return Err(WantedFault::Stale { known });
+        }
+        let body = self.shared.judged(answer.agreed()).await?;
+        let answer: WantedAnswer = gateway::read(&body)?;
+        Ok(answer.seq)
     }
 
     /// The allocations that were pending or running; the region stops them now.
@@ -186,27 +249,34 @@ impl Cloud {
     }
 
     /// Answers when there is something newer than `index`, else after `wait` (at most 60 s) with the same index.
-    pub async fn watch(&self, index: u64, wait: Duration) -> Result<(u64, RegionView), CloudFault> {
+    pub async fn watch(&self, index: u64, wait: Duration) -> Result<(u64, WatchAnswer), CloudFault> {
         let wait = wait.min(Duration::from_secs(60));
         let ask = Ask::get(path::WATCH)
             .query("index", index)
             .query("wait", wait.as_secs())
             .patience(wait + self.shared.options.answer_timeout);
-        let state: DeviceState = self.as_device(ask).await?;
-        Ok((state.index, view_of(state)?))
+        let (index, view) = read_view(&self.shared.device_send(ask).await?)?;
+        if let Some(owner) = &view.owner {
+            self.know_owner(owner).await;
+        }
+        Ok((index, view))
     }
 
     /// One grant for each object, in order. A grant is a secret until it expires.
     pub async fn upload_grants(&self, objects: &[UploadObject]) -> Result<Vec<UploadGrant>, CloudFault> {
         let ask = Ask::post(path::UPLOADS).body(&UploadRequest { objects: objects.to_vec() })?;
         let answer: UploadAnswer = self.as_device(ask).await?;
-        if answer.grants.len() == objects.len() { Ok(answer.grants) } else { Err(CloudFault::Garbled) }
+        if answer.grants.len() != objects.len() {
+            return Err(CloudFault::Garbled);
+        }
+        let refused = answer.grants.iter().find_map(|grant| self.shared.store.check(grant).err());
+        refused.map_or(Ok(answer.grants), |why| Err(CloudFault::Untrusted(why.to_string())))
     }
 
     /// Uses a grant. After [`LogFault::Unreachable`] ask for a fresh grant instead of using this one again: stores
     /// cut the connection of an upload that they refuse.
     pub async fn put(&self, grant: &UploadGrant, body: impl Into<Body>) -> Result<(), LogFault> {
-        self.shared.gateway.put(grant, body.into()).await
+        self.shared.store.put(grant, body.into()).await
     }
 
     /// All PCs of the signed-in account.
@@ -231,80 +301,11 @@ impl Cloud {
         Ok(Secret::new(answer.token))
     }
 
-    async fn as_device<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, CloudFault> {
+    pub(crate) async fn as_device<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, CloudFault> {
         gateway::read(&self.shared.device_send(ask).await?)
     }
 
-    async fn as_account<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, CloudFault> {
+    pub(crate) async fn as_account<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, CloudFault> {
         gateway::read(&self.shared.account_send(ask).await?)
-    }
-}
-
-impl Shared {
-    fn keep(&self, given: &Certificate) -> Result<Device, CloudFault> {
-        let device = self.identity.store(given).map_err(cannot_store)?;
-        self.gateway.forget_device();
-        Ok(device)
-    }
-
-    async fn device_send(&self, ask: Ask) -> Result<Vec<u8>, CloudFault> {
-        let client = self.device_client().await?;
-        self.judged(self.gateway.send(&client, ask).await)
-    }
-
-    /// A token that is refused was refused before anything was done, so asking once more with a fresh one is safe.
-    async fn account_send(&self, ask: Ask) -> Result<Vec<u8>, CloudFault> {
-        let client = self.gateway.plain();
-        let token = self.tokens.access(None).await.map_err(no_token)?;
-        match self.gateway.send(&client, ask.clone().bearer(token.clone())).await {
-            Err(CloudFault::NotSignedIn) => {
-                let fresh = self.tokens.access(Some(token)).await.map_err(no_token)?;
-                self.gateway.send(&client, ask.bearer(fresh)).await
-            }
-            other => other,
-        }
-    }
-
-    /// A certificate that has run out by this PC's clock is not even shown: either it has, or the clock is wrong.
-    async fn device_client(&self) -> Result<Client, CloudFault> {
-        let device = self.identity.device().ok_or(CloudFault::CertificateRefused)?;
-        if device.expires_at.0 <= now_ms() {
-            return Err(self.gateway.wrong_clock().await.unwrap_or(CloudFault::CertificateExpired));
-        }
-        self.gateway.device(|| self.identity.tls_identity().ok().flatten())
-    }
-
-    /// A refusal of a certificate that has run out by the gateway's clock has that reason.
-    fn judged<T>(&self, result: Result<T, CloudFault>) -> Result<T, CloudFault> {
-        result.map_err(|fault| {
-            let theirs = now_ms().saturating_sub(self.skew.get().unwrap_or(0));
-            let over = self.identity.device().is_some_and(|device| device.expires_at.0 <= theirs);
-            if fault == CloudFault::CertificateRefused && over {
-                CloudFault::CertificateExpired
-            } else {
-                fault
-            }
-        })
-    }
-}
-
-fn cannot_store(fault: IdentityFault) -> CloudFault {
-    match fault {
-        IdentityFault::NotOurs => CloudFault::Garbled,
-        IdentityFault::File(_) | IdentityFault::Key(_) => CloudFault::CannotStore(fault.to_string()),
-    }
-}
-
-fn no_token(fault: SignInFault) -> CloudFault {
-    match fault {
-        SignInFault::ProviderDown => CloudFault::Unavailable(None),
-        SignInFault::CannotStore(why) => CloudFault::CannotStore(why),
-        SignInFault::NoBrowser
-        | SignInFault::Abandoned
-        | SignInFault::Refused(_)
-        | SignInFault::NotOurs(_)
-        | SignInFault::CodeExpired
-        | SignInFault::SessionEnded
-        | SignInFault::Cancelled => CloudFault::NotSignedIn,
     }
 }

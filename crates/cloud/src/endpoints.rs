@@ -5,7 +5,10 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
+
+use crate::address::is_loopback;
+use crate::pins::Pins;
 
 /// The content of `endpoints.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +21,15 @@ pub struct Endpoints {
     /// The only root that the gateway's certificate may come from. Absent: the operating system's trust store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_ca_pem: Option<String>,
+    /// The roots of the region's servers, PEM. No answer brings another one without the word of one of these.
+    #[serde(default)]
+    pub region_roots_pem: Vec<String>,
+    /// Where the region's servers may be: domains (with all below them) and addresses.
+    #[serde(default)]
+    pub region_servers: Vec<String>,
+    /// Where logs may be sent: `host`, or `host:port`.
+    #[serde(default)]
+    pub upload_hosts: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +40,8 @@ pub enum EndpointsFault {
     Damaged(#[from] serde_json::Error),
     #[error("{0} must be an HTTPS address")]
     Insecure(&'static str),
+    #[error("{0} names nothing that can be trusted")]
+    Unpinned(&'static str),
 }
 
 impl Endpoints {
@@ -47,16 +61,20 @@ impl Endpoints {
         }
         Ok(())
     }
+
+    /// What a package must name; a rehearsal's servers and stores are on this PC.
+    pub(crate) fn pins(&self, rehearsal: bool) -> Result<Pins, EndpointsFault> {
+        let lists = [("region_servers", &self.region_servers), ("upload_hosts", &self.upload_hosts)];
+        if let Some((name, _)) = lists.iter().find(|(_, list)| list.is_empty() && !rehearsal) {
+            return Err(EndpointsFault::Unpinned(name));
+        }
+        let pins = Pins::new(&self.region_roots_pem, self.region_servers.clone(), rehearsal);
+        pins.ok_or(EndpointsFault::Unpinned("region_roots_pem"))
+    }
 }
 
 fn is_loopback_http(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "http" && loopback
+    url.scheme() == "http" && is_loopback(url)
 }
 
 #[cfg(test)]
@@ -95,6 +113,19 @@ mod tests {
         ];
 
         assert_eq!(accepted, [true, false, false, false]);
+    }
+
+    #[test]
+    fn a_package_names_its_regions_root_and_servers_and_its_stores() {
+        let text = r#"{"issuer": "https://id.example.test", "client_id": "c", "gateway": "https://gateway.example.test/",
+            "region_roots_pem": ["no certificate"]}"#;
+        let endpoints = load(text).unwrap();
+
+        let shipped = endpoints.pins(false).unwrap_err();
+        let rehearsed = endpoints.pins(true).unwrap_err();
+
+        assert!(matches!(shipped, EndpointsFault::Unpinned("region_servers")));
+        assert!(matches!(rehearsed, EndpointsFault::Unpinned("region_roots_pem")));
     }
 
     #[test]

@@ -6,7 +6,14 @@ use std::io;
 use ionet_core::fault::CloudFault;
 use ionet_gateway_api::{Problem, code};
 use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use rustls::{AlertDescription, CertificateError};
+
+use crate::clock::{now_ms, unix_ms};
+
+/// A refusal that names no wait, and the longest that is believed.
+const USUAL_WAIT_S: u64 = 30;
+const LONGEST_WAIT_S: u64 = 3600;
 
 /// What ended a request that got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,21 +52,46 @@ pub(crate) fn cut(error: &reqwest::Error) -> Cut {
 }
 
 /// What a refusal of the gateway amounts to.
-pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> CloudFault {
-    let problem = serde_json::from_slice::<Problem>(body);
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> CloudFault {
+    let problem = problem(body);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let told = problem.and_then(|problem| problem.retry_after_s).or_else(|| retry_after_s(headers));
+        return CloudFault::TooMany { wait_s: told.unwrap_or(USUAL_WAIT_S).min(LONGEST_WAIT_S) };
+    }
+    if status.is_server_error() {
         return match problem {
-            Ok(problem) if problem.code == code::REGION_UNREACHABLE => CloudFault::RegionUnreachable,
-            Ok(_) | Err(_) => CloudFault::Unavailable(Some(status.as_u16())),
+            Some(problem) if problem.code == code::REGION_UNREACHABLE => CloudFault::RegionUnreachable,
+            Some(_) | None => CloudFault::Unavailable(Some(status.as_u16())),
         };
     }
-    let Ok(problem) = problem else { return CloudFault::Garbled };
+    let Some(problem) = problem else { return CloudFault::Garbled };
     match problem.code.as_str() {
         code::NOT_SIGNED_IN => CloudFault::NotSignedIn,
+        code::SESSION_ENDED => CloudFault::SessionEnded,
         code::NO_CERTIFICATE => CloudFault::CertificateRefused,
         code::DEVICE_LOST => CloudFault::DeviceLost,
+        code::DEVICE_RETIRED => CloudFault::DeviceRetired,
         _ => CloudFault::Refused(problem.code),
     }
+}
+
+/// The number that a wanted state was too old for, where that is the refusal.
+pub(crate) fn known_sequence(body: &[u8]) -> Option<u64> {
+    let problem = problem(body).filter(|problem| problem.code == code::STALE_SEQUENCE)?;
+    problem.detail?.trim().parse().ok()
+}
+
+/// Seconds, by either of the header's spellings.
+pub(crate) fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    text.parse().ok().or_else(|| {
+        let left_ms = unix_ms(httpdate::parse_http_date(text).ok()?).saturating_sub(now_ms());
+        u64::try_from(left_ms.max(0) / 1000).ok()
+    })
+}
+
+fn problem(body: &[u8]) -> Option<Problem> {
+    serde_json::from_slice(body).ok()
 }
 
 fn of_tls(error: &rustls::Error) -> Cut {
@@ -127,23 +159,43 @@ mod tests {
     fn problem(status: u16, code: &str) -> CloudFault {
         let body =
             format!(r#"{{"type": "about:blank", "title": "t", "status": {status}, "code": "{code}"}}"#);
-        refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+        refusal(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
     }
 
     #[test]
     fn each_code_that_the_core_tells_apart_has_its_fault() {
         assert_eq!(problem(401, code::NOT_SIGNED_IN), CloudFault::NotSignedIn);
         assert_eq!(problem(401, code::NO_CERTIFICATE), CloudFault::CertificateRefused);
+        assert_eq!(problem(401, code::SESSION_ENDED), CloudFault::SessionEnded);
         assert_eq!(problem(403, code::DEVICE_LOST), CloudFault::DeviceLost);
+        assert_eq!(problem(403, code::DEVICE_RETIRED), CloudFault::DeviceRetired);
         assert_eq!(problem(409, code::NO_NODE), CloudFault::Refused("no-node".into()));
         assert_eq!(problem(502, code::REGION_UNREACHABLE), CloudFault::RegionUnreachable);
     }
 
     #[test]
     fn a_refusal_that_is_no_problem_document_is_garbled() {
-        let fault = refusal(StatusCode::NOT_FOUND, b"<html>captive portal</html>");
+        let fault = refusal(StatusCode::NOT_FOUND, &HeaderMap::new(), b"<html>captive portal</html>");
 
         assert_eq!(fault, CloudFault::Garbled);
+    }
+
+    #[test]
+    fn too_many_requests_carry_the_wait_by_the_body_the_header_or_none_and_never_for_ever() {
+        let waits = |header: Option<&str>, body: &str| {
+            let headers = header.map(|value| (RETRY_AFTER, value.parse().unwrap()));
+            refusal(StatusCode::TOO_MANY_REQUESTS, &headers.into_iter().collect(), body.as_bytes())
+        };
+        let told = r#"{"type": "t", "title": "t", "status": 429, "code": "too-many", "retry_after_s": 7}"#;
+        let soon =
+            httpdate::fmt_http_date(std::time::SystemTime::now() + std::time::Duration::from_secs(100));
+
+        assert_eq!(waits(Some("9"), told), CloudFault::TooMany { wait_s: 7 });
+        assert_eq!(waits(Some("9"), "<html>"), CloudFault::TooMany { wait_s: 9 });
+        assert_eq!(waits(None, ""), CloudFault::TooMany { wait_s: USUAL_WAIT_S });
+        assert_eq!(waits(Some("99999999"), ""), CloudFault::TooMany { wait_s: LONGEST_WAIT_S });
+        let CloudFault::TooMany { wait_s } = waits(Some(&soon), "") else { panic!() };
+        assert!((90..=100).contains(&wait_s), "{wait_s}");
     }
 
     #[test]

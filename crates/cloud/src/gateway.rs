@@ -3,23 +3,23 @@
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use ionet_core::fault::{CloudFault, LogFault};
-use ionet_gateway_api::{UploadGrant, path};
-use reqwest::{Body, Client, Method, RequestBuilder};
+use ionet_core::fault::CloudFault;
+use ionet_gateway_api::path;
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::cloud::Options;
+use crate::clock::Skew;
 use crate::explain::{self, Cut};
-use crate::http::{self, Skew};
+use crate::http;
+use crate::options::Options;
+use crate::probe::{self, Seen};
 use crate::secret::Secret;
 
 /// A clock that is off by more than this is wrong enough to fail certificates.
 const WRONG_CLOCK_MS: u64 = 5 * 60 * 1000;
-
-/// Ten gigabytes at home take a while; a connection that stands still is cut long before.
-const UPLOAD_LIMIT: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Gateway {
     base: Url,
@@ -29,8 +29,28 @@ pub(crate) struct Gateway {
     plain: Client,
     /// With it; made when first needed, and again after each new certificate.
     device: RwLock<Option<Client>>,
-    open: Client,
     skew: Skew,
+}
+
+/// An answer, whatever it says.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body of one that says yes.
+    pub(crate) fn agreed(self) -> Result<Vec<u8>, CloudFault> {
+        if self.status.is_success() {
+            return Ok(self.body);
+        }
+        let fault = explain::refusal(self.status, &self.headers, &self.body);
+        if fault == CloudFault::CertificateRefused {
+            return Err(Skew::of(&self.headers).and_then(clock_fault).unwrap_or(fault));
+        }
+        Err(fault)
+    }
 }
 
 /// One request.
@@ -83,11 +103,10 @@ impl Gateway {
         base: Url,
         ca_pem: Option<String>,
         options: Options,
-        open: Client,
         skew: Skew,
     ) -> reqwest::Result<Self> {
         let plain = http::gateway_client(&options, ca_pem.as_deref(), None)?;
-        Ok(Self { base, ca_pem, options, plain, device: RwLock::new(None), open, skew })
+        Ok(Self { base, ca_pem, options, plain, device: RwLock::new(None), skew })
     }
 
     /// For accounts and for nobody.
@@ -95,16 +114,14 @@ impl Gateway {
         self.plain.clone()
     }
 
-    /// For this device. `identity` is asked only when there is no client yet.
-    pub(crate) fn device(
-        &self,
-        identity: impl FnOnce() -> Option<Secret<String>>,
-    ) -> Result<Client, CloudFault> {
-        if let Some(client) = self.device.read().unwrap_or_else(PoisonError::into_inner).clone() {
-            return Ok(client);
-        }
-        let identity = identity().ok_or(CloudFault::CertificateRefused)?;
-        let client = http::gateway_client(&self.options, self.ca_pem.as_deref(), Some(&identity))
+    /// For this device, if its client is made already.
+    pub(crate) fn device(&self) -> Option<Client> {
+        self.device.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// For this device, from now on.
+    pub(crate) fn be_device(&self, identity: &Secret<String>) -> Result<Client, CloudFault> {
+        let client = http::gateway_client(&self.options, self.ca_pem.as_deref(), Some(identity))
             .map_err(|_| CloudFault::CertificateRefused)?;
         *self.device.write().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
         Ok(client)
@@ -120,61 +137,79 @@ impl Gateway {
         read(&self.send(client, ask).await?)
     }
 
-    /// Uses an upload grant.
-    pub(crate) async fn put(&self, grant: &UploadGrant, body: Body) -> Result<(), LogFault> {
-        let mut request = self.open.put(&grant.url).timeout(UPLOAD_LIMIT).body(body);
-        for (name, value) in &grant.headers {
-            if !name.eq_ignore_ascii_case("host") {
-                request = request.header(name, value);
-            }
-        }
-        let answer = request.send().await.map_err(|_| LogFault::Unreachable)?;
-        if answer.status().is_success() { Ok(()) } else { Err(LogFault::Refused(answer.status().as_u16())) }
-    }
-
-    /// The clock's error, when it is large enough to matter. Asks the gateway for the time.
-    pub(crate) async fn wrong_clock(&self) -> Option<CloudFault> {
-        let client = http::clock_client(&self.options).ok()?;
-        let url = self.base.join(path::HEALTH).ok()?;
-        let answer = client.get(url).send().await.ok()?;
-        clock_fault(self.skew.learn(answer.headers())?)
-    }
-
     /// The body of an answer that says yes.
     pub(crate) async fn send(&self, client: &Client, ask: Ask) -> Result<Vec<u8>, CloudFault> {
+        self.answer(client, ask).await?.agreed()
+    }
+
+    /// Whatever the gateway answers.
+    pub(crate) async fn answer(&self, client: &Client, ask: Ask) -> Result<Answer, CloudFault> {
         let url = self.base.join(&ask.path).map_err(|_| CloudFault::Garbled)?;
         let answer = match request(client, url, ask).send().await {
             Ok(answer) => answer,
             Err(error) => return Err(self.fault_of(&error).await),
         };
-        let skew = self.skew.learn(answer.headers());
-        let status = answer.status();
-        let body = match http::body_of(answer).await {
-            Ok(body) => body.ok_or(CloudFault::Garbled)?,
-            Err(error) => return Err(self.fault_of(&error).await),
-        };
-        if status.is_success() {
-            return Ok(body);
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        self.skew.learn(&headers);
+        match http::body_of(answer).await {
+            Ok(body) => Ok(Answer { status, headers, body: body.ok_or(CloudFault::Garbled)? }),
+            Err(error) => Err(self.fault_of(&error).await),
         }
-        let fault = explain::refusal(status, &body);
-        if fault == CloudFault::CertificateRefused {
-            return Err(skew.and_then(clock_fault).unwrap_or(fault));
+    }
+
+    /// The clock's error, when it is large enough to matter. Asks whoever answers for the time.
+    pub(crate) async fn wrong_clock(&self) -> Option<CloudFault> {
+        clock_fault(Skew::of(&self.look().await?.headers)?)
+    }
+
+    /// Somebody in between, where the operating system trusts them: the gateway always asks for this PC's certificate,
+    /// and they do not. With a root of its own such a one is met in the handshake.
+    pub(crate) async fn inspected(&self) -> Option<CloudFault> {
+        if self.ca_pem.is_some() {
+            return None;
         }
-        Err(fault)
+        let seen = self.look().await.filter(|seen| !seen.asked_for_ours)?;
+        Some(CloudFault::Inspected { issuer: seen.issuer })
+    }
+
+    async fn look(&self) -> Option<Seen> {
+        probe::look(&self.options, self.base.join(path::HEALTH).ok()?).await
     }
 
     async fn fault_of(&self, error: &reqwest::Error) -> CloudFault {
         // The address is one of the endpoints, and what went wrong is no secret.
         tracing::debug!(%error, "no answer from the gateway");
         match explain::cut(error) {
-            Cut::NoWay => CloudFault::NoNetwork,
-            Cut::Refused => CloudFault::Unavailable(None),
-            Cut::Slow => CloudFault::Slow,
-            Cut::Their | Cut::Nonsense => CloudFault::Garbled,
+            Cut::Their => self.impostor().await,
             Cut::TheirDates => self.wrong_clock().await.unwrap_or(CloudFault::Unavailable(None)),
             Cut::Ours => self.wrong_clock().await.unwrap_or(CloudFault::CertificateRefused),
-            Cut::Unsaid if self.has_address().await => CloudFault::Unavailable(None),
-            Cut::Unsaid => CloudFault::NoNetwork,
+            cut @ (Cut::NoWay | Cut::Refused | Cut::Slow | Cut::Nonsense | Cut::Unsaid) => {
+                self.cut_off(cut).await
+            }
+        }
+    }
+
+    /// A certificate for the gateway's name by somebody else's authority is made by who opens connections; any other is
+    /// a network's own page.
+    async fn impostor(&self) -> CloudFault {
+        match self.look().await {
+            Some(seen) if seen.for_this_name => CloudFault::Inspected { issuer: seen.issuer },
+            Some(_) | None => CloudFault::Garbled,
+        }
+    }
+
+    async fn cut_off(&self, cut: Cut) -> CloudFault {
+        if let Some(fault) = self.options.proxy.blamed(&self.base).await {
+            return fault.into();
+        }
+        match cut {
+            Cut::NoWay => CloudFault::NoNetwork,
+            Cut::Slow => CloudFault::Slow,
+            Cut::Nonsense => CloudFault::Garbled,
+            Cut::Unsaid if !self.has_address().await => CloudFault::NoNetwork,
+            Cut::Refused | Cut::Unsaid | Cut::Their | Cut::TheirDates | Cut::Ours => {
+                CloudFault::Unavailable(None)
+            }
         }
     }
 

@@ -5,28 +5,50 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ionet_core::UnixMs;
 use ionet_core::event::Device;
+use ionet_core::target::AccountName;
 use ionet_gateway_api::Certificate;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::pins::{NotPinned, Pins};
 use crate::secret::Secret;
 
 mod fingerprint;
 mod hardware;
+mod record;
 
 pub use fingerprint::Facts;
 use fingerprint::{Fingerprint, Likeness};
+use record::Record;
 
-/// The folder that holds `device-key.pem`, `fingerprint.json`, `chain.pem`, `ca.pem` and `device.json`.
-/// Clones share one state.
+/// The folder that holds `device-key.pem`, `fingerprint.json`, `chain.pem`, `ca.pem`, `roots-words.pem` and `device.json`.
+/// Clones share one state. Whatever touches files may take a while: not for a task of the loop.
 #[derive(Debug, Clone)]
 pub struct IdentityFolder {
     dir: PathBuf,
     /// What this PC is made of. Read once; GPUs are added when they have been detected.
     facts: Arc<Mutex<Facts>>,
+    /// What was read or written last.
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Held {
+    #[default]
+    NotRead,
+    Nothing,
+    Device(Record),
+}
+
+/// Whose identity lies in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Belonging {
+    /// This PC's, as far as can be told.
+    Ours,
+    /// It was another PC's and has been set aside: this PC is not enrolled.
+    Elsewhere,
 }
 
 /// What the agent's plan needs of the enrolment.
@@ -45,18 +67,6 @@ pub struct Enrolled {
     pub ca: PathBuf,
 }
 
-/// The gateway's [`Certificate`] without its certificates.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Record {
-    device: String,
-    issued_at_ms: i64,
-    expires_at_ms: i64,
-    region: String,
-    datacenter: String,
-    node_pool: String,
-    servers: Vec<String>,
-}
-
 /// Why an identity could not be kept or used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityFault {
@@ -67,6 +77,8 @@ pub(crate) enum IdentityFault {
     /// The gateway's answer does not fit this PC's key, or its names are not names.
     #[error("the certificate is not for this key")]
     NotOurs,
+    #[error(transparent)]
+    NotPinned(#[from] NotPinned),
 }
 
 impl IdentityFolder {
@@ -77,24 +89,27 @@ impl IdentityFolder {
 
     /// For tests: a PC made of these facts.
     pub fn with_facts(dir: impl Into<PathBuf>, facts: Facts) -> Self {
-        Self { dir: dir.into(), facts: Arc::new(Mutex::new(facts)) }
+        Self { dir: dir.into(), facts: Arc::new(Mutex::new(facts)), held: Arc::default() }
     }
 
-    /// GPUs outlive mainboards. Call it when they have been detected: the next certificate is remembered with them.
-    pub fn know_gpus(&self, uuids: impl IntoIterator<Item = String>) {
+    /// GPUs outlive mainboards, and are known last. Call it when they have been detected: only then it may show whose the
+    /// identity is.
+    pub fn know_gpus(&self, uuids: impl IntoIterator<Item = String>) -> Belonging {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).add_gpus(uuids);
+        self.belonging()
     }
 
-    /// The identity, if it is whole and this is still the PC it was made on. On another PC it is set aside, and a new key is made:
-    /// a copied disk does not share a device with its origin.
-    pub fn load(&self) -> Option<Device> {
-        if let Err(error) = self.set_aside_if_elsewhere() {
-            tracing::error!(%error, "the identity of another PC cannot be set aside");
-            return None;
-        }
-        let chain = files::read(&self.file("chain.pem")).ok().flatten()?;
-        let record = self.record()?;
-        self.key().is_ok_and(|key| is_for(&chain, &key)).then(|| record.device_of())
+    /// The identity, if it is whole, and this is still the PC it was made on as far as can be told. On another PC it is set
+    /// aside, and a new key is made: a copied disk does not share a device with its origin.
+    pub(crate) fn load(&self, pins: &Pins) -> Option<Device> {
+        let found = (self.belonging() == Belonging::Ours).then(|| self.whole(pins)).flatten();
+        let device = found.as_ref().map(Record::device);
+        self.hold(found.map_or(Held::Nothing, Held::Device));
+        device
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        !matches!(self.held(), Held::NotRead)
     }
 
     pub(crate) fn enrolled(&self) -> Option<Enrolled> {
@@ -111,9 +126,9 @@ impl IdentityFolder {
         })
     }
 
-    /// When the certificate was given and when it ends.
+    /// When the certificate was given and when it ends. From memory.
     pub(crate) fn device(&self) -> Option<Device> {
-        self.record().map(|record| record.device_of())
+        self.record().map(|record| record.device())
     }
 
     /// A PKCS#10 request, PEM, signed by this PC's key, which is made here where there is none.
@@ -130,17 +145,61 @@ impl IdentityFolder {
         Ok(self.record().and(key).zip(chain).map(|(key, chain)| Secret::new(key + "\n" + &chain)))
     }
 
-    /// Takes in what the gateway gave. `device.json` comes last: with it the identity counts.
-    pub(crate) fn store(&self, given: &Certificate) -> Result<Device, IdentityFault> {
-        if !is_for(&given.chain_pem, &self.key()?) || !is_name(&given.device) || !is_name(&given.region) {
+    /// Takes in what the gateway gave, all or nothing. `device.json` comes last: with it the identity counts.
+    pub(crate) fn store(
+        &self,
+        given: &Certificate,
+        pins: &Pins,
+        now_ms: i64,
+    ) -> Result<Device, IdentityFault> {
+        let record = Record::of(given).ok_or(IdentityFault::NotOurs)?;
+        if !is_for(&given.chain_pem, &self.key()?) {
             return Err(IdentityFault::NotOurs);
         }
-        let record = Record::of(given);
-        self.write_fingerprint()?;
-        files::replace(&self.file("ca.pem"), given.ca_pem.as_bytes())?;
+        let admitted = pins.admit(given, &self.words(), now_ms)?;
+        self.learn_facts()?;
+        files::replace(&self.file("roots-words.pem"), admitted.words_pem.as_bytes())?;
+        files::replace(&self.file("ca.pem"), admitted.roots_pem.as_bytes())?;
         files::replace(&self.file("chain.pem"), given.chain_pem.as_bytes())?;
-        files::replace(&self.file("device.json"), &json(&record)?)?;
-        Ok(record.device_of())
+        self.write_record(record)
+    }
+
+    /// The gateway has said whose device this is.
+    pub(crate) fn know_owner(&self, owner: &AccountName) -> Result<(), IdentityFault> {
+        let Some(record) = self.record().filter(|record| record.owner.as_ref() != Some(owner)) else {
+            return Ok(());
+        };
+        self.write_record(Record { owner: Some(owner.clone()), ..record }).map(|_| ())
+    }
+
+    /// Keeps what is there out of the way: the next signing request is made with a new key.
+    pub(crate) fn set_aside(&self) -> io::Result<()> {
+        self.hold(Held::Nothing);
+        let taken = |number: &u32| self.dir.join(format!("set-aside-{number}")).exists();
+        let number = (1..).find(|number| !taken(number)).unwrap_or(u32::MAX);
+        let aside = self.dir.join(format!("set-aside-{number}"));
+        files::folder(&aside)?;
+        // device.json first: without it nothing here counts as an identity. The region's roots are not this device's.
+        for name in ["device.json", "device-key.pem", "chain.pem", "ca.pem", "fingerprint.json"] {
+            if self.file(name).exists() {
+                fs::rename(self.file(name), aside.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What lies in the folder, where all of it fits together.
+    fn whole(&self, pins: &Pins) -> Option<Record> {
+        let chain = files::read(&self.file("chain.pem")).ok().flatten()?;
+        let record: Record = read_json(&self.file("device.json"))?;
+        let roots = files::read(&self.file("ca.pem")).ok().flatten()?;
+        if !pins.still_admit(&roots, &self.words()) {
+            tracing::warn!(
+                "the region's root is not one that this app was shipped with; this PC enrols anew"
+            );
+            return None;
+        }
+        self.key().is_ok_and(|key| is_for(&chain, &key)).then_some(record)
     }
 
     fn key(&self) -> Result<KeyPair, IdentityFault> {
@@ -155,54 +214,80 @@ impl IdentityFolder {
             }
         }
         files::folder(&self.dir)?;
-        self.write_fingerprint()?;
+        self.learn_facts()?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         files::replace(&path, key.serialize_pem().as_bytes())?;
         Ok(key)
     }
 
-    fn set_aside_if_elsewhere(&self) -> Result<(), IdentityFault> {
-        let Some(made_on) = self.fingerprint() else { return Ok(()) };
+    fn belonging(&self) -> Belonging {
+        let Some(made_on) = self.fingerprint() else { return Belonging::Ours };
         let likeness = made_on.compare(&self.facts.lock().unwrap_or_else(PoisonError::into_inner));
         match likeness {
-            Likeness::Same => Ok(()),
-            Likeness::Unknown => {
-                tracing::warn!("this PC shows no hardware to tell it by; its identity is used as it is");
-                Ok(())
+            Likeness::Same => {
+                if let Err(error) = self.learn_facts() {
+                    tracing::warn!(%error, "what this PC is made of cannot be written down");
+                }
+                Belonging::Ours
+            }
+            Likeness::Undecided => {
+                tracing::info!("nothing shows yet whether this PC is the one that its identity was made on");
+                Belonging::Ours
             }
             Likeness::Other => {
                 tracing::info!("the identity was made on another PC and is set aside");
-                self.set_aside()?;
-                self.key().map(|_| ())
+                if let Err(error) = self.set_aside().map_err(Into::into).and_then(|()| self.key().map(drop)) {
+                    tracing::error!(%error, "the identity of another PC cannot be set aside");
+                }
+                Belonging::Elsewhere
             }
         }
     }
 
-    fn set_aside(&self) -> io::Result<()> {
-        let taken = |number: &u32| self.dir.join(format!("set-aside-{number}")).exists();
-        let number = (1..).find(|number| !taken(number)).unwrap_or(u32::MAX);
-        let aside = self.dir.join(format!("set-aside-{number}"));
-        files::folder(&aside)?;
-        // device.json first: without it nothing here counts as an identity.
-        for name in ["device.json", "device-key.pem", "chain.pem", "ca.pem", "fingerprint.json"] {
-            if self.file(name).exists() {
-                fs::rename(self.file(name), aside.join(name))?;
-            }
+    /// Parts come and go: what this PC was made of once stays known, so that each of them tells it.
+    fn learn_facts(&self) -> io::Result<()> {
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.fingerprint();
+        let learnt = match &known {
+            Some(known) if known.compare(&facts) == Likeness::Same => known.clone().with(&facts),
+            // Whether these parts belong together is not known.
+            Some(known) => known.clone(),
+            None => Fingerprint::take(&facts),
+        };
+        if known.as_ref() == Some(&learnt) {
+            return Ok(());
         }
-        Ok(())
+        files::replace(&self.file("fingerprint.json"), &json(&learnt)?)
     }
 
-    fn write_fingerprint(&self) -> io::Result<()> {
-        let fingerprint = Fingerprint::take(&self.facts.lock().unwrap_or_else(PoisonError::into_inner));
-        files::replace(&self.file("fingerprint.json"), &json(&fingerprint)?)
+    fn write_record(&self, record: Record) -> Result<Device, IdentityFault> {
+        files::replace(&self.file("device.json"), &json(&record)?)?;
+        let device = record.device();
+        self.hold(Held::Device(record));
+        Ok(device)
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {
         read_json(&self.file("fingerprint.json"))
     }
 
+    fn words(&self) -> String {
+        files::read(&self.file("roots-words.pem")).ok().flatten().unwrap_or_default()
+    }
+
     fn record(&self) -> Option<Record> {
-        read_json(&self.file("device.json"))
+        match self.held() {
+            Held::Device(record) => Some(record),
+            Held::NotRead | Held::Nothing => None,
+        }
+    }
+
+    fn held(&self) -> Held {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hold(&self, held: Held) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -210,40 +295,9 @@ impl IdentityFolder {
     }
 }
 
-impl Record {
-    fn of(given: &Certificate) -> Self {
-        Self {
-            device: given.device.clone(),
-            issued_at_ms: given.issued_at_ms,
-            expires_at_ms: given.expires_at_ms,
-            region: given.region.clone(),
-            datacenter: given.datacenter.clone(),
-            node_pool: given.node_pool.clone(),
-            servers: given.servers.clone(),
-        }
-    }
-
-    fn device_of(&self) -> Device {
-        let life = self.expires_at_ms.saturating_sub(self.issued_at_ms);
-        Device {
-            id: self.device.clone(),
-            region: self.region.clone(),
-            node_pool: self.node_pool.clone(),
-            expires_at: UnixMs(self.expires_at_ms),
-            renew_at: UnixMs(self.issued_at_ms.saturating_add(life / 3 * 2)),
-        }
-    }
-}
-
 fn is_for(chain_pem: &str, key: &KeyPair) -> bool {
     let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(chain_pem.as_bytes()) else { return false };
     pem.parse_x509().is_ok_and(|leaf| leaf.public_key().raw == key.subject_public_key_info())
-}
-
-/// Ids and regions become file names, host names and lines of configuration: anything else is not one of ours.
-fn is_name(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len()) && text.chars().all(plain)
 }
 
 fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {

@@ -6,26 +6,38 @@
 //!
 //! Nothing here decides: each failure is a [`CloudFault`] or a [`SignInFault`] for the core to think about.
 
+mod address;
+mod clock;
 mod cloud;
 mod endpoints;
 mod explain;
 mod files;
 mod gateway;
+mod history;
 mod http;
 mod identity;
+mod keyring;
+mod options;
+mod pins;
+mod probe;
+mod proxy;
 mod secret;
 mod session;
+mod shared;
 mod sign_in;
 mod tokens;
+mod upload;
 mod view;
 #[cfg(feature = "visitor")]
 pub mod visitor;
 
-pub use cloud::{Cloud, Options, SetUpFault};
+pub use cloud::{Cloud, SetUpFault, WantedFault};
 pub use endpoints::{Endpoints, EndpointsFault};
-pub use identity::{Enrolled, Facts, IdentityFolder};
+pub use identity::{Belonging, Enrolled, Facts, IdentityFolder};
 pub use ionet_core::fault::{CloudFault, LogFault, SignInFault};
 pub use ionet_gateway_api::{DeviceSummary, UploadGrant, UploadObject};
+pub use options::Options;
+pub use proxy::SystemProxy;
 pub use reqwest::Body;
 pub use secret::Secret;
 pub use sign_in::{Opening, PageWords, SignInHooks};

@@ -1,42 +1,57 @@
 //! Where the refresh token lies: in the desktop's keyring, or, without one, in a file of mode 0600.
 
 use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use ionet_core::event::SessionStore;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use crate::files;
+use crate::keyring::{Entry, KeyringFault, Lock};
 use crate::secret::Secret;
-
-/// The name under which keyrings show the entry.
-const SERVICE: &str = "net.io.supplier";
-
-/// A locked keyring asks its owner for a password and waits for as long as that takes.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A refresh takes a second or two.
 const TURN_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a locked keyring is looked at again in vain, where it does not say that it was unlocked.
+const LOOKED_AGAIN: [Duration; 5] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];
 
 /// One refresh token of one issuer.
 #[derive(Debug, Clone)]
 pub(crate) struct Vault {
     issuer: String,
     file: PathBuf,
-    /// Off for good once the keyring failed to answer in time: a call that is still waiting there must not be
-    /// overtaken by a later one.
-    keyring: Arc<AtomicBool>,
+    /// None where it is not to be used.
+    keyring: Option<Entry>,
 }
 
-/// The content of `session.json`.
+/// What is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    /// In a keyring that is locked now, or that does not answer.
+    Locked,
+    Token(Secret<String>, SessionStore),
+}
+
+/// The content of `session.json`. Without a token it says where the token is.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     issuer: String,
-    refresh_token: String,
+    /// None: it lies in the keyring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    /// What lies in the keyring counts no more; it could not be removed.
+    #[serde(default)]
+    forgotten: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,21 +60,55 @@ pub(crate) enum VaultFault {
     File(#[from] std::io::Error),
     #[error("{0}")]
     Damaged(#[from] serde_json::Error),
+    #[error(transparent)]
+    Locked(KeyringFault),
 }
 
 impl Vault {
-    pub(crate) fn new(issuer: String, file: PathBuf, keyring: bool) -> Self {
-        Self { issuer, file, keyring: Arc::new(AtomicBool::new(keyring)) }
+    pub(crate) fn new(issuer: String, file: PathBuf, keyring: Option<Entry>) -> Self {
+        Self { issuer, file, keyring }
     }
 
-    /// The token that was kept last. A file is only ever there when the keyring could not take a later token, so
-    /// it goes first.
-    pub(crate) async fn load(&self) -> Option<(Secret<String>, SessionStore)> {
-        if let Some(token) = self.load_file() {
-            return Some((token, SessionStore::File));
+    /// The token that was kept last. Asks nobody for a password.
+    pub(crate) async fn load(&self) -> Found {
+        let kept = self.kept().await;
+        if let Some(token) = kept.as_ref().and_then(|kept| kept.refresh_token.clone()) {
+            return Found::Token(Secret::new(token), SessionStore::File);
         }
-        let token = self.in_keyring(|entry| entry.get_password()).await?;
-        Some((Secret::new(token), SessionStore::Keyring))
+        if kept.as_ref().is_some_and(|kept| kept.forgotten) {
+            self.forget().await;
+            return Found::Nothing;
+        }
+        let Some(keyring) = &self.keyring else { return Found::Nothing };
+        // Known from an earlier sign-in, or by the keyring itself.
+        let otherwise = if kept.is_some() { Found::Locked } else { Found::Nothing };
+        match keyring.lock().await {
+            Some(Lock::Open) => {}
+            Some(Lock::Locked { entry: true }) => return Found::Locked,
+            Some(Lock::Locked { entry: false } | Lock::Absent) | None => return otherwise,
+        }
+        match keyring.get().await {
+            Ok(Some(token)) => Found::Token(Secret::new(token), SessionStore::Keyring),
+            Ok(None) => Found::Nothing,
+            Err(KeyringFault::Locked | KeyringFault::Absent | KeyringFault::Silent) => otherwise,
+        }
+    }
+
+    /// Returns when [`Self::load`] need not say [`Found::Locked`] any more: at the keyring's own word where it gives one.
+    pub(crate) async fn unlocked(&self) {
+        let Some(keyring) = &self.keyring else { return };
+        let mut waits = LOOKED_AGAIN.into_iter();
+        let mut wait = LOOKED_AGAIN[0];
+        let mut changes = keyring.changes().await;
+        while self.load().await == Found::Locked {
+            wait = waits.next().unwrap_or(wait);
+            let heard = tokio::time::timeout(wait, changes.next()).await;
+            if heard == Ok(None) {
+                // Whoever spoke there is gone.
+                tokio::time::sleep(wait).await;
+                changes = keyring.changes().await;
+            }
+        }
     }
 
     /// Whoever holds it may refresh, over all processes of this user. After [`TURN_WITHIN`] it goes on without the
@@ -79,126 +128,96 @@ impl Vault {
         locked.await.ok()?.ok()
     }
 
-    /// The one function that writes a refresh token anywhere.
-    pub(crate) async fn keep(&self, token: &Secret<String>) -> Result<SessionStore, VaultFault> {
-        let password = token.clone();
-        if self.in_keyring(move |entry| entry.set_password(password.reveal())).await.is_some() {
-            files::remove(&self.file)?;
-            return Ok(SessionStore::Keyring);
-        }
-        let kept = Kept { issuer: self.issuer.clone(), refresh_token: token.reveal().clone() };
-        if let Some(folder) = self.file.parent() {
-            files::folder(folder)?;
-        }
-        files::replace(&self.file, &serde_json::to_vec(&kept)?)?;
-        Ok(SessionStore::File)
-    }
-
-    pub(crate) async fn forget(&self) {
-        if let Err(error) = files::remove(&self.file) {
-            tracing::warn!(%error, "the session's file cannot be removed");
-        }
-        self.in_keyring(|entry| entry.delete_credential()).await;
-    }
-
-    fn load_file(&self) -> Option<Secret<String>> {
-        let text = files::read(&self.file).ok().flatten()?;
-        let kept: Kept = serde_json::from_str(&text).ok()?;
-        (kept.issuer == self.issuer).then(|| Secret::new(kept.refresh_token))
-    }
-
-    /// Nothing where there is no keyring, no entry, or no answer in time.
-    async fn in_keyring<T: Send + 'static>(
+    /// The one function that writes a refresh token anywhere. A keyring that is only locked is no reason for a file:
+    /// its owner has `patience` to unlock it, where they are asked.
+    pub(crate) async fn keep(
         &self,
-        act: impl FnOnce(keyring::Entry) -> keyring::Result<T> + Send + 'static,
-    ) -> Option<T> {
-        if !self.keyring.load(Ordering::Relaxed) {
-            return None;
-        }
-        let issuer = self.issuer.clone();
-        let done = on_own_thread(move || keyring::Entry::new(SERVICE, &issuer).and_then(act));
-        let Ok(result) = tokio::time::timeout(PATIENCE, done).await else {
-            tracing::info!("the keyring does not answer; the session goes into a file");
-            self.keyring.store(false, Ordering::Relaxed);
-            return None;
+        token: &Secret<String>,
+        patience: Option<Duration>,
+    ) -> Result<SessionStore, VaultFault> {
+        let in_keyring = match &self.keyring {
+            Some(keyring) => set(keyring, token, patience).await,
+            None => Err(KeyringFault::Absent),
         };
-        match result? {
-            Ok(value) => Some(value),
-            Err(keyring::Error::NoEntry) => None,
-            Err(error) => {
-                tracing::debug!(%error, "no keyring");
-                None
+        match in_keyring {
+            Ok(()) => {
+                self.write(None, false).await?;
+                Ok(SessionStore::Keyring)
+            }
+            Err(fault @ KeyringFault::Locked) => Err(VaultFault::Locked(fault)),
+            Err(KeyringFault::Absent | KeyringFault::Silent) => {
+                self.write(Some(token.reveal().clone()), false).await?;
+                Ok(SessionStore::File)
             }
         }
     }
+
+    pub(crate) async fn forget(&self) {
+        let Some(keyring) = &self.keyring else { return self.remove().await };
+        // First what is certain to work: a keyring that cannot be opened now is emptied when it can.
+        if let Err(error) = self.write(None, true).await {
+            tracing::warn!(%error, "the session's file cannot be written");
+        }
+        let gone = match keyring.lock().await {
+            Some(Lock::Open) => keyring.delete().await.is_ok(),
+            Some(Lock::Absent) => true,
+            Some(Lock::Locked { .. }) | None => false,
+        };
+        if gone {
+            self.remove().await;
+        }
+    }
+
+    async fn kept(&self) -> Option<Kept> {
+        let file = self.file.clone();
+        let text = blocking(move || files::read(&file)).await.ok().flatten()?;
+        let kept: Kept = serde_json::from_str(&text).ok()?;
+        (kept.issuer == self.issuer).then_some(kept)
+    }
+
+    async fn write(&self, refresh_token: Option<String>, forgotten: bool) -> Result<(), VaultFault> {
+        let kept = serde_json::to_vec(&Kept { issuer: self.issuer.clone(), refresh_token, forgotten })?;
+        let file = self.file.clone();
+        blocking(move || {
+            file.parent().map(files::folder).transpose()?;
+            files::replace(&file, &kept)
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn remove(&self) {
+        let file = self.file.clone();
+        if let Err(error) = blocking(move || files::remove(Path::new(&file))).await {
+            tracing::warn!(%error, "the session's file cannot be removed");
+        }
+    }
 }
 
-/// Not a thread of the runtime: one that never comes back must not hold up the end of the program.
-async fn on_own_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (send, receive) = oneshot::channel();
-    let spawned = std::thread::Builder::new().name("keyring".into()).spawn(move || {
-        // Nobody waits any longer when this fails.
-        let _ = send.send(act());
-    });
-    spawned.ok()?;
-    receive.await.ok()
+/// Asks the owner only where there is patience for that.
+async fn set(
+    keyring: &Entry,
+    token: &Secret<String>,
+    patience: Option<Duration>,
+) -> Result<(), KeyringFault> {
+    let lock = keyring.lock().await.ok_or(KeyringFault::Silent)?;
+    match (lock, patience) {
+        (Lock::Open, _) => keyring.set(token.reveal().clone(), None).await,
+        (Lock::Absent, _) => Err(KeyringFault::Absent),
+        (Lock::Locked { .. }, None) => Err(KeyringFault::Locked),
+        (Lock::Locked { .. }, Some(patience)) => {
+            let asked = keyring.set(token.reveal().clone(), Some(patience)).await;
+            asked.map_err(|_| KeyringFault::Locked)
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(act).await.map_err(std::io::Error::other)?
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn vault(issuer: &str, file: PathBuf) -> Vault {
-        Vault::new(issuer.into(), file, false)
-    }
-
-    #[tokio::test]
-    async fn without_a_keyring_the_token_lies_in_a_file_and_reads_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let vault = vault("https://id", folder.path().join("data/session.json"));
-
-        let store = vault.keep(&Secret::new("token-1".into())).await.unwrap();
-
-        let loaded = vault.load().await.unwrap();
-        assert_eq!(store, SessionStore::File);
-        assert_eq!(loaded, (Secret::new("token-1".into()), SessionStore::File));
-    }
-
-    #[tokio::test]
-    async fn a_forgotten_session_is_gone_and_forgetting_twice_is_fine() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("session.json");
-        let vault = vault("https://id", file.clone());
-        vault.keep(&Secret::new("token-1".into())).await.unwrap();
-
-        vault.forget().await;
-        vault.forget().await;
-
-        assert!(vault.load().await.is_none());
-        assert!(!file.exists());
-    }
-
-    #[tokio::test]
-    async fn another_issuers_or_a_damaged_session_reads_as_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("session.json");
-        vault("https://id", file.clone()).keep(&Secret::new("token-1".into())).await.unwrap();
-
-        let other = vault("https://other", file.clone()).load().await;
-        std::fs::write(&file, "{").unwrap();
-        let damaged = vault("https://id", file).load().await;
-
-        assert!(other.is_none() && damaged.is_none());
-    }
-
-    #[tokio::test]
-    async fn a_folder_that_cannot_be_written_is_a_typed_failure() {
-        let folder = tempfile::tempdir().unwrap();
-        let in_the_way = folder.path().join("data");
-        std::fs::write(&in_the_way, "a file").unwrap();
-
-        let kept = vault("https://id", in_the_way.join("session.json")).keep(&Secret::new("t".into())).await;
-
-        assert!(matches!(kept, Err(VaultFault::File(_))));
-    }
-}
+#[path = "session/tests.rs"]
+mod tests;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ionet_core::event::SessionStore;
+use ionet_core::event::{KeptSession, SessionStore};
 use ionet_core::fault::SignInFault;
 use tokio::sync::Mutex;
 
 use crate::secret::Secret;
-use crate::session::Vault;
+use crate::session::{Found, Vault, VaultFault};
 use crate::sign_in::{Provider, RefreshFault, TokenPair};
+
+/// Whoever signs in sits there, and may have to look for the keyring's password.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub(crate) struct Tokens {
@@ -41,17 +44,32 @@ impl Tokens {
         Self { shared: Arc::new(Shared { provider, vault, held: Mutex::default() }) }
     }
 
-    pub(crate) async fn session(&self) -> Option<SessionStore> {
+    pub(crate) async fn session(&self) -> KeptSession {
         let mut held = self.shared.held.lock().await;
-        self.shared.recall(&mut held).await;
-        held.store
+        match (self.shared.recall(&mut held).await, held.store) {
+            (_, Some(store)) => KeptSession::Found(store),
+            (Recalled::Locked, None) => KeptSession::Locked,
+            (Recalled::Read, None) => KeptSession::None,
+        }
     }
 
-    /// Takes in a sign-in.
+    /// Returns when a session that was [`KeptSession::Locked`] may be asked for again.
+    pub(crate) async fn unlocked(&self) {
+        self.shared.vault.unlocked().await;
+    }
+
+    /// Takes in a sign-in. One that is not kept because its keyring stays locked is none.
     pub(crate) async fn begin(&self, pair: TokenPair) -> Result<SessionStore, SignInFault> {
         let mut held = self.shared.held.lock().await;
         let _turn = self.shared.vault.turn().await;
-        self.shared.take(&mut held, pair).await.map(|(_, store)| store)
+        let kept = self.shared.vault.keep(&pair.refresh, Some(UNLOCKED_WITHIN)).await;
+        if let Err(VaultFault::Locked(_)) = kept {
+            let (provider, refresh) = (self.shared.provider.clone(), pair.refresh);
+            tokio::spawn(async move { provider.revoke(&refresh, "refresh_token").await });
+            return Err(SignInFault::KeyringLocked);
+        }
+        self.shared.hold(&mut held, pair, kept.as_ref().ok().copied());
+        kept.map_err(|fault| SignInFault::CannotStore(fault.to_string()))
     }
 
     /// An access token that is good for a while. `but_not` is one that was just refused.
@@ -66,21 +84,43 @@ impl Tokens {
         refresh.await.unwrap_or(Err(SignInFault::ProviderDown))
     }
 
-    /// Revokes both tokens and forgets them. A provider that does not answer cannot keep anybody signed in.
+    /// Forgets the session and revokes both tokens. A provider that does not answer cannot keep anybody signed in.
     pub(crate) async fn end(&self) {
+        self.forget().await.revoke(&self.shared.provider).await;
+    }
+
+    /// The same, without waiting for the provider.
+    pub(crate) async fn end_at_once(&self) {
+        let (over, provider) = (self.forget().await, self.shared.provider.clone());
+        tokio::spawn(async move { over.revoke(&provider).await });
+    }
+
+    /// First forgotten, then revoked: a program that ends half-way has kept nothing.
+    async fn forget(&self) -> Held {
         let mut held = self.shared.held.lock().await;
         let _turn = self.shared.vault.turn().await;
         self.shared.recall(&mut held).await;
-        let Held { refresh, access, .. } = std::mem::take(&mut *held);
-        // First forgotten, then revoked: a program that ends half-way has kept nothing.
         self.shared.vault.forget().await;
-        if let Some(token) = refresh {
-            self.shared.provider.revoke(&token, "refresh_token").await;
+        std::mem::take(&mut *held)
+    }
+}
+
+impl Held {
+    async fn revoke(self, provider: &Provider) {
+        if let Some(token) = self.refresh {
+            provider.revoke(&token, "refresh_token").await;
         }
-        if let Some(access) = access {
-            self.shared.provider.revoke(&access.token, "access_token").await;
+        if let Some(access) = self.access {
+            provider.revoke(&access.token, "access_token").await;
         }
     }
+}
+
+/// Whether what is written down could be read.
+#[derive(PartialEq, Eq)]
+enum Recalled {
+    Read,
+    Locked,
 }
 
 impl Shared {
@@ -94,43 +134,66 @@ impl Shared {
         }
         // The command line is another process with the same session: a token that it has used up ends the session.
         let _turn = self.vault.turn().await;
-        self.recall(&mut held).await;
-        let refresh = held.refresh.clone().ok_or(SignInFault::SessionEnded)?;
+        let recalled = self.recall(&mut held).await;
+        let Some(refresh) = held.refresh.clone() else {
+            let locked = recalled == Recalled::Locked;
+            return Err(if locked { SignInFault::KeyringLocked } else { SignInFault::SessionEnded });
+        };
         match self.provider.refresh(&refresh).await {
-            Ok(pair) => self.take(&mut held, pair).await.map(|(token, _)| token),
-            Err(RefreshFault::Down) => Err(SignInFault::ProviderDown),
+            Ok(pair) => self.take(&mut held, pair).await,
             Err(RefreshFault::Ended) => {
                 *held = Held::default();
                 self.vault.forget().await;
                 Err(SignInFault::SessionEnded)
             }
+            Err(RefreshFault::Other(fault)) => Err(fault),
         }
     }
 
     /// The refresh token is written down before anything is done with the pair. Where that fails it is still held,
-    /// so that the session lasts as long as the program.
-    async fn take(
-        &self,
-        held: &mut Held,
-        pair: TokenPair,
-    ) -> Result<(Secret<String>, SessionStore), SignInFault> {
-        let kept = self.vault.keep(&pair.refresh).await;
-        let store = kept.as_ref().ok().copied();
-        let access =
-            Access { token: pair.access.clone(), good_until: Instant::now() + useful(pair.expires_in) };
-        *held = Held { refresh: Some(pair.refresh), store, access: Some(access) };
-        let store = kept.map_err(|fault| SignInFault::CannotStore(fault.to_string()))?;
-        Ok((pair.access, store))
+    /// so that the session lasts as long as the program; where the keyring is only locked, until it is open again.
+    async fn take(&self, held: &mut Held, pair: TokenPair) -> Result<Secret<String>, SignInFault> {
+        let kept = self.vault.keep(&pair.refresh, None).await;
+        let access = pair.access.clone();
+        self.hold(held, pair, kept.as_ref().ok().copied());
+        match kept {
+            Ok(_) | Err(VaultFault::Locked(_)) => Ok(access),
+            Err(fault @ (VaultFault::File(_) | VaultFault::Damaged(_))) => {
+                Err(SignInFault::CannotStore(fault.to_string()))
+            }
+        }
     }
 
-    /// What is written down is the newest, whoever wrote it; only what could not be written down is newer in memory.
-    async fn recall(&self, held: &mut Held) {
-        if held.refresh.is_some() && held.store.is_none() {
-            return;
+    fn hold(&self, held: &mut Held, pair: TokenPair, store: Option<SessionStore>) {
+        let access = Access { token: pair.access, good_until: Instant::now() + useful(pair.expires_in) };
+        *held = Held { refresh: Some(pair.refresh), store, access: Some(access) };
+    }
+
+    /// What is written down is the newest, whoever wrote it; only what could not be written down is newer in memory, and
+    /// is written now if it can be.
+    async fn recall(&self, held: &mut Held) -> Recalled {
+        if let (Some(token), None) = (&held.refresh, held.store) {
+            return match self.vault.keep(token, None).await {
+                Ok(store) => {
+                    held.store = Some(store);
+                    Recalled::Read
+                }
+                Err(VaultFault::Locked(_)) => Recalled::Locked,
+                Err(VaultFault::File(_) | VaultFault::Damaged(_)) => Recalled::Read,
+            };
         }
-        if let Some((token, store)) = self.vault.load().await {
-            held.refresh = Some(token);
-            held.store = Some(store);
+        match self.vault.load().await {
+            Found::Token(token, store) => {
+                held.refresh = Some(token);
+                held.store = Some(store);
+                Recalled::Read
+            }
+            // Signed out, here or by another program of this user.
+            Found::Nothing => {
+                *held = Held::default();
+                Recalled::Read
+            }
+            Found::Locked => Recalled::Locked,
         }
     }
 }

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ionet_cloud::visitor::{LastPage, Lost, walk_device_code, walk_sign_in};
 use ionet_cloud::{Cloud, CloudFault, Options, SignInFault, SignInHooks};
-use ionet_core::event::{DeviceCode, SessionStore, SignInMethod, SignedIn};
+use ionet_core::event::{DeviceCode, KeptSession, SessionStore, SignInMethod, SignedIn};
 use ionet_gateway_api::path;
 use serde_json::{Value, json};
 use support::gateway::{Authority, Gateway};
@@ -42,6 +42,7 @@ fn hooks() -> (SignInHooks, Shown) {
             Box::pin(async { true })
         }),
         device_code: Box::new(move |given| code.send(given).unwrap()),
+        still_waiting: Box::new(|| {}),
         words: Default::default(),
     };
     (hooks, Shown { pages, codes })
@@ -122,7 +123,7 @@ async fn a_person_signs_in_with_the_browser() {
         ("alice", "alice@example.test")
     );
     assert_eq!(signed_in.store, SessionStore::File);
-    assert_eq!(cloud.session().await, Some(SessionStore::File));
+    assert_eq!(cloud.session().await, KeptSession::Found(SessionStore::File));
     assert!(page.html.contains("You are signed in"), "{}", page.html);
 }
 
@@ -148,21 +149,50 @@ async fn a_wrong_password_is_said_on_the_page() {
 }
 
 #[tokio::test]
-async fn an_answer_with_another_state_ends_the_sign_in_on_an_error_page() {
+async fn an_answer_with_another_state_gets_an_error_page_and_ends_nothing() {
     let Some(provider) = Provider::start() else { return };
     let home = tempfile::tempdir().unwrap();
     let cloud = pc(home.path(), &provider);
 
-    let (signed_in, page) = by_browser(&cloud, async |url| {
-        let forged = format!("{}?code=stolen&state=guessed", redirect_of(&url));
-        walk_sign_in(&forged, "", "").await.unwrap()
+    let (signed_in, pages) = by_browser(&cloud, async |url| {
+        let mut pages = Vec::new();
+        for forged in
+            ["?code=stolen&state=guessed", "?error=access_denied", "?error=access_denied&state=", ""]
+        {
+            pages.push(walk_sign_in(&format!("{}{forged}", redirect_of(&url)), "", "").await.unwrap());
+        }
+        alice(url).await.unwrap();
+        pages
     })
     .await;
 
-    assert_eq!(signed_in, Err(SignInFault::NotOurs("state")));
-    assert_eq!(page.status, 400);
-    assert!(page.html.contains("The sign-in did not work"));
-    assert_eq!(cloud.session().await, None);
+    assert_eq!(signed_in.unwrap().name.subject, "alice");
+    for page in pages {
+        assert_eq!(page.status, 400);
+        assert!(page.html.contains("The sign-in did not work"));
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_stands_still_is_said_once_and_waited_for_all_the_same() {
+    let Some(provider) = Provider::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let options = Options { still_waiting_after: Duration::from_millis(50), ..Options::default() };
+    let cloud = support::cloud_with(home.path(), &provider.issuer, "https://localhost:1/", None, options);
+    let (hooks, mut shown) = hooks();
+    let (say, mut said) = mpsc::unbounded_channel();
+    let hooks = SignInHooks { still_waiting: Box::new(move || say.send(()).unwrap()), ..hooks };
+
+    let person = async {
+        let url = shown.pages.recv().await.unwrap();
+        said.recv().await.unwrap();
+        alice(url).await.unwrap();
+        said.recv().await
+    };
+    let (signed_in, again) =
+        tokio::join!(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()), person);
+
+    assert_eq!((signed_in.unwrap().name.subject.as_str(), again), ("alice", None));
 }
 
 #[tokio::test]
@@ -299,7 +329,7 @@ async fn sign_out_makes_the_refresh_token_worthless() {
 
     cloud.sign_out().await;
 
-    assert_eq!((cloud.session().await, kept(home.path())), (None, None));
+    assert_eq!((cloud.session().await, kept(home.path())), (KeptSession::None, None));
     std::fs::write(home.path().join("session.json"), copied).unwrap();
     assert_eq!(again().devices().await, Err(CloudFault::NotSignedIn));
 }

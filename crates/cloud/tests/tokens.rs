@@ -13,7 +13,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ionet_cloud::{Cloud, CloudFault, SignInFault, SignInHooks};
-use ionet_core::event::{SessionStore, SignInMethod};
+use ionet_core::event::{KeptSession, SessionStore, SignInMethod};
 use ionet_gateway_api::{code, path};
 use serde_json::{Value, json};
 use support::gateway::{Authority, Gateway, problem};
@@ -76,7 +76,7 @@ async fn another_process_with_the_same_session_does_not_end_it() {
     let (gateway, _) = gateway(&["access-1", "access-3"]).await;
     let app = signed_in(home.path(), &issuer.url, &gateway);
     let command = support::cloud(home.path(), &issuer.url, &gateway.url, Some(gateway.ca_pem.clone()));
-    app.session().await.unwrap();
+    assert_eq!(app.session().await, KeptSession::Found(SessionStore::File));
 
     command.devices().await.unwrap();
     app.devices().await.unwrap();
@@ -144,7 +144,7 @@ async fn a_refused_refresh_token_ends_the_session() {
     let devices = cloud.devices().await;
 
     assert_eq!(devices, Err(CloudFault::NotSignedIn));
-    assert_eq!(cloud.session().await, None);
+    assert_eq!(cloud.session().await, KeptSession::None);
     assert!(!home.path().join("session.json").exists());
 }
 
@@ -161,7 +161,113 @@ async fn a_provider_that_fails_for_a_moment_ends_nothing() {
 
     assert_eq!(during, [const { Err(CloudFault::Unavailable(None)) }; 2]);
     assert_eq!(after, Ok(Vec::new()));
-    assert_eq!(cloud.session().await, Some(SessionStore::File));
+    assert_eq!(cloud.session().await, KeptSession::Found(SessionStore::File));
+}
+
+#[tokio::test]
+async fn only_an_invalid_grant_ends_a_session() {
+    let home = tempfile::tempdir().unwrap();
+    let issuer = Issuer::start().await;
+    let refusals = ["invalid_client", "unauthorized_client", "invalid_request", "interaction_required"];
+    issuer.will_answer(refusals.map(|code| (400, json!({"error": code}))));
+    issuer.will_answer([
+        (200, json!("<html>Welcome to our hotel")),
+        (404, json!("<html>")),
+        (429, json!(null)),
+    ]);
+    let (gateway, _) = gateway(&[]).await;
+    let cloud = signed_in(home.path(), &issuer.url, &gateway);
+
+    for code in refusals {
+        assert_eq!(cloud.devices().await, Err(CloudFault::Refused(code.into())));
+    }
+    let odd = [cloud.devices().await, cloud.devices().await, cloud.devices().await];
+    let after = cloud.devices().await;
+
+    assert_eq!(odd, [Err(CloudFault::Garbled), Err(CloudFault::Garbled), Err(CloudFault::Unavailable(None))]);
+    assert_eq!(after, Ok(Vec::new()));
+    assert_eq!(issuer.asked("refresh_token"), ["refresh-0"; 8]);
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_rotate_and_says_little_keeps_the_session() {
+    let home = tempfile::tempdir().unwrap();
+    let issuer = Issuer::start().await;
+    issuer.will_answer([(
+        200,
+        json!({"access_token": "access-1", "token_type": "bearer", "expires_in": "3600"}),
+    )]);
+    let (gateway, bearers) = gateway(&[]).await;
+    let cloud = signed_in(home.path(), &issuer.url, &gateway);
+
+    cloud.devices().await.unwrap();
+    cloud.devices().await.unwrap();
+
+    assert_eq!(*bearers.lock().unwrap(), ["access-1", "access-1"]);
+    assert_eq!(kept(home.path())["refresh_token"], "refresh-0");
+}
+
+/// A PC of an account, whose gateway answers the device with that.
+async fn device_of_a_session(home: &Path, issuer: &Issuer, answer: (u16, &'static str)) -> (Cloud, Gateway) {
+    let authority = Authority::new();
+    let answer = axum::routing::post(async move || problem(answer.0, answer.1));
+    let routes = authority.enrolment(3_600_000).route(path::INTRODUCTION, answer);
+    let gateway = authority.serve(routes).await;
+    let cloud = signed_in(home, &issuer.url, &gateway);
+    cloud.enrol("My PC", 1, None).await.unwrap();
+    (cloud, gateway)
+}
+
+async fn until_revoked(issuer: &Issuer, tokens: &[&str]) {
+    let revoked = async {
+        while issuer.revoked() != tokens {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), revoked).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pc_that_is_lost_has_no_session_either() {
+    let home = tempfile::tempdir().unwrap();
+    let issuer = Issuer::start().await;
+    let (cloud, _gateway) = device_of_a_session(home.path(), &issuer, (403, code::DEVICE_LOST)).await;
+
+    let told = cloud.introduction().await.map(|_| ());
+
+    assert_eq!(told, Err(CloudFault::DeviceLost));
+    assert!(!home.path().join("session.json").exists());
+    assert_eq!(cloud.session().await, KeptSession::None);
+    until_revoked(&issuer, &["refresh-1", "access-1"]).await;
+}
+
+#[tokio::test]
+async fn a_pc_that_is_lost_has_no_session_either_when_the_provider_is_down() {
+    let home = tempfile::tempdir().unwrap();
+    let issuer = Issuer::start().await;
+    let (cloud, _gateway) = device_of_a_session(home.path(), &issuer, (403, code::DEVICE_LOST)).await;
+    drop(issuer);
+
+    let told = cloud.introduction().await.map(|_| ());
+
+    assert_eq!(told, Err(CloudFault::DeviceLost));
+    assert!(!home.path().join("session.json").exists());
+}
+
+#[tokio::test]
+async fn a_session_of_before_a_loss_is_told_so_and_ends() {
+    let home = tempfile::tempdir().unwrap();
+    let issuer = Issuer::start().await;
+    let ended = Router::new().route(path::DEVICES, get(async || problem(401, code::SESSION_ENDED)));
+    let gateway = Authority::new().serve(ended).await;
+    let cloud = signed_in(home.path(), &issuer.url, &gateway);
+
+    let devices = cloud.devices().await;
+
+    assert_eq!(devices, Err(CloudFault::SessionEnded));
+    assert_eq!(cloud.session().await, KeptSession::None);
+    assert_eq!(issuer.asked("refresh_token"), ["refresh-0"]);
+    until_revoked(&issuer, &["refresh-1", "access-1"]).await;
 }
 
 #[tokio::test]
@@ -191,7 +297,7 @@ async fn sign_out_revokes_both_tokens_and_forgets_them() {
     cloud.sign_out().await;
 
     assert_eq!(issuer.revoked(), ["refresh-1", "access-1"]);
-    assert_eq!(cloud.session().await, None);
+    assert_eq!(cloud.session().await, KeptSession::None);
     assert_eq!(cloud.devices().await, Err(CloudFault::NotSignedIn));
 }
 
@@ -204,7 +310,7 @@ async fn sign_out_forgets_also_when_the_provider_is_down() {
 
     cloud.sign_out().await;
 
-    assert_eq!(cloud.session().await, None);
+    assert_eq!(cloud.session().await, KeptSession::None);
     assert!(!home.path().join("session.json").exists());
 }
 
@@ -217,6 +323,7 @@ async fn by_device_code(issuer: &Issuer) -> (Result<(), SignInFault>, Option<Str
     let hooks = SignInHooks {
         open_browser: Box::new(|_| panic!("no browser is needed")),
         device_code: Box::new(move |code| *show.lock().unwrap() = Some(code.user_code)),
+        still_waiting: Box::new(|| panic!("no browser is waited for")),
         words: Default::default(),
     };
     let result = cloud.sign_in(SignInMethod::DeviceCode, hooks, CancellationToken::new()).await;
@@ -249,6 +356,49 @@ async fn a_provider_that_asks_for_patience_gets_it() {
     assert_eq!(result, Err(SignInFault::CodeExpired));
     assert!(started.elapsed().as_secs() >= 5);
     assert_eq!(issuer.asked("code_verifier").len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_answer_does_not_make_the_code_worthless() {
+    let issuer = Issuer::start().await;
+    issuer.code_lives_s(60);
+    let pending = (400, json!({"error": "authorization_pending"}));
+    issuer.will_answer([(502, json!("<html>502 later</html>")), pending, (200, json!("<html>Welcome"))]);
+    issuer.will_answer([(403, json!({"error": "access_denied"}))]);
+
+    let (result, _) = by_device_code(&issuer).await;
+
+    assert_eq!(result, Err(SignInFault::Refused("access_denied".into())));
+    assert_eq!(issuer.asked("code_verifier").len(), 4);
+}
+
+#[tokio::test]
+async fn an_answer_without_an_id_token_is_said_to_lack_it() {
+    let issuer = Issuer::start().await;
+
+    let (result, _) = by_device_code(&issuer).await;
+
+    assert_eq!(result, Err(SignInFault::NotOurs("id token")));
+}
+
+#[tokio::test]
+async fn a_provider_that_describes_itself_by_a_page_is_unreadable_and_not_down() {
+    let page = axum::Router::new().fallback(async || axum::response::Html("<html>Welcome"));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, page).await.unwrap() });
+    let home = tempfile::tempdir().unwrap();
+    let cloud = support::cloud(home.path(), &url, "https://localhost:1/", None);
+    let hooks = SignInHooks {
+        open_browser: Box::new(|_| panic!("there is no page")),
+        device_code: Box::new(|_| panic!("there is no code")),
+        still_waiting: Box::new(|| {}),
+        words: Default::default(),
+    };
+
+    let signed_in = cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()).await;
+
+    assert!(matches!(signed_in, Err(SignInFault::Unreadable(_))), "{signed_in:?}");
 }
 
 #[tokio::test]

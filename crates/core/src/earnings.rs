@@ -57,7 +57,7 @@ pub struct Periods {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct JobsPage {
-    pub jobs: Vec<JobEarnings>,
+    pub jobs: Vec<JobEarned>,
     /// Where the next page begins; none after the last.
     pub next: Option<String>,
     pub currency: String,
@@ -66,7 +66,7 @@ pub struct JobsPage {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
-pub struct JobEarnings {
+pub struct JobEarned {
     pub allocation: String,
     pub job: String,
     pub device: String,
@@ -81,6 +81,21 @@ pub struct JobEarnings {
     pub rate_per_hour: Money,
     /// What it earned between the question's moments.
     pub amount: Money,
-    /// Nomad's client status, or why it earns no longer: `complete`, `failed`, `lost`, `stopped`, `disputed`.
-    pub end: Option<String>,
+    /// Why it earns no longer; none while it does.
+    pub end: Option<JobEnd>,
+}
+
+/// Why a job earns no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(rename_all = "snake_case")]
+pub enum JobEnd {
+    Complete,
+    Failed,
+    Lost,
+    Stopped,
+    Disputed,
+    /// A word that this version does not know.
+    #[serde(other)]
+    Unknown,
 }

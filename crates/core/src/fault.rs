@@ -25,6 +25,17 @@ pub enum SignInFault {
     CannotStore(String),
     #[error("signed in no longer: the provider refused the refresh token")]
     SessionEnded,
+    /// The provider answers, and what it says is not what such an answer is made of.
+    #[error("the identity provider's answer cannot be read: {0}")]
+    Unreadable(String),
+    /// Its owner did not unlock it for this sign-in.
+    #[error("the keyring is locked")]
+    KeyringLocked,
+    #[error(transparent)]
+    Proxy(#[from] ProxyFault),
+    /// See [`CloudFault::Inspected`].
+    #[error("{issuer} opens the connection to the identity provider")]
+    Inspected { issuer: String },
     #[error("cancelled")]
     Cancelled,
 }
@@ -52,13 +63,41 @@ pub enum CloudFault {
     DeviceLost,
     #[error("a sign-in is needed for this")]
     NotSignedIn,
+    /// There may be a sign-in: in a keyring that is locked now.
+    #[error("the sign-in lies in a keyring that is locked")]
+    KeyringLocked,
+    /// The session began before a PC of the account was reported lost.
+    #[error("the session was ended by the gateway")]
+    SessionEnded,
+    #[error("this PC has left its account")]
+    DeviceRetired,
+    /// Not before so many seconds have passed.
+    #[error("asked too often: not again within {wait_s} s")]
+    TooMany { wait_s: u64 },
+    /// Something between this PC and the gateway opens secure connections: who signed the certificate that it shows.
+    #[error("{issuer} opens the connection to the gateway")]
+    Inspected { issuer: String },
+    #[error(transparent)]
+    Proxy(#[from] ProxyFault),
+    /// The gateway names a root, a server or a store that what this app was shipped with does not.
+    #[error("the gateway names what this app does not know: {0}")]
+    Untrusted(String),
     /// Anything else that the gateway refused, with its problem code.
     #[error("refused: {0}")]
     Refused(String),
     #[error("this PC cannot keep its certificate: {0}")]
     CannotStore(String),
-    #[error("asked too often: not again within {wait_s} s")]
-    TooMany { wait_s: u64 },
+}
+
+/// The proxy that the system names is in the way. It is named `host:port`, without credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyFault {
+    #[error("the proxy {0} cannot be reached")]
+    Unreachable(String),
+    #[error("the proxy {0} wants a name and a password")]
+    WantsPassword(String),
+    #[error("the proxy {host} refuses with {status}")]
+    Refuses { host: String, status: u16 },
 }
 
 /// No card of this PC can work. All of these pass: a driver is installed, loaded or restarted, a card comes back.

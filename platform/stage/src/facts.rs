@@ -47,6 +47,10 @@ pub struct Endpoints {
     pub gateway: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_ca_pem: Option<String>,
+    /// The roots of the region's servers, PEM.
+    pub region_roots_pem: Vec<String>,
+    /// `host:port` of the stores that logs may go to.
+    pub upload_hosts: Vec<String>,
 }
 
 impl Facts {

@@ -155,6 +155,8 @@ impl Stage {
             client_id: "ionet-supplier".to_owned(),
             gateway: self.gateway.url().to_owned(),
             gateway_ca_pem: std::fs::read_to_string(&self.pki.ca).ok(),
+            region_roots_pem: std::fs::read_to_string(&self.pki.ca).into_iter().collect(),
+            upload_hosts: vec![self.bucket.url().trim_start_matches("http://").to_owned()],
         }
     }
 

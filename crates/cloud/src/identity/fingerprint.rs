@@ -24,12 +24,19 @@ enum Kind {
     Board,
     NetworkCard,
     Gpu,
+    /// The installed operating system. A copied disk brings it along, so that it is the same says nothing; that it is another one
+    /// may say something.
+    System,
 }
 
+/// Parts that stay for years. Network cards come and go with docks, adapters and made-up addresses.
+const STRONG: [Kind; 2] = [Kind::Board, Kind::Gpu];
+
 impl Facts {
-    /// Mainboard and network cards, as far as this user may read them. GPUs are known later.
+    /// As far as this user may read them without waking anything up. More GPUs may be known later.
     pub fn of_this_pc() -> Self {
-        Self::of_parts(hardware::boards(), hardware::network_cards(), [])
+        Self::of_parts(hardware::boards(), hardware::network_cards(), hardware::gpus())
+            .with_system(hardware::system())
     }
 
     pub fn of_parts(
@@ -44,6 +51,12 @@ impl Facts {
         facts
     }
 
+    /// With the operating system's own id.
+    pub fn with_system(mut self, id: Option<String>) -> Self {
+        self.add(Kind::System, id);
+        self
+    }
+
     pub(super) fn add_gpus(&mut self, uuids: impl IntoIterator<Item = String>) {
         self.add(Kind::Gpu, uuids);
     }
@@ -55,8 +68,11 @@ impl Facts {
     }
 }
 
+/// More parts than a PC has in its life; the network cards of long ago go first.
+const MOST_FACTS: usize = 64;
+
 /// Salted hashes of facts.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fingerprint {
     salt: String,
     facts: Vec<HashedFact>,
@@ -72,10 +88,10 @@ struct HashedFact {
 pub(super) enum Likeness {
     /// At least one part is still there.
     Same,
-    /// Parts of the same kinds, and none of them known.
+    /// None is known of those that would tell.
     Other,
-    /// The two have no kind of part in common: nothing can be said.
-    Unknown,
+    /// What would tell is not known here, or not yet.
+    Undecided,
 }
 
 impl Fingerprint {
@@ -87,12 +103,41 @@ impl Fingerprint {
         Self { salt, facts }
     }
 
+    /// With these too: parts that are not there now may come back.
+    pub(super) fn with(mut self, facts: &Facts) -> Self {
+        for fact in facts.0.iter().map(|fact| hashed(&self.salt, fact)) {
+            if !self.facts.contains(&fact) {
+                self.facts.push(fact);
+            }
+        }
+        while self.facts.len() > MOST_FACTS {
+            let oldest_card = self.facts.iter().position(|fact| fact.kind == Kind::NetworkCard);
+            self.facts.remove(oldest_card.unwrap_or(0));
+        }
+        self
+    }
+
+    /// Where nothing but network cards differs, nothing is decided: an identity that is set aside for a dock that is not
+    /// plugged in costs its owner a device; one that is shared for a while until the GPUs are known costs nobody much.
     pub(super) fn compare(&self, facts: &Facts) -> Likeness {
-        if facts.0.iter().any(|fact| self.facts.contains(&hashed(&self.salt, fact))) {
+        let tells = facts.0.iter().filter(|fact| fact.kind != Kind::System);
+        if tells.into_iter().any(|fact| self.knows(fact)) {
             return Likeness::Same;
         }
-        let comparable = facts.0.iter().any(|fact| self.facts.iter().any(|known| known.kind == fact.kind));
-        if comparable { Likeness::Other } else { Likeness::Unknown }
+        let elsewhere = self.contradicts(facts, Kind::NetworkCard) && self.contradicts(facts, Kind::System);
+        let other = elsewhere || STRONG.into_iter().any(|kind| self.contradicts(facts, kind));
+        if other { Likeness::Other } else { Likeness::Undecided }
+    }
+
+    fn knows(&self, fact: &Fact) -> bool {
+        self.facts.contains(&hashed(&self.salt, fact))
+    }
+
+    /// Parts of this kind then and now, and none of them the same.
+    fn contradicts(&self, facts: &Facts, kind: Kind) -> bool {
+        let then = self.facts.iter().any(|known| known.kind == kind);
+        let mut now = facts.0.iter().filter(|fact| fact.kind == kind).peekable();
+        then && now.peek().is_some() && !now.any(|fact| self.knows(fact))
     }
 }
 
@@ -153,8 +198,46 @@ mod tests {
     fn without_a_kind_in_common_nothing_is_said() {
         let taken = Fingerprint::take(&facts("board-1", "", ""));
 
-        assert_eq!(taken.compare(&facts("", "00:11:22:33:44:55", "")), Likeness::Unknown);
-        assert_eq!(taken.compare(&Facts::default()), Likeness::Unknown);
+        assert_eq!(taken.compare(&facts("", "00:11:22:33:44:55", "")), Likeness::Undecided);
+        assert_eq!(taken.compare(&Facts::default()), Likeness::Undecided);
+    }
+
+    #[test]
+    fn network_cards_alone_never_make_another_pc_but_another_system_beside_them_does() {
+        let home = |card: &str, gpu: &str, id: &str| facts("", card, gpu).with_system(Some(id.to_owned()));
+        let taken = Fingerprint::take(&home("00:11:22:33:44:55", "", "system-1"));
+
+        let now = [
+            ("00:11:22:33:44:66", "system-1"),
+            ("00:11:22:33:44:55", "system-2"),
+            ("00:11:22:33:44:66", "system-2"),
+        ];
+        let likenesses = now.map(|(card, id)| taken.compare(&home(card, "GPU-1", id)));
+
+        assert_eq!(likenesses, [Likeness::Undecided, Likeness::Same, Likeness::Other]);
+    }
+
+    #[test]
+    fn a_copied_system_on_another_card_is_another_pc() {
+        let taken =
+            Fingerprint::take(&facts("", "00:11:22:33:44:55", "GPU-1").with_system(Some("system-1".into())));
+
+        let copy = facts("", "00:11:22:33:44:66", "GPU-2").with_system(Some("system-1".into()));
+
+        assert_eq!(taken.compare(&copy), Likeness::Other);
+    }
+
+    #[test]
+    fn a_part_that_was_there_once_still_tells_and_their_number_has_an_end() {
+        let docked = facts("", "00:11:22:33:44:55", "GPU-1");
+        let mut known = Fingerprint::take(&docked).with(&facts("", "00:11:22:33:44:66", "GPU-1"));
+
+        assert_eq!(known.compare(&facts("", "00:11:22:33:44:55", "")), Likeness::Same);
+        for number in 0..200 {
+            known = known.with(&facts("", &format!("00:11:22:33:55:{number}"), "GPU-1"));
+        }
+        assert_eq!(known.facts.len(), MOST_FACTS);
+        assert_eq!(known.clone().with(&facts("", "00:11:22:33:55:199", "")), known);
     }
 
     #[test]

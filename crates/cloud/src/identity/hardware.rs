@@ -18,3 +18,13 @@ pub(super) fn boards() -> Vec<String> {
 pub(super) fn network_cards() -> Vec<String> {
     platform::network_cards()
 }
+
+/// The UUIDs of the NVIDIA cards that the driver knows, without asking a card that sleeps.
+pub(super) fn gpus() -> Vec<String> {
+    platform::gpus()
+}
+
+/// The id that the operating system was given when it was installed.
+pub(super) fn system() -> Option<String> {
+    platform::system()
+}

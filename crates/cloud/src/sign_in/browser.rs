@@ -3,44 +3,38 @@
 use std::time::Duration;
 
 use ionet_core::fault::SignInFault;
-use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow};
-use openidconnect::{
-    AuthorizationCode, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
-};
+use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier};
+use tokio::time::sleep;
+use url::Url;
 
 use super::callback::{Callback, Listener};
-use super::provider::{Found, Provider, RESOURCE, SCOPES, sign_in_fault};
-use super::{Grant, Opening, SignInHooks};
+use super::discovery::{Metadata, is_same};
+use super::grant::Grant;
+use super::hooks::{Opening, SignInHooks};
+use super::provider::{Provider, RESOURCE, SCOPE};
+use crate::options::Options;
 
 pub(super) async fn sign_in(
     provider: &Provider,
     hooks: &SignInHooks,
-    abandoned_after: Duration,
+    options: &Options,
 ) -> Result<Grant, SignInFault> {
     let found = provider.discover().await?;
-    let mut listener = Listener::open(hooks.words.clone()).await.map_err(|error| {
+    let listener = Listener::open(hooks.words.clone()).await.map_err(|error| {
         tracing::error!(%error, "no loopback port for the browser to come back to");
         SignInFault::Abandoned
     })?;
-    let redirect = RedirectUrl::from_url(listener.url());
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-    let client = found.client.clone().set_redirect_uri(redirect.clone());
-    let (url, state, nonce) = client
-        .authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random)
-        .add_scopes(SCOPES.map(|scope| Scope::new(scope.into())))
-        .add_prompt(CoreAuthPrompt::Consent)
-        .add_extra_param("resource", RESOURCE)
-        .set_pkce_challenge(challenge)
-        .url();
-    let opening = (hooks.open_browser)(&url);
+    let (state, nonce) = (CsrfToken::new_random(), Nonce::new_random());
+    let attempt = Attempt { provider, found, redirect: listener.url(), verifier, state, nonce };
+    let opening = (hooks.open_browser)(&attempt.page(&challenge));
 
-    let callback = tokio::select! {
-        came_back = tokio::time::timeout(abandoned_after, listener.next()) => {
-            came_back.ok().flatten().ok_or(SignInFault::Abandoned)?
-        }
+    let waiting = attempt.came_back(listener, || (hooks.still_waiting)(), options.still_waiting_after);
+    let (callback, _port) = tokio::select! {
+        came_back = waiting => came_back.ok_or(SignInFault::Abandoned)?,
+        () = sleep(options.sign_in_abandoned_after) => return Err(SignInFault::Abandoned),
         () = not_opened(opening) => return Err(SignInFault::NoBrowser),
     };
-    let attempt = Attempt { provider, found: &found, redirect, verifier, state, nonce };
     let result = attempt.finish(&callback).await;
     callback.answer(result.is_ok()).await;
     result
@@ -56,38 +50,76 @@ async fn not_opened(opening: Opening) {
 /// What was asked, to hold the answer against.
 struct Attempt<'a> {
     provider: &'a Provider,
-    found: &'a Found,
-    redirect: RedirectUrl,
+    found: Metadata,
+    redirect: Url,
     verifier: PkceCodeVerifier,
     state: CsrfToken,
     nonce: Nonce,
 }
 
 impl Attempt<'_> {
-    async fn finish(self, callback: &Callback) -> Result<Grant, SignInFault> {
-        let code = self.code(callback)?;
-        let client = self.found.client.clone().set_redirect_uri(self.redirect);
-        let request = client
-            .exchange_code(AuthorizationCode::new(code.to_owned()))
-            .set_pkce_verifier(self.verifier)
-            .add_extra_param("resource", RESOURCE);
-        let tokens = request.request_async(&self.provider.wire()).await.map_err(sign_in_fault)?;
-        self.provider.grant(self.found, &tokens, Some(&self.nonce)).await
+    fn page(&self, challenge: &PkceCodeChallenge) -> Url {
+        let mut page = self.found.authorization_endpoint.clone();
+        page.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", self.provider.client_id())
+            .append_pair("redirect_uri", self.redirect.as_str())
+            .append_pair("scope", SCOPE)
+            .append_pair("resource", RESOURCE)
+            .append_pair("prompt", "consent")
+            .append_pair("state", self.state.secret())
+            .append_pair("nonce", self.nonce.secret())
+            .append_pair("code_challenge", challenge.as_str())
+            .append_pair("code_challenge_method", "S256");
+        page
     }
 
-    /// State first: only an answer to our own question may say anything else.
+    /// The answer to our own question. Any other is somebody else's, gets its page, and ends nothing: otherwise whoever guesses
+    /// the port could.
+    async fn came_back(
+        &self,
+        mut listener: Listener,
+        still_waiting: impl Fn(),
+        after: Duration,
+    ) -> Option<(Callback, Listener)> {
+        let said = async {
+            sleep(after).await;
+            still_waiting();
+            std::future::pending().await
+        };
+        let ours = async {
+            loop {
+                let callback = listener.next().await?;
+                if callback.param("state") == Some(self.state.secret()) {
+                    return Some(callback);
+                }
+                tracing::info!("an answer that was not asked for came to the sign-in's port");
+                callback.answer(false).await;
+            }
+        };
+        let callback = tokio::select! { callback = ours => callback?, never = said => never };
+        Some((callback, listener))
+    }
+
+    async fn finish(self, callback: &Callback) -> Result<Grant, SignInFault> {
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", self.code(callback)?),
+            ("redirect_uri", self.redirect.as_str()),
+            ("code_verifier", self.verifier.secret()),
+        ];
+        let tokens = self.provider.tokens(&self.found, &form).await?;
+        self.provider.grant(&self.found, tokens, Some(self.nonce.secret())).await
+    }
+
     fn code<'c>(&self, callback: &'c Callback) -> Result<&'c str, SignInFault> {
-        if callback.param("state") != Some(self.state.secret()) {
-            return Err(SignInFault::NotOurs("state"));
-        }
-        let required = self.found.extra.authorization_response_iss_parameter_supported;
         match callback.param("iss") {
-            Some(issuer) if issuer == self.provider.issuer() => {}
-            None if !required => {}
+            Some(issuer) if is_same(issuer, &self.found.issuer) => {}
+            None if !self.found.names_itself => {}
             Some(_) | None => return Err(SignInFault::NotOurs("issuer")),
         }
         if let Some(error) = callback.param("error") {
-            return Err(SignInFault::Refused(error.to_owned()));
+            return Err(SignInFault::Refused(error.chars().filter(|c| !c.is_control()).take(80).collect()));
         }
         callback.param("code").ok_or(SignInFault::NotOurs("code"))
     }

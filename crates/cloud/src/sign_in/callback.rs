@@ -1,38 +1,25 @@
 //! The loopback address that the browser comes back to, and the page it ends on.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
+use super::hooks::PageWords;
+use head::{Head, read_head};
+
+mod head;
+
 const PATH: &str = "/callback";
-const MAX_HEAD: usize = 16 * 1024;
 /// Browsers open connections ahead of need and leave them idle.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The sentences of the page that the browser ends on; plain text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageWords {
-    pub done_title: String,
-    pub done_text: String,
-    pub failed_title: String,
-    pub failed_text: String,
-}
-
-impl Default for PageWords {
-    fn default() -> Self {
-        Self {
-            done_title: "You are signed in".into(),
-            done_text: "You can close this page and go back to the app.".into(),
-            failed_title: "The sign-in did not work".into(),
-            failed_text: "Go back to the app and try again.".into(),
-        }
-    }
-}
+/// More than any browser opens. When there are more, the oldest goes: it had the longest time to say something.
+const MOST_CONNECTIONS: usize = 64;
 
 /// Dropping it closes the port.
 pub(super) struct Listener {
@@ -88,32 +75,54 @@ impl Callback {
 }
 
 async fn accept(listener: TcpListener, host: String, words: PageWords, send: mpsc::Sender<Callback>) {
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    let mut connections = VecDeque::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be taken");
+                // Too many open files, most often: some are closed meanwhile.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         let (host, words, send) = (host.clone(), words.clone(), send.clone());
-        connections.spawn(async move {
+        let served = tokio::spawn(async move {
             let served = tokio::time::timeout(PATIENCE, serve(stream, &host, words)).await;
             if let Ok(Ok(Some(callback))) = served {
                 // The sign-in is over when nobody receives.
                 let _ = send.send(callback).await;
             }
         });
-        while connections.try_join_next().is_some() {}
+        connections.retain(|connection: &AbortOnDropHandle<()>| !connection.is_finished());
+        if connections.len() == MOST_CONNECTIONS {
+            connections.pop_front();
+        }
+        connections.push_back(AbortOnDropHandle::new(served));
     }
 }
 
 /// A callback, or nothing when it was another request, which then has its answer.
-async fn serve(mut stream: TcpStream, host: &str, words: PageWords) -> io::Result<Option<Callback>> {
-    let Some(head) = read_head(&mut stream).await? else { return Ok(None) };
-    let mut lines = head.split("\r\n");
-    let mut request = lines.next().unwrap_or_default().split(' ');
+async fn serve(stream: TcpStream, host: &str, words: PageWords) -> io::Result<Option<Callback>> {
+    let mut reader = BufReader::new(stream);
+    let head = read_head(&mut reader).await?;
+    let mut stream = reader.into_inner();
+    let (line, named) = match head {
+        Head::Gone => return Ok(None),
+        Head::TooLarge => {
+            let page = page(&words.too_large_title, &words.too_large_text);
+            write(&mut stream, "431 Request Header Fields Too Large", &page).await?;
+            drain(&mut stream).await;
+            return Ok(None);
+        }
+        Head::Read { line, host } => (line, host),
+    };
+    let mut request = line.split(' ');
     let (method, target) = (request.next().unwrap_or_default(), request.next().unwrap_or_default());
-    // Another name for this address would be another site's doing.
-    let named = lines
-        .filter_map(|line| line.split_once(':'))
-        .any(|(name, value)| name.eq_ignore_ascii_case("host") && value.trim() == host);
     let url = Url::parse(&format!("http://{host}{target}")).ok();
-    match url.filter(|url| method == "GET" && named && url.path() == PATH) {
+    // Another name for this address would be another site's doing.
+    let is_ours = |url: &Url| method == "GET" && named.as_deref() == Some(host) && url.path() == PATH;
+    match url.filter(is_ours) {
         Some(url) => {
             let params = url.query_pairs().into_owned().collect();
             Ok(Some(Callback { params, stream, words }))
@@ -125,14 +134,10 @@ async fn serve(mut stream: TcpStream, host: &str, words: PageWords) -> io::Resul
     }
 }
 
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<String>> {
-    let mut head = Vec::new();
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() > MAX_HEAD || stream.read_buf(&mut head).await? == 0 {
-            return Ok(None);
-        }
-    }
-    Ok(String::from_utf8(head).ok())
+/// What is still on its way would be answered by a reset, and the browser would show that in place of the page.
+async fn drain(stream: &mut TcpStream) {
+    let mut rest = vec![0; 64 * 1024];
+    while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
 }
 
 async fn write(stream: &mut TcpStream, status: &str, page: &str) -> io::Result<()> {
@@ -218,6 +223,75 @@ mod tests {
 
         assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 404")), "{answers:?}");
         assert!(listener.callbacks.try_recv().is_err());
+    }
+
+    /// A head with so many bytes of cookies, and the first line of what comes back.
+    async fn with_cookies(url: &Url, bytes: usize) -> String {
+        let cookie = "x".repeat(bytes);
+        let text =
+            get(url, "/callback?state=s").replace("\r\n\r\n", &format!("\r\nCookie: a={cookie}\r\n\r\n"));
+        request(url, &text).await.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_cookies_of_everything_that_ever_served_here_do_not_stop_a_sign_in() {
+        let mut listener = Listener::open(PageWords::default()).await.unwrap();
+        let url = listener.url();
+        let browser = tokio::spawn(async move {
+            let mut answers = Vec::new();
+            for kib in [4, 31, 40, 200, 1000] {
+                answers.push(with_cookies(&url, kib * 1024).await);
+            }
+            answers
+        });
+
+        for _ in 0..5 {
+            let callback = listener.next().await.unwrap();
+            assert_eq!(callback.param("state"), Some("s"));
+            callback.answer(true).await;
+        }
+
+        assert_eq!(browser.await.unwrap(), ["HTTP/1.1 200 OK"; 5]);
+    }
+
+    #[tokio::test]
+    async fn a_head_without_an_end_is_told_what_to_do() {
+        let listener = Listener::open(PageWords::default()).await.unwrap();
+
+        let answer = with_cookies(&listener.url(), 3 * 1024 * 1024).await;
+
+        assert_eq!(answer, "HTTP/1.1 431 Request Header Fields Too Large");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_comes_letter_by_letter_is_read() {
+        let mut listener = Listener::open(PageWords::default()).await.unwrap();
+        let url = listener.url();
+        let mut stream = TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+
+        for byte in get(&url, "/callback?state=s").bytes() {
+            stream.write_all(&[byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(listener.next().await.unwrap().param("state"), Some("s"));
+    }
+
+    #[tokio::test]
+    async fn hundreds_of_idle_connections_hold_nobody_up() {
+        let mut listener = Listener::open(PageWords::default()).await.unwrap();
+        let url = listener.url();
+        let mut idle = Vec::new();
+        for _ in 0..300 {
+            idle.push(TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap());
+        }
+        let text = get(&url, "/callback?state=s");
+        tokio::spawn(async move { request(&url, &text).await });
+
+        let callback = listener.next().await.unwrap();
+
+        assert_eq!(callback.param("state"), Some("s"));
     }
 
     #[tokio::test]

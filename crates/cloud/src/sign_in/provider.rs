@@ -2,82 +2,43 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
-use futures_util::future::BoxFuture;
 use ionet_core::fault::SignInFault;
 use ionet_core::target::AccountName;
-use openidconnect::core::{
-    CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreErrorResponseType,
-    CoreGrantType, CoreIdTokenClaims, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
-    CoreTokenResponse, CoreUserInfoClaims,
-};
-use openidconnect::{
-    AdditionalProviderMetadata, ClaimsVerificationError, ClientId, DeviceAuthorizationUrl, DiscoveryError,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce,
-    OAuth2TokenResponse, ProviderMetadata, RefreshToken, RequestTokenError, StandardErrorResponse,
-    TokenResponse,
-};
-use reqwest::header::ACCEPT;
-use serde::{Deserialize, Serialize};
+use openidconnect::core::CoreJsonWebKeySet;
+use reqwest::header::{ACCEPT, HeaderMap};
+use reqwest::{RequestBuilder, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{Grant, TokenPair};
-use crate::http::{Skew, body_of};
+use super::discovery::{self, Metadata};
+use super::grant::{Grant, TokenPair};
+use super::id_token::{self, Claims, Expected, NotVerified};
+use super::token_answer::{self, NoTokens, TokenAnswer};
+use crate::clock::Skew;
+use crate::explain::{self, Cut};
+use crate::http::body_of;
+use crate::options::Options;
+use crate::probe;
 use crate::secret::Secret;
 
 /// Who the access tokens are for (RFC 8707).
 pub(super) const RESOURCE: &str = "urn:ionet:gateway";
 
-pub(super) const SCOPES: [&str; 3] = ["email", "profile", "offline_access"];
+pub(super) const SCOPE: &str = "openid email profile offline_access";
 
 /// What an access token lives when the provider does not say.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 
-pub(super) type AppClient =
-    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointMaybeSet>;
-
-type Metadata = ProviderMetadata<
-    Extra,
-    CoreAuthDisplay,
-    CoreClientAuthMethod,
-    CoreClaimName,
-    CoreClaimType,
-    CoreGrantType,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm,
-    CoreJsonWebKey,
-    CoreResponseMode,
-    CoreResponseType,
-    CoreSubjectIdentifierType,
->;
-
-/// What the core metadata leaves out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Extra {
-    pub(super) device_authorization_endpoint: Option<DeviceAuthorizationUrl>,
-    revocation_endpoint: Option<Url>,
-    /// RFC 9207.
-    #[serde(default)]
-    pub(super) authorization_response_iss_parameter_supported: bool,
-}
-
-impl AdditionalProviderMetadata for Extra {}
+/// A sign-out does not wait for a provider for long.
+const REVOKED_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) struct Provider {
     issuer: String,
     client_id: String,
     http: reqwest::Client,
     skew: Skew,
-    found: Mutex<Option<Found>>,
-}
-
-/// What discovery found.
-#[derive(Clone)]
-pub(super) struct Found {
-    pub(super) client: AppClient,
-    pub(super) extra: Extra,
+    options: Options,
+    found: Mutex<Option<Metadata>>,
 }
 
 /// The refresh token did not give a new pair.
@@ -85,106 +46,115 @@ pub(super) struct Found {
 pub(crate) enum RefreshFault {
     #[error("the provider refused the refresh token")]
     Ended,
-    #[error("the identity provider cannot be reached")]
-    Down,
+    /// The session is none the worse.
+    #[error(transparent)]
+    Other(SignInFault),
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WireFault {
-    #[error(transparent)]
-    Http(#[from] reqwest::Error),
-    #[error("the answer is too long")]
-    TooLong,
+/// The token endpoint gave no tokens.
+#[derive(Debug)]
+pub(super) enum TokenFault {
+    /// No answer.
+    Cut(SignInFault),
+    /// With the wait that it asks for.
+    No(NoTokens, Option<Duration>),
+}
+
+/// An HTTP answer.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Provider {
-    pub(crate) fn new(issuer: String, client_id: String, http: reqwest::Client, skew: Skew) -> Self {
-        Self { issuer, client_id, http, skew, found: Mutex::new(None) }
+    pub(crate) fn new(
+        issuer: String,
+        client_id: String,
+        http: reqwest::Client,
+        skew: Skew,
+        options: Options,
+    ) -> Self {
+        Self { issuer, client_id, http, skew, options, found: Mutex::new(None) }
     }
 
-    pub(super) fn issuer(&self) -> &str {
-        &self.issuer
+    pub(super) fn client_id(&self) -> &str {
+        &self.client_id
     }
 
-    /// Asks anew: keys change, and a sign-in is rare.
-    pub(super) async fn discover(&self) -> Result<Found, SignInFault> {
-        let issuer = IssuerUrl::new(self.issuer.clone()).map_err(|_| SignInFault::ProviderDown)?;
-        let metadata = Metadata::discover_async(issuer, &self.wire()).await.map_err(|fault| match fault {
-            DiscoveryError::Validation(_) => SignInFault::NotOurs("issuer"),
-            DiscoveryError::Request(_) | DiscoveryError::Response(..) | DiscoveryError::Parse(_) => {
-                SignInFault::ProviderDown
-            }
-            DiscoveryError::UrlParse(_) | DiscoveryError::Other(_) => SignInFault::ProviderDown,
-            _ => SignInFault::ProviderDown,
-        })?;
-        let token_endpoint = metadata.token_endpoint().cloned().ok_or(SignInFault::ProviderDown)?;
-        let extra = metadata.additional_metadata().clone();
-        let client_id = ClientId::new(self.client_id.clone());
-        let client =
-            CoreClient::from_provider_metadata(metadata, client_id, None).set_token_uri(token_endpoint);
-        let found = Found { client, extra };
+    /// Asks anew: addresses change, and a sign-in is rare.
+    pub(super) async fn discover(&self) -> Result<Metadata, SignInFault> {
+        let address = discovery::address_of(&self.issuer);
+        let address = address.ok_or_else(|| SignInFault::Unreadable("issuer".into()))?;
+        let reply = self.get(&address, None).await?;
+        let found = discovery::read(&self.issuer, &reply)?;
         *self.found.lock().await = Some(found.clone());
         Ok(found)
     }
 
     /// Exchanges the refresh token for a new pair. The old one is dead afterwards.
     pub(crate) async fn refresh(&self, token: &Secret<String>) -> Result<TokenPair, RefreshFault> {
-        let found = self.known().await.map_err(|_| RefreshFault::Down)?;
-        let old = RefreshToken::new(token.reveal().clone());
-        let request = found.client.exchange_refresh_token(&old).add_extra_param("resource", RESOURCE);
-        let tokens = request.request_async(&self.wire()).await.map_err(|fault| match fault {
-            RequestTokenError::ServerResponse(answer) if is_final(answer.error()) => RefreshFault::Ended,
-            RequestTokenError::ServerResponse(_)
-            | RequestTokenError::Request(_)
-            | RequestTokenError::Parse(..)
-            | RequestTokenError::Other(_) => RefreshFault::Down,
-        })?;
-        // A provider that does not rotate gives none: the old one stays good.
-        Ok(pair(&tokens, token.reveal()))
+        let found = self.known().await.map_err(RefreshFault::Other)?;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token.reveal().as_str())];
+        match self.tokens(&found, &form).await {
+            // A provider that does not rotate gives none: the old one stays good.
+            Ok(answer) => Ok(pair(answer, token.clone())),
+            Err(TokenFault::No(NoTokens::Refused(code), _)) if code == "invalid_grant" => {
+                Err(RefreshFault::Ended)
+            }
+            Err(fault) => Err(RefreshFault::Other(fault.into())),
+        }
     }
 
     /// RFC 7009. A provider that is down, or knows no revocation, changes nothing about the sign-out here.
     pub(crate) async fn revoke(&self, token: &Secret<String>, kind: &'static str) {
-        let Ok(found) = self.known().await else { return };
-        let Some(endpoint) = found.extra.revocation_endpoint else { return };
-        let form =
-            [("token", token.reveal().as_str()), ("token_type_hint", kind), ("client_id", &self.client_id)];
-        let request = self.http.post(endpoint).form(&form).header(ACCEPT, "application/json");
-        match request.timeout(Duration::from_secs(5)).send().await {
-            Ok(answer) if answer.status().is_success() => {}
-            Ok(answer) => tracing::warn!(status = answer.status().as_u16(), kind, "a token was not revoked"),
-            Err(_) => tracing::warn!(kind, "a token was not revoked: no answer"),
+        let revoked = tokio::time::timeout(REVOKED_WITHIN, self.ask_to_revoke(token, kind)).await;
+        if !matches!(revoked, Ok(Some(status)) if status.is_success()) {
+            tracing::warn!(kind, "a token was not revoked");
         }
+    }
+
+    /// Asks the token endpoint.
+    pub(super) async fn tokens(
+        &self,
+        found: &Metadata,
+        form: &[(&str, &str)],
+    ) -> Result<TokenAnswer, TokenFault> {
+        let reply = self.post(&found.token_endpoint, form).await.map_err(TokenFault::Cut)?;
+        token_answer::read(reply.status, &reply.body).map_err(|fault| {
+            let wait = explain::retry_after_s(&reply.headers).map(Duration::from_secs);
+            TokenFault::No(fault, wait)
+        })
     }
 
     /// Checks the id token, and finds out who it is.
     pub(super) async fn grant(
         &self,
-        found: &Found,
-        tokens: &CoreTokenResponse,
-        nonce: Option<&Nonce>,
+        found: &Metadata,
+        tokens: TokenAnswer,
+        nonce: Option<&str>,
     ) -> Result<Grant, SignInFault> {
-        let claims = self.claims(found, tokens, nonce)?;
-        let refresh = tokens.refresh_token().ok_or_else(|| SignInFault::Refused("offline_access".into()))?;
-        let subject = claims.subject().to_string();
-        let email = match claims.email() {
-            Some(email) => Some(email.to_string()),
-            None => self.email(found, tokens, &claims).await,
+        let id_token = tokens.id_token.as_ref().ok_or(SignInFault::NotOurs("id token"))?;
+        let claims = self.claims(found, id_token, nonce).await?;
+        let refresh = tokens.refresh.clone();
+        let refresh = refresh.ok_or_else(|| SignInFault::Refused("offline_access".into()))?;
+        let email = match claims.email.clone() {
+            Some(email) => Some(email),
+            None => self.email(found, &tokens, &claims).await,
         };
-        let shown = email.unwrap_or_else(|| subject.clone());
-        Ok(Grant { name: AccountName { subject, shown }, tokens: pair(tokens, refresh.secret()) })
+        let Claims { subject, preferred, .. } = claims;
+        let shown = email.or(preferred).unwrap_or_else(|| subject.clone());
+        Ok(Grant { name: AccountName { subject, shown }, tokens: pair(tokens, refresh) })
     }
 
-    /// One HTTP exchange, for the library.
-    pub(super) fn wire(
-        &self,
-    ) -> impl Fn(HttpRequest) -> BoxFuture<'static, Result<HttpResponse, WireFault>> + Send + Sync + use<>
-    {
-        let (http, skew) = (self.http.clone(), self.skew.clone());
-        move |request| Box::pin(send(http.clone(), skew.clone(), request))
+    /// A form, as OAuth sends them; this client is told in it, and the gateway as whom the tokens are for.
+    pub(super) async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<Reply, SignInFault> {
+        let own = [("client_id", self.client_id.as_str()), ("resource", RESOURCE)];
+        let form: Vec<_> = form.iter().chain(&own).collect();
+        self.exchange(url, self.http.post(url.clone()).form(&form)).await
     }
 
-    async fn known(&self) -> Result<Found, SignInFault> {
+    async fn known(&self) -> Result<Metadata, SignInFault> {
         if let Some(found) = self.found.lock().await.clone() {
             return Ok(found);
         }
@@ -192,90 +162,107 @@ impl Provider {
     }
 
     /// Dates are judged by the provider's clock: that this PC's clock is wrong is said where it matters, and the
-    /// token came from the provider itself a moment ago.
-    fn claims(
+    /// token came from the provider itself a moment ago. Keys that have just been changed are asked for once more.
+    async fn claims(
         &self,
-        found: &Found,
-        tokens: &CoreTokenResponse,
-        nonce: Option<&Nonce>,
-    ) -> Result<CoreIdTokenClaims, SignInFault> {
-        let token = tokens.id_token().ok_or(SignInFault::NotOurs("id token"))?;
-        let skew = TimeDelta::milliseconds(self.skew.get().unwrap_or(0));
-        let verifier = found.client.id_token_verifier().set_time_fn(move || Utc::now() - skew);
-        let same = |given: Option<&Nonce>| match (nonce, given) {
-            (None, _) => Ok(()),
-            (Some(asked), Some(given)) if asked.secret() == given.secret() => Ok(()),
-            (Some(_), _) => Err("another nonce".to_owned()),
+        found: &Metadata,
+        token: &Secret<String>,
+        nonce: Option<&str>,
+    ) -> Result<Claims, SignInFault> {
+        let expected = Expected {
+            issuer: &found.issuer,
+            client_id: &self.client_id,
+            nonce,
+            now_ms: self.skew.theirs_ms(),
         };
-        token.claims(&verifier, same).cloned().map_err(|fault| SignInFault::NotOurs(what(&fault)))
+        for _ in 0..2 {
+            match id_token::verify(token.reveal(), &self.keys(found).await?, &expected) {
+                Err(NotVerified::NoKey) => {}
+                Err(NotVerified::Fault(fault)) => return Err(fault),
+                Ok(claims) => return Ok(claims),
+            }
+        }
+        Err(SignInFault::NotOurs("signature"))
     }
 
-    /// Some providers tell the address at the userinfo endpoint only. Without it the subject is shown.
-    async fn email(
-        &self,
-        found: &Found,
-        tokens: &CoreTokenResponse,
-        claims: &CoreIdTokenClaims,
-    ) -> Option<String> {
-        let access = tokens.access_token().clone();
-        let request = found.client.user_info(access, Some(claims.subject().clone())).ok()?;
-        let info: CoreUserInfoClaims = request.request_async(&self.wire()).await.ok()?;
-        info.email().map(|email| email.to_string())
+    async fn keys(&self, found: &Metadata) -> Result<CoreJsonWebKeySet, SignInFault> {
+        let body = self.get(&found.jwks_uri, None).await?;
+        serde_json::from_slice(&body).map_err(|_| SignInFault::Unreadable("keys".into()))
+    }
+
+    /// Some providers tell the address at the userinfo endpoint only. Without it something else is shown.
+    async fn email(&self, found: &Metadata, tokens: &TokenAnswer, claims: &Claims) -> Option<String> {
+        let url = found.userinfo_endpoint.as_ref()?;
+        let info = token_answer::fields(&self.get(url, Some(&tokens.access)).await.ok()?)?;
+        let told = id_token::read(&info)?;
+        told.email.filter(|_| told.subject == claims.subject)
+    }
+
+    /// The body of an answer that says yes.
+    async fn get(&self, url: &Url, bearer: Option<&Secret<String>>) -> Result<Vec<u8>, SignInFault> {
+        let request = self.http.get(url.clone());
+        let request = match bearer {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        };
+        let reply = self.exchange(url, request).await?;
+        if reply.status.is_success() {
+            return Ok(reply.body);
+        }
+        if reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(SignInFault::ProviderDown);
+        }
+        let last = url.path_segments().and_then(Iterator::last).unwrap_or_default();
+        Err(SignInFault::Unreadable(format!("{last}: status {}", reply.status.as_u16())))
+    }
+
+    async fn exchange(&self, url: &Url, request: RequestBuilder) -> Result<Reply, SignInFault> {
+        let answer = match request.header(ACCEPT, "application/json").send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.fault_of(url, &error).await),
+        };
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        self.skew.learn(&headers);
+        match body_of(answer).await {
+            Ok(Some(body)) => Ok(Reply { status, headers, body }),
+            Ok(None) => Err(SignInFault::Unreadable("too long".into())),
+            Err(error) => Err(self.fault_of(url, &error).await),
+        }
+    }
+
+    async fn fault_of(&self, url: &Url, error: &reqwest::Error) -> SignInFault {
+        if explain::cut(error) == Cut::Their {
+            let seen = probe::look(&self.options, url.clone()).await.filter(|seen| seen.for_this_name);
+            return seen
+                .map_or(SignInFault::ProviderDown, |seen| SignInFault::Inspected { issuer: seen.issuer });
+        }
+        self.options.proxy.blamed(url).await.map_or(SignInFault::ProviderDown, SignInFault::Proxy)
+    }
+
+    async fn ask_to_revoke(&self, token: &Secret<String>, kind: &str) -> Option<StatusCode> {
+        let endpoint = self.known().await.ok()?.revocation_endpoint?;
+        let form =
+            [("token", token.reveal().as_str()), ("token_type_hint", kind), ("client_id", &self.client_id)];
+        let request = self.http.post(endpoint.clone()).form(&form);
+        Some(self.exchange(&endpoint, request).await.ok()?.status)
     }
 }
 
-/// What a token endpoint's refusal or silence means for a sign-in.
-pub(super) fn sign_in_fault<E: std::error::Error + 'static>(
-    fault: RequestTokenError<E, StandardErrorResponse<CoreErrorResponseType>>,
-) -> SignInFault {
-    match fault {
-        RequestTokenError::ServerResponse(answer) => SignInFault::Refused(answer.error().to_string()),
-        RequestTokenError::Request(_) | RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            SignInFault::ProviderDown
+impl From<TokenFault> for SignInFault {
+    fn from(fault: TokenFault) -> Self {
+        match fault {
+            TokenFault::Cut(fault) => fault,
+            TokenFault::No(NoTokens::Refused(code), _) => Self::Refused(code),
+            TokenFault::No(NoTokens::Busy, _) => Self::ProviderDown,
+            TokenFault::No(NoTokens::Unreadable(what), _) => Self::Unreadable(what),
         }
     }
 }
 
-/// Asking again with the same refresh token cannot help.
-fn is_final(error: &CoreErrorResponseType) -> bool {
-    matches!(
-        error,
-        CoreErrorResponseType::InvalidGrant
-            | CoreErrorResponseType::InvalidClient
-            | CoreErrorResponseType::UnauthorizedClient
-    )
-}
-
-fn pair(tokens: &CoreTokenResponse, refresh: &str) -> TokenPair {
-    let refresh = tokens.refresh_token().map_or(refresh, |token| token.secret());
+fn pair(answer: TokenAnswer, refresh: Secret<String>) -> TokenPair {
     TokenPair {
-        refresh: Secret::new(refresh.to_owned()),
-        access: Secret::new(tokens.access_token().secret().clone()),
-        expires_in: tokens.expires_in().unwrap_or(DEFAULT_LIFE),
+        refresh: answer.refresh.unwrap_or(refresh),
+        access: answer.access,
+        expires_in: answer.expires_in.unwrap_or(DEFAULT_LIFE),
     }
-}
-
-fn what(fault: &ClaimsVerificationError) -> &'static str {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum is open")]
-    match fault {
-        ClaimsVerificationError::InvalidNonce(_) => "nonce",
-        ClaimsVerificationError::InvalidIssuer(_) => "issuer",
-        ClaimsVerificationError::InvalidAudience(_) => "audience",
-        ClaimsVerificationError::SignatureVerification(_) => "signature",
-        ClaimsVerificationError::Expired(_) => "expiry",
-        _ => "id token",
-    }
-}
-
-async fn send(http: reqwest::Client, skew: Skew, request: HttpRequest) -> Result<HttpResponse, WireFault> {
-    let (parts, body) = request.into_parts();
-    let sent = http.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
-    let answer = sent.send().await?;
-    skew.learn(answer.headers());
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = body_of(answer).await?.ok_or(WireFault::TooLong)?;
-    let mut response = HttpResponse::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    Ok(response)
 }

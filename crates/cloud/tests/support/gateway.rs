@@ -10,7 +10,7 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use ionet_gateway_api::{Certificate, EnrolRequest, RenewRequest, path};
+use ionet_gateway_api::{AccountState, Certificate, EnrolRequest, RenewRequest, path};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer,
     ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -44,7 +44,13 @@ pub(crate) struct Peer {
 
 impl Authority {
     pub(crate) fn new() -> Arc<Self> {
+        Self::named("Test Root")
+    }
+
+    pub(crate) fn named(name: &str) -> Arc<Self> {
         let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Arc::new(Self { issuer })
@@ -70,6 +76,7 @@ impl Authority {
             datacenter: "home".into(),
             node_pool: "gamers".into(),
             servers: vec!["127.0.0.1:4647".into()],
+            account: AccountState { subject: "alice".into(), shown: "alice@example.test".into() },
         }
     }
 

@@ -28,6 +28,7 @@ struct Seen {
     revoked: Mutex<Vec<String>>,
     /// Taken from the front; when there is none, a refresh gives the next pair.
     answers: Mutex<Vec<(u16, Value)>>,
+    code_lives_s: Mutex<u64>,
 }
 
 impl Issuer {
@@ -35,7 +36,7 @@ impl Issuer {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let root = format!("http://{}", listener.local_addr().unwrap());
         let url = format!("{root}/realms/io");
-        let seen = Arc::new(Seen { root, ..Seen::default() });
+        let seen = Arc::new(Seen { root, code_lives_s: Mutex::new(2), ..Seen::default() });
         let routes = Router::new()
             .route("/realms/io/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(async || Json(json!({"keys": []}))))
@@ -49,6 +50,10 @@ impl Issuer {
 
     pub(crate) fn will_answer(&self, answers: impl IntoIterator<Item = (u16, Value)>) {
         self.seen.answers.lock().unwrap().extend(answers);
+    }
+
+    pub(crate) fn code_lives_s(&self, seconds: u64) {
+        *self.seen.code_lives_s.lock().unwrap() = seconds;
     }
 
     /// The values that this field of the token requests had.
@@ -101,7 +106,7 @@ async fn device(State(seen): State<Arc<Seen>>, Form(form): Form<Fields>) -> Json
     assert!(value(&form, "code_challenge").is_some());
     Json(
         json!({"device_code": "d", "user_code": "ABCD-EFGH", "verification_uri": format!("{}/enter", seen.root),
-        "expires_in": 2, "interval": 1}),
+        "expires_in": *seen.code_lives_s.lock().unwrap(), "interval": 1}),
     )
 }
 

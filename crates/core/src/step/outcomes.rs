@@ -139,7 +139,7 @@ fn on_device(state: &mut State, task: Task, result: Result<Device, CloudFault>, 
             state.enrolment.device = Some(device);
             state.faults.enrolment = None;
         }
-        Err(CloudFault::NotSignedIn) => {
+        Err(CloudFault::NotSignedIn | CloudFault::SessionEnded) => {
             state.owner.account = Account::SignedOut;
             state.owner.unsaved = true;
             state.faults.enrolment = None;

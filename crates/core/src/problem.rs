@@ -76,7 +76,14 @@ codes! {
     WorkStillThere = "work-still-there",
     EngineDown = "engine-down",
     LogDiskFull = "log-disk-full",
+    LogQuota = "log-quota",
+    LogReadOnly = "log-read-only",
+    LogNotAllowed = "log-not-allowed",
+    LogDiskFailing = "log-disk-failing",
+    LogDiskHangs = "log-disk-hangs",
+    LogDiskGone = "log-disk-gone",
     LogRefused = "log-refused",
+    LogStoreSilent = "log-store-silent",
     NoKeyring = "no-keyring",
 }
 
@@ -265,11 +272,21 @@ fn of_work(fault: &WorkFault) -> Problem {
     }
 }
 
-/// A store that cannot be reached is the network's or the gateway's problem, and is said as theirs.
+/// What stops the logs stops nothing else. A store that cannot be reached is the network's or the gateway's problem and is
+/// said as theirs, unless both answer all day.
 fn of_logs(fault: &LogFault) -> Option<Problem> {
+    use ProblemCode as Code;
+    let quiet = |code, args: &[(&str, String)]| Some(with(code, Action::None, false, args));
     match fault {
-        LogFault::DiskFull => Some(plain(ProblemCode::LogDiskFull, Action::None, false)),
-        LogFault::Refused(_) => Some(plain(ProblemCode::LogRefused, Action::None, false)),
+        LogFault::DiskFull => quiet(Code::LogDiskFull, &[]),
+        LogFault::QuotaUsedUp => quiet(Code::LogQuota, &[]),
+        LogFault::ReadOnly => quiet(Code::LogReadOnly, &[]),
+        LogFault::NotAllowed => quiet(Code::LogNotAllowed, &[]),
+        LogFault::DiskFailing(why) => quiet(Code::LogDiskFailing, &[("why", why.clone())]),
+        LogFault::DiskHangs => quiet(Code::LogDiskHangs, &[]),
+        LogFault::DiskGone => quiet(Code::LogDiskGone, &[]),
+        LogFault::Refused(status) => quiet(Code::LogRefused, &[("status", status.to_string())]),
+        LogFault::StoreSilent(host) => quiet(Code::LogStoreSilent, &[("host", host.clone())]),
         LogFault::Unreachable => None,
     }
 }

@@ -1,5 +1,6 @@
 //! The thread that keeps house, and how long it rests.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -71,7 +72,10 @@ impl Keeper {
                 let mut rest = SHORTEST;
                 while woken.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
                     let begun = Instant::now();
-                    let went = book.turn(&asked);
+                    let went = catch_unwind(AssertUnwindSafe(|| book.turn(&asked))).unwrap_or_else(|_| {
+                        tracing::error!("a turn of the logs' housekeeping broke off");
+                        Went::Failed
+                    });
                     rest = pace.after(went, begun.elapsed());
                 }
                 drop(end);

@@ -17,8 +17,10 @@ use pack::Closed;
 
 /// Jobs' lines are their customer's, not the owner's: nothing of them is kept once it is shipped.
 const JOBS: &str = "jobs/";
-/// More files of jobs do not wait, however small they are.
-const MOST_OF_JOBS: usize = 2000;
+/// More files of one owner do not wait, however small they are: weeks of the app's own.
+const MOST_FILES: usize = 4000;
+/// More of what is shipped is not kept.
+const MOST_SHIPPED: usize = 500;
 
 pub(crate) struct Outbox {
     logs: PathBuf,
@@ -140,12 +142,14 @@ impl Outbox {
     pub(crate) fn trim(&self) -> Lost {
         let mut lost = Lost::default();
         let half = self.max_total_bytes / 2;
-        while self.index().bytes_of(Owner::Jobs) > half || self.index().count_of(Owner::Jobs) > MOST_OF_JOBS {
-            if !self.drop_oldest(Owner::Jobs, &mut lost) {
-                break;
-            }
+        for (owner, most) in
+            [(Owner::Jobs, half), (Owner::Agent, half / 2), (Owner::App, self.max_total_bytes)]
+        {
+            let too_much =
+                || self.index().bytes_of(owner) > most || self.index().count_of(owner) > MOST_FILES;
+            while too_much() && self.drop_oldest(owner, &mut lost) {}
         }
-        while self.index().bytes_of(Owner::Agent) > half / 2 && self.drop_oldest(Owner::Agent, &mut lost) {}
+        while self.index().shipped.len() > MOST_SHIPPED && self.forget_oldest_shipped() {}
         while self.index().bytes() > self.max_total_bytes && self.forget_oldest_shipped() {}
         for owner in [Owner::Jobs, Owner::Agent, Owner::App] {
             while self.index().bytes() > self.max_total_bytes && self.drop_oldest(owner, &mut lost) {}

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -96,8 +97,10 @@ impl Shared {
             let lost = state.lost - said;
             said = state.lost;
             drop(state);
-            write(&line, lost);
+            // One line that breaks off must not end the log.
+            let written = catch_unwind(AssertUnwindSafe(|| write(&line, lost)));
             let mut state = self.state();
+            state.lost += u64::from(written.is_err());
             state.bytes -= line.len();
             state.done += 1;
             if state.waiting.is_empty() {
@@ -174,6 +177,22 @@ mod tests {
         assert_eq!(written.iter().map(|(_, lost)| lost).sum::<u64>(), 9_990, "each loss is told once");
         assert_eq!(written[10].0, 5);
         drop(writing);
+    }
+
+    #[test]
+    fn a_line_that_breaks_off_is_lost_and_no_other() {
+        let (written, lines) = mpsc::channel();
+        let (mut queue, writing) = Queue::start("test", 1000, move |line, lost| {
+            assert_ne!(line, b"bad", "on purpose");
+            let _ = written.send((line.to_vec(), lost));
+        })
+        .unwrap();
+
+        queue.write_all(b"bad").unwrap();
+        queue.write_all(b"good").unwrap();
+        drop(writing);
+
+        assert_eq!(lines.try_iter().collect::<Vec<_>>(), [(b"good".to_vec(), 1)]);
     }
 
     #[test]

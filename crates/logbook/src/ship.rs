@@ -20,7 +20,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// So many refusals in a row mean that the store refuses this PC and not a file.
 const REFUSALS: u32 = 3;
-/// A store that answers no is asked again after so many times the wait: an hour at the most.
+/// A store that goes on to answer no is asked again after so many times the longest wait: an hour.
 const REFUSED_WAITS: u32 = 12;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -95,8 +95,8 @@ impl<S: Store> Shipper<S> {
             let mut waits = backoff();
             while let Err(fault) = self.ship_waiting().await {
                 let wait = waits.next().unwrap_or(LONGEST_WAIT);
-                let refused = matches!(fault, LogFault::Refused(_));
-                tokio::time::sleep(if refused { wait * REFUSED_WAITS } else { wait }).await;
+                let for_good = matches!(fault, LogFault::Refused(_)) && wait > LONGEST_WAIT / 2;
+                tokio::time::sleep(if for_good { wait * REFUSED_WAITS } else { wait }).await;
             }
             while tokio::time::timeout(MINUTE, self.book.packed.notified()).await.is_err() {
                 // Nobody may have written a line meanwhile, and so noticed.

@@ -221,15 +221,16 @@ impl Stream {
         kit: &mut Kit,
         turn: &mut Turn<'_>,
     ) -> io::Result<Came> {
-        let seen = Seen::of(&held.file)?;
+        // A file that cannot be read is its writer's affair: it is tried again when it changes, and no fault of our disk.
+        let Ok(seen) = Seen::of(&held.file) else { return Ok(Came::ToTheEnd) };
         if !complete && held.seen == Some(seen) {
             return Ok(Came::ToTheEnd);
         }
-        if self.mark.offset > 0 && self.is_anew(held, seen)? {
-            (self.mark.offset, self.mark.head, self.mark.in_long_line) = (0, None, false);
+        if self.mark.offset > 0 && self.is_anew(held, seen) {
+            (self.mark.offset, self.mark.in_long_line) = (0, false);
         }
-        if self.mark.head.as_ref().is_none_or(|head| !head.is_whole()) {
-            self.mark.head = Head::of(&held.file)?;
+        if self.mark.offset == 0 || self.mark.head.as_ref().is_none_or(|head| !head.is_whole()) {
+            self.mark.head = Head::of(&held.file).ok().flatten();
         }
         let mut left = turn.part();
         while left > 0 && !turn.is_over() {
@@ -242,15 +243,15 @@ impl Stream {
     }
 
     /// Cut short, or written anew, by its writer: what is there now is new.
-    fn is_anew(&self, held: &Held, seen: Seen) -> io::Result<bool> {
+    fn is_anew(&self, held: &Held, seen: Seen) -> bool {
         if seen.length < self.mark.offset
             || self.mark.head.as_ref().is_some_and(|head| !head.is_of(&held.file))
         {
-            return Ok(true);
+            return true;
         }
         let mut tail = vec![0; held.tail.len()];
         let at = self.mark.offset - tail.len() as u64;
-        Ok(read_at(&held.file, at, &mut tail)? < tail.len() || tail != held.tail)
+        read_at(&held.file, at, &mut tail).is_ok_and(|read| read < tail.len() || tail != held.tail)
     }
 
     /// One piece, or past what is left out.
@@ -262,9 +263,9 @@ impl Stream {
         turn: &mut Turn<'_>,
         left: &mut u64,
     ) -> io::Result<Came> {
-        let length = held.file.metadata()?.len();
+        let length = held.file.metadata().map_or(0, |metadata| metadata.len());
         let behind = length.saturating_sub(self.mark.offset);
-        let data = platform::next_data(&held.file, self.mark.offset)?;
+        let data = platform::next_data(&held.file, self.mark.offset).unwrap_or_default();
         let Some(data) = data.filter(|_| behind > 0) else {
             // A hole at the end may be filled yet.
             self.skip(held, if complete { behind } else { 0 }, |gap| &mut gap.empty, kit);
@@ -281,7 +282,7 @@ impl Stream {
         }
         let most = usize::try_from(data.end.saturating_sub(self.mark.offset)).unwrap_or(PIECE);
         let mut piece = vec![0; most.min(PIECE)];
-        let read = read_at(&held.file, self.mark.offset, &mut piece)?;
+        let read = read_at(&held.file, self.mark.offset, &mut piece).unwrap_or_default();
         piece.truncate(read);
         let counts = if read == 0 { 0 } else { turn.read(read as u64) };
         *left = left.saturating_sub(counts);

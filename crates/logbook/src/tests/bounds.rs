@@ -69,11 +69,16 @@ fn what_is_written_into_a_hole_later_is_still_taken_over() {
     file.set_len(1 << 20).unwrap();
     shelf.book.tick();
     file.write_all(b"a writer that makes room first\n").unwrap();
+    shelf.book.tick();
+    file.seek(SeekFrom::Start(4096)).unwrap();
+    file.write_all(b"and fills it later\n").unwrap();
 
     shelf.book.tick();
     shelf.book.close();
 
-    assert!(shelf.text(&stream("work.stdout")).contains("a writer that makes room first\n"));
+    let text = shelf.text(&stream("work.stdout"));
+    assert_eq!(text.matches("a writer that makes room first\n").count(), 1);
+    assert!(text.contains("and fills it later\n"));
 }
 
 #[test]

@@ -130,6 +130,22 @@ fn a_disk_that_hangs_holds_nobody_up_and_is_said() {
 }
 
 #[test]
+fn a_log_folder_that_is_deleted_under_the_app_is_made_anew() {
+    let shelf = Shelf::new(small());
+    shelf.write(&["before"]);
+    shelf.book.close();
+    shelf.write(&["on its way"]);
+    fs::remove_dir_all(shelf.logs()).unwrap();
+
+    shelf.write(&["after"]);
+    shelf.book.close();
+
+    assert_eq!(shelf.report().fault, None);
+    let waiting = shelf.waiting();
+    assert_eq!(unpack(&shelf.logs().join("outbox").join(waiting.last().unwrap())), b"after\n");
+}
+
+#[test]
 fn on_a_disk_too_full_to_pack_jobs_raw_files_go_and_the_apps_lines_get_through() {
     let folder = TempDir::new().unwrap();
     let Some(_disk) = SmallDisk::mount(&folder.path().join("logs")) else {

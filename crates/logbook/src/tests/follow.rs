@@ -1,5 +1,7 @@
 //! Foreign logs: the agent's, and its jobs'.
 
+use proptest::prelude::*;
+
 use super::*;
 
 pub(super) const ALLOCATION: &str = "0a1b2c3d-0000-4000-8000-00000000cafe";
@@ -363,4 +365,61 @@ fn files_that_were_rotated_away_unread_are_said() {
     let text = shelf.text(&format!("jobs/{ALLOCATION}/t.stdout"));
     assert!(text.starts_with("zero\n") && text.ends_with("three\n"), "{text}");
     assert!(text.contains("2 files that were gone before they were read"), "{text}");
+}
+
+#[derive(Debug, Clone)]
+enum Happens {
+    Line,
+    Rotation,
+    Turn,
+    Closing,
+    Restart,
+    Seconds(u64),
+    Clock(u64),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        4 => Just(Happens::Line),
+        1 => Just(Happens::Rotation),
+        3 => Just(Happens::Turn),
+        1 => Just(Happens::Closing),
+        1 => Just(Happens::Restart),
+        1 => (0..100_u64).prop_map(Happens::Seconds),
+        1 => (0..5_000_000_000_u64).prop_map(Happens::Clock),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_in_between_each_line_of_agent_and_job_comes_once_and_in_order(
+        story in proptest::collection::vec(happens(), 1..40),
+    ) {
+        let (mut shelf, agent, job) = following(small());
+        let (mut lines, mut rotated) = (0, 0);
+        for happening in story {
+            match happening {
+                Happens::Line => {
+                    add(&agent.join("client.log"), agent_lines(lines..lines + 1));
+                    add(&job.join(format!("t.stdout.{rotated}")), agent_lines(lines..lines + 1));
+                    lines += 1;
+                }
+                Happens::Rotation if agent.join("client.log").exists() => {
+                    rotated += 1;
+                    fs::rename(agent.join("client.log"), agent.join(format!("client-{rotated}.log"))).unwrap();
+                }
+                Happens::Rotation => {}
+                Happens::Turn => drop(shelf.book.tick()),
+                Happens::Closing => shelf.book.close(),
+                Happens::Restart => shelf = restart(shelf, small()),
+                Happens::Seconds(seconds) => shelf.pass(Duration::from_secs(seconds)),
+                Happens::Clock(seconds) => shelf.set_clock(seconds),
+            }
+        }
+        shelf.book.close();
+        prop_assert_eq!(shelf.text("agent"), agent_lines(0..lines));
+        prop_assert_eq!(shelf.text(&format!("jobs/{ALLOCATION}/t.stdout")), agent_lines(0..lines));
+    }
 }

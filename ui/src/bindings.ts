@@ -168,6 +168,10 @@ export type LogReport = {
 	last_shipped_at: UnixMs | null,
 	/**  Closed files that wait for their upload. */
 	waiting: number,
+	/**  What jobs wrote and was not taken over, or was deleted unsent, since the app started. */
+	left_out: Bytes,
+	/**  Lines of the app itself that found no room, since it started. */
+	lost_lines: number,
 };
 
 export type Node = {
@@ -227,7 +231,7 @@ export type Problem = {
 };
 
 /**  Stable names: they are in the locale files, in `status --json` and in support requests. */
-export type ProblemCode = "settings-damaged" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "session-ended" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "registration-denied" | "servers-not-trusted" | "servers-unreachable" | "device-lost" | "driver-missing" | "driver-broken" | "driver-too-old" | "no-gpu" | "agent-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "work-still-there" | "engine-down" | "log-disk-full" | "log-refused" | "no-keyring";
+export type ProblemCode = "settings-damaged" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "session-ended" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "registration-denied" | "servers-not-trusted" | "servers-unreachable" | "device-lost" | "driver-missing" | "driver-broken" | "driver-too-old" | "no-gpu" | "agent-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "work-still-there" | "engine-down" | "log-disk-full" | "log-quota" | "log-read-only" | "log-not-allowed" | "log-disk-failing" | "log-disk-hangs" | "log-disk-gone" | "log-refused" | "log-store-silent" | "no-keyring";
 
 /**  Where the refresh token lies. */
 export type SessionStore = "keyring" | 

@@ -10,7 +10,7 @@ use crate::fault::{
 use crate::hardware::Hardware;
 use crate::region::WatchAnswer;
 use crate::target::{AccountName, PauseEnd, Saved};
-use crate::time::UnixMs;
+use crate::time::{Bytes, UnixMs};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -136,6 +136,10 @@ pub struct LogReport {
     pub last_shipped_at: Option<UnixMs>,
     /// Closed files that wait for their upload.
     pub waiting: u32,
+    /// What jobs wrote and was not taken over, or was deleted unsent, since the app started.
+    pub left_out: Bytes,
+    /// Lines of the app itself that found no room, since it started.
+    pub lost_lines: u32,
     #[serde(skip)]
     pub fault: Option<LogFault>,
 }

@@ -244,10 +244,26 @@ pub enum WorkFault {
 pub enum LogFault {
     #[error("no room on the disk")]
     DiskFull,
+    #[error("this user's share of the disk is used up")]
+    QuotaUsedUp,
+    #[error("the disk can only be read")]
+    ReadOnly,
+    #[error("the folder is not this user's to write")]
+    NotAllowed,
+    /// Sectors, cables, a network mount: the system's own word for it.
+    #[error("the disk fails: {0}")]
+    DiskFailing(String),
+    #[error("the disk does not answer")]
+    DiskHangs,
+    #[error("the folder's disk is gone")]
+    DiskGone,
     #[error("the store refused: {0}")]
     Refused(u16),
     #[error("not reachable")]
     Unreachable,
+    /// The store alone, for a day, while the gateway answers.
+    #[error("{0} has not been reachable for a day")]
+    StoreSilent(String),
 }
 
 /// Settings could not be read or written.

@@ -1,21 +1,21 @@
 //! The app's own lines on their way from `tracing` into a file.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use tracing_appender::non_blocking::NonBlocking;
+use ionet_redact::{Redactor, printable};
+use tracing_subscriber::fmt::MakeWriter;
 
-use crate::board::Board;
+use crate::board::{Board, Writer};
 use crate::names::{Clock, timestamp};
-use crate::redact::Redactor;
+use crate::queue::{Queue, Writing};
 use crate::roll::Roll;
 
-/// Where `tracing` writes: a queue that loses lines rather than hold the app up.
-pub(crate) type Printed = NonBlocking;
-
-/// Never begins a line of JSON.
-const MARK: &[u8] = b"\x1emark ";
+/// What may wait for the disk, and for standard output.
+const QUEUED: usize = 1 << 20;
+/// More of one line is not kept.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// The end of the queue: redacts each line and appends it, or counts it as lost.
 pub(crate) struct Lines {
@@ -28,46 +28,56 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Closes what an earlier life left.
-    pub(crate) fn new(mut roll: Roll, clock: Clock, board: Arc<Board>) -> io::Result<Self> {
-        roll.close()?;
-        Ok(Self { roll, redactor: Redactor::of_this_pc(), clock, board, lost: 0 })
+    /// Closes what an earlier life left. Where the disk does not let it, that waits until it does.
+    pub(crate) fn new(mut roll: Roll, clock: Clock, board: Arc<Board>) -> Self {
+        board.disk(Writer::Lines, roll.close().as_ref().copied());
+        Self { roll, redactor: Redactor::of_this_pc(), clock, board, lost: 0 }
     }
 
-    pub(crate) fn write(&mut self, text: &[u8]) {
+    /// `lost`: so many found no room in the queue before this one.
+    pub(crate) fn write(&mut self, text: &[u8], lost: u64) {
         let now = self.clock.now();
-        let clean = self.redactor.redact(text);
+        let clean = shortened(self.redactor.redact(text));
+        self.lose(lost);
         match self.append(&clean, now) {
-            Ok(()) => self.board.disk(Ok(())),
+            Ok(()) => self.board.disk(Writer::Lines, Ok(())),
             Err(error) => {
-                self.lost += 1;
-                self.board.disk(Err(&error));
+                self.lose(1);
+                self.board.disk(Writer::Lines, Err(&error));
             }
         }
     }
 
-    /// Lines that the queue lost before they came here.
-    pub(crate) fn add_lost(&mut self, lines: u64) {
-        self.lost += lines;
-    }
-
+    /// Also says what was lost as soon as there is room again, so that a disk that heals is noticed without a new line.
     pub(crate) fn close_if_old(&mut self) -> io::Result<()> {
-        if self.roll.is_due(0, self.clock.now()) { self.roll.close() } else { Ok(()) }
+        if self.lost > 0 {
+            let said = self.append(b"", self.clock.now());
+            self.board.disk(Writer::Lines, said.as_ref().copied());
+        }
+        if self.roll.is_due(0) { self.roll.close() } else { Ok(()) }
     }
 
     pub(crate) fn close(&mut self) -> io::Result<()> {
+        self.close_if_old()?;
         self.roll.close()
     }
 
+    fn lose(&mut self, lines: u64) {
+        self.lost += lines;
+        if lines > 0 {
+            self.board.lost_lines(lines);
+        }
+    }
+
     fn append(&mut self, clean: &[u8], now: SystemTime) -> io::Result<()> {
-        if self.roll.is_due(clean.len(), now) {
+        if self.roll.is_due(clean.len()) {
             self.roll.close()?;
         }
         if self.lost > 0 {
-            self.roll.append(&note(self.lost, now), now)?;
+            self.roll.append(&note(self.lost, now))?;
             self.lost = 0;
         }
-        self.roll.append(clean, now)
+        self.roll.append(clean)
     }
 }
 
@@ -80,45 +90,27 @@ fn note(lost: u64, now: SystemTime) -> Vec<u8> {
     format!("{line}\n").into_bytes()
 }
 
-/// Knows when everything queued before a mark has been written.
-#[derive(Default)]
-pub(crate) struct Marks {
-    passed: Mutex<u64>,
-    news: Condvar,
-}
-
-impl Marks {
-    /// Sends mark `number` down the queue and waits until it has come out, or until `limit`: a queue so full that the
-    /// mark was lost has its own count of losses.
-    pub(crate) fn wait(&self, mut queue: NonBlocking, number: u64, limit: Duration) {
-        let _ = queue.write_all(&[MARK, number.to_string().as_bytes()].concat());
-        let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.news.wait_timeout_while(passed, limit, |passed| *passed < number);
+/// A line without end is cut, and says so.
+fn shortened(mut line: Vec<u8>) -> Vec<u8> {
+    if line.len() > LONGEST_LINE {
+        let more = line.len() - LONGEST_LINE;
+        line.truncate(LONGEST_LINE);
+        line.extend_from_slice(format!("… [{more} bytes left out]\n").as_bytes());
     }
-
-    fn pass(&self, number: u64) {
-        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        *passed = number.max(*passed);
-        self.news.notify_all();
-    }
+    line
 }
 
-/// What the queue's thread writes into. It never fails: a loss is counted where it happens.
-pub(crate) struct Sink {
-    pub(crate) lines: Arc<Mutex<Lines>>,
-    pub(crate) marks: Arc<Marks>,
+/// Where `tracing` writes its lines.
+#[derive(Clone)]
+pub(crate) struct Printed {
+    pub(crate) queue: Queue,
+    pub(crate) board: Arc<Board>,
 }
 
-impl Write for Sink {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        match text.strip_prefix(MARK) {
-            Some(number) => {
-                let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-                self.marks.pass(number.unwrap_or_default());
-            }
-            None => self.lines.lock().unwrap_or_else(PoisonError::into_inner).write(text),
-        }
-        Ok(text.len())
+impl Write for Printed {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.board.look_for_hanging();
+        self.queue.write(line)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -126,23 +118,29 @@ impl Write for Sink {
     }
 }
 
-/// Standard output, redacted. A closed pipe loses lines and nothing else.
-pub(crate) struct Console(Redactor);
+impl MakeWriter<'_> for Printed {
+    type Writer = Self;
 
-impl Default for Console {
-    fn default() -> Self {
-        Self(Redactor::of_this_pc())
+    fn make_writer(&self) -> Self {
+        self.clone()
     }
 }
 
-impl Write for Console {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let _ = io::stdout().write_all(&self.0.redact(text));
-        Ok(text.len())
-    }
+/// A queue that ends in `lines`, watched.
+pub(crate) fn into_file(lines: &Arc<Mutex<Lines>>, board: &Arc<Board>) -> io::Result<(Queue, Writing)> {
+    let (lines, board) = (lines.clone(), board.clone());
+    Queue::start("logbook-lines", QUEUED, move |line, lost| {
+        board.lines.over(|| lines.lock().unwrap_or_else(PoisonError::into_inner).write(line, lost));
+    })
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = io::stdout().flush();
-        Ok(())
-    }
+/// A queue that ends in standard output, redacted and harmless to a terminal. A closed pipe loses lines and nothing else.
+pub(crate) fn onto_console() -> io::Result<(Queue, Writing)> {
+    let mut redactor = Redactor::of_this_pc();
+    Queue::start("logbook-console", QUEUED, move |line, _| {
+        let clean = redactor.redact(line);
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(printable(&String::from_utf8_lossy(&clean)).as_bytes());
+        let _ = out.flush();
+    })
 }

@@ -1,83 +1,77 @@
-//! What the logbook's parts share, and the thread that keeps house: follows foreign logs, closes old files, packs.
+//! What the logbook's parts share, and what keeping house means: following foreign logs, closing old files, packing.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ionet_core::event::LogReport;
 use ionet_core::time::UnixMs;
 use tokio::sync::{Notify, watch};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-use crate::Limits;
-use crate::app::{Lines, Marks, Printed, Sink};
-use crate::board::Board;
+use crate::app::{Lines, Printed, into_file};
+use crate::board::{Board, Writer};
+use crate::keeper::Went;
+use crate::looks::Looks;
 use crate::names::{Clock, Names};
-use crate::outbox::Outbox;
+use crate::outbox::{Lost, Outbox};
+use crate::queue::{Queue, Writing};
 use crate::roll::Roll;
-use crate::tail::{Follow, Sources};
+use crate::tail::{Follow, Followed, Kit, Sources, Stop};
+use crate::{Limits, platform};
 
-const TICK: Duration = Duration::from_secs(1);
 /// How long closing waits for lines that are still queued.
 const QUEUE: Duration = Duration::from_secs(2);
+/// Closing takes over no more than so many turns, and no longer than this; the rest is there at the next start.
+const CLOSING_TURNS: u32 = 16;
+const CLOSING: Duration = Duration::from_secs(5);
+/// Between two tries to get at what another thread holds.
+const AGAIN: Duration = Duration::from_millis(10);
 
 pub(crate) struct Book {
     logs: PathBuf,
     limits: Limits,
-    clock: Clock,
+    pub(crate) clock: Clock,
     names: Arc<Names>,
     lines: Arc<Mutex<Lines>>,
-    queue: NonBlocking,
-    marks: Arc<Marks>,
-    next_mark: AtomicU64,
+    queue: Queue,
     /// One at a time keeps house.
     house: Mutex<House>,
     pub(crate) outbox: Outbox,
     pub(crate) board: Arc<Board>,
     /// Something was packed.
     pub(crate) packed: Notify,
+    pub(crate) looks: Looks,
 }
 
+#[derive(Default)]
 struct House {
     follow: Option<Follow>,
-    queue_losses: ErrorCounter,
-    queue_losses_seen: usize,
+    /// So many names had been given when everything was packed; `None` at the start, when files may have been left.
+    packed_upto: Option<u64>,
+    /// A try to pack has failed for want of room.
+    had_no_room: bool,
 }
 
 impl Book {
-    pub(crate) fn open(logs: &Path, limits: Limits, clock: Clock) -> io::Result<(Self, WorkerGuard)> {
-        let outbox = Outbox::new(logs, limits.max_total_bytes)?;
-        let names = Arc::new(Names::new(clock.clone()));
-        let board = Arc::new(Board::new());
-        let roll = Roll::new(logs.join("app"), names.clone(), limits);
-        let lines = Arc::new(Mutex::new(Lines::new(roll, clock.clone(), board.clone())?));
-        let marks = Arc::<Marks>::default();
-        let sink = Sink { lines: lines.clone(), marks: marks.clone() };
-        let (queue, guard) = NonBlockingBuilder::default().thread_name("logbook-lines").finish(sink);
-        let house = House { follow: None, queue_losses: queue.error_counter(), queue_losses_seen: 0 };
-        let book = Self {
-            logs: logs.to_owned(),
-            limits,
-            clock,
-            names,
-            lines,
-            queue,
-            marks,
-            next_mark: AtomicU64::new(1),
-            house: Mutex::new(house),
-            outbox,
-            board,
-            packed: Notify::new(),
-        };
-        Ok((book, guard))
+    pub(crate) fn open(logs: &Path, limits: Limits, clock: Clock) -> io::Result<(Self, Writing)> {
+        platform::make_private(logs)?;
+        let looks = Looks::default();
+        let outbox = Outbox::new(logs, limits.max_total_bytes, looks.clone());
+        let names = Arc::new(Names::new(clock.clone(), outbox.last_number()));
+        let board = Arc::new(Board::new(&clock));
+        board.waiting(outbox.count());
+        let roll = Roll::new(logs.join("app"), names.clone(), clock.clone(), limits);
+        let lines = Arc::new(Mutex::new(Lines::new(roll, clock.clone(), board.clone())));
+        let (queue, writing) = into_file(&lines, &board)?;
+        let house = Mutex::default();
+        let packed = Notify::new();
+        let logs = logs.to_owned();
+        Ok((Self { logs, limits, clock, names, lines, queue, house, outbox, board, packed, looks }, writing))
     }
 
     pub(crate) fn printed(&self) -> Printed {
-        self.queue.clone()
+        Printed { queue: self.queue.clone(), board: self.board.clone() }
     }
 
     pub(crate) fn report(&self) -> watch::Receiver<LogReport> {
@@ -90,114 +84,142 @@ impl Book {
     }
 
     pub(crate) fn follow(&self, sources: Sources) {
-        let follow =
-            Follow::new(sources, self.logs.clone(), self.names.clone(), self.limits, self.clock.clone());
-        self.house().follow = Some(follow);
+        let kit = Kit::new(
+            self.logs.clone(),
+            self.names.clone(),
+            self.limits,
+            self.clock.clone(),
+            self.board.clone(),
+        );
+        self.house().follow = Some(Follow::new(sources, kit, self.looks.clone()));
     }
 
-    /// Once a second: takes over what others wrote, closes what is old, packs what is closed. True when there is more to
-    /// take over at once.
-    pub(crate) fn tick(&self) -> bool {
+    /// Takes over what others wrote, closes what is old, packs what is closed: as far as one turn goes.
+    pub(crate) fn turn(&self, stop: &Stop) -> Went {
         let mut house = self.house();
-        let more = house.follow.as_mut().is_some_and(|follow| {
-            let polled = follow.poll();
-            self.note("follow", polled.as_ref().map(|_| ()));
-            polled.unwrap_or_default()
-        });
-        let lost = house.queue_losses.dropped_lines();
-        let mut lines = self.lines();
-        lines.add_lost((lost - house.queue_losses_seen) as u64);
-        house.queue_losses_seen = lost;
-        let closed = lines.close_if_old();
-        drop(lines);
-        self.note("close", closed.as_ref().copied());
-        self.pack();
-        more
+        let went = self.board.house.over(|| self.keep(&mut house, stop));
+        self.board.look_for_hanging();
+        went
     }
 
-    /// Closes and packs everything, so that it can be shipped now.
-    pub(crate) fn close(&self) {
+    /// Closes and packs everything, so that it can be shipped now. Bounded in bytes and time; leaves off when asked.
+    pub(crate) fn close_unless(&self, stop: &Stop) {
         self.drain();
-        let mut house = self.house();
-        if let Some(follow) = house.follow.as_mut() {
-            while follow.poll().unwrap_or_default() {}
-            let closed = follow.close();
-            self.note("close", closed.as_ref().copied());
-        }
-        let closed = self.lines().close();
-        self.note("close", closed.as_ref().copied());
-        self.pack();
+        let Some(mut house) = unless(stop, CLOSING, || self.house.try_lock()) else { return };
+        let begun = self.clock.elapsed();
+        self.board.house.over(|| {
+            for _ in 0..CLOSING_TURNS {
+                let late = self.clock.elapsed().saturating_sub(begun) >= CLOSING;
+                if self.keep(&mut house, stop) != Went::More || late || stop.is_asked() {
+                    break;
+                }
+            }
+            let followed = house.follow.as_mut().map_or(Ok(()), Follow::close);
+            let closed =
+                unless(stop, QUEUE, || self.lines.try_lock()).map_or(Ok(()), |mut lines| lines.close());
+            let packed = self.pack(&mut house, stop).map(|_| ());
+            self.tell(&followed.and(closed).and(packed));
+        });
+        self.board.look_for_hanging();
     }
 
-    /// Waits until the lines that are queued now have been written.
+    /// Waits until the lines that are queued now have been written, but not for a disk that hangs.
     pub(crate) fn drain(&self) {
-        self.marks.wait(self.queue.clone(), self.next_mark.fetch_add(1, Ordering::Relaxed), QUEUE);
+        self.queue.wait(QUEUE);
     }
 
-    fn pack(&self) {
-        if self.board.is_disk_full() {
-            self.outbox.forget_shipped();
+    fn keep(&self, house: &mut House, stop: &Stop) -> Went {
+        let followed = house.follow.as_mut().map_or(Ok(Followed::default()), |follow| follow.poll(stop));
+        // Whoever writes lines may hang; their turn comes again.
+        let closed = match self.lines.try_lock() {
+            Ok(mut lines) => lines.close_if_old(),
+            Err(TryLockError::Poisoned(lines)) => lines.into_inner().close_if_old(),
+            Err(TryLockError::WouldBlock) => Ok(()),
+        };
+        let packed = self.pack(house, stop);
+        let more = followed.as_ref().is_ok_and(|followed| followed.more);
+        let news = followed.as_ref().is_ok_and(|followed| followed.news)
+            || packed.as_ref().is_ok_and(|packed| *packed > 0);
+        let failed = self.tell(&followed.map(|_| ()).and(closed).and(packed.map(|_| ())));
+        match (failed, more, news) {
+            (true, ..) => Went::Failed,
+            (false, true, _) => Went::More,
+            (false, false, true) => Went::News,
+            (false, false, false) => Went::Nothing,
         }
-        let packed = self.outbox.pack();
-        let done = packed.as_ref().copied().unwrap_or_default();
-        self.note("pack", packed.as_ref().map(|_| ()));
-        let lost = self.outbox.trim();
+    }
+
+    /// Only when something was closed since the last time.
+    fn pack(&self, house: &mut House, stop: &Stop) -> io::Result<u32> {
+        let upto = self.names.given();
+        if house.packed_upto == Some(upto) {
+            return Ok(0);
+        }
+        let packed = self.outbox.pack(stop);
+        let mut lost = self.make_room(house, packed.as_ref().err());
+        let trimmed = self.outbox.trim();
+        lost = Lost { files: lost.files + trimmed.files, bytes: lost.bytes + trimmed.bytes };
         if lost.files > 0 {
+            self.board.left_out(lost.bytes);
             tracing::warn!(
                 files = lost.files,
                 bytes = lost.bytes,
                 "logs were deleted unshipped to stay within the limit"
             );
         }
-        self.board.waiting(self.outbox.waiting().len());
-        if done > 0 {
-            self.board.disk(Ok(()));
+        self.board.waiting(self.outbox.count());
+        if packed.is_ok() {
+            house.packed_upto = Some(upto);
+        }
+        if packed.as_ref().is_ok_and(|packed| *packed > 0) {
             self.packed.notify_one();
         }
+        packed
     }
 
-    /// A full disk goes on the board; anything else is worth a line, which may well find its way.
-    fn note(&self, what: &'static str, result: Result<(), &io::Error>) {
-        if let Err(error) = result {
-            self.board.disk(Err(error));
-            tracing::debug!(what, %error, "housekeeping of the logs failed");
+    /// First the copies go; where that was not enough, jobs' raw files.
+    fn make_room(&self, house: &mut House, error: Option<&io::Error>) -> Lost {
+        let no_room = error.is_some_and(|error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        });
+        let again = std::mem::replace(&mut house.had_no_room, no_room);
+        if no_room || self.board.has_no_room() {
+            self.outbox.forget_shipped();
         }
+        if no_room && again { self.outbox.forget_raw() } else { Lost::default() }
+    }
+
+    /// A disk that fails goes on the board; it is worth a line too, which may well find its way. True when it failed.
+    fn tell(&self, result: &io::Result<()>) -> bool {
+        let failure = result.as_ref().err().filter(|error| {
+            // Asked to leave off, or files that were renamed meanwhile: the next turn sees to it.
+            !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+        });
+        if let Some(error) = failure {
+            tracing::debug!(%error, "housekeeping of the logs failed");
+        }
+        self.board.disk(Writer::House, failure.map_or(Ok(()), Err));
+        failure.is_some()
     }
 
     fn house(&self) -> MutexGuard<'_, House> {
         self.house.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// The thread that keeps house. Dropping it ends the thread.
-pub(crate) struct Keeper {
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Keeper {
-    pub(crate) fn start(book: &Arc<Book>) -> Self {
-        let book = book.clone();
-        let (stop, stopped) = mpsc::channel::<()>();
-        let thread = std::thread::Builder::new().name("logbook-keeper".to_owned()).spawn(move || {
-            let mut wait = TICK;
-            while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                wait = if book.tick() { Duration::ZERO } else { TICK };
-            }
-        });
-        Self { stop: Some(stop), thread: thread.ok() }
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+/// Gets at what another thread holds, unless asked to leave off first or it takes too long.
+fn unless<'a, T>(
+    stop: &Stop,
+    limit: Duration,
+    get: impl Fn() -> Result<MutexGuard<'a, T>, TryLockError<MutexGuard<'a, T>>>,
+) -> Option<MutexGuard<'a, T>> {
+    let begun = Instant::now();
+    loop {
+        match get() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) if stop.is_asked() || begun.elapsed() >= limit => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(AGAIN),
         }
     }
 }

@@ -10,17 +10,21 @@
 //! ```
 //!
 //! A file is closed when it is full or old, compressed in the background, moved into the outbox by one rename, and
-//! leaves it only after the store has said yes. A full disk costs lines, which are counted; it never stops the app.
+//! leaves it only after the store has said yes. A disk that is full, fails or hangs costs lines, which are counted; it
+//! never stops the app, nor makes it wait.
 
 mod app;
 mod board;
 mod book;
+mod disk;
+mod keeper;
+mod looks;
 mod names;
 mod outbox;
 #[cfg_attr(unix, path = "platform/unix.rs")]
 #[cfg_attr(not(unix), path = "platform/other.rs")]
 mod platform;
-mod redact;
+mod queue;
 mod roll;
 mod ship;
 mod tail;
@@ -33,15 +37,17 @@ use ionet_core::event::LogReport;
 use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use crate::app::{Console, Printed};
-use crate::book::{Book, Keeper};
+use crate::app::{Printed, onto_console};
+use crate::book::Book;
+use crate::keeper::Keeper;
 use crate::names::Clock;
+use crate::queue::Writing;
+use crate::tail::Stop;
 
 pub use ship::{Object, Shipper, Store, backoff};
 pub use tail::Sources;
@@ -55,7 +61,9 @@ pub struct Limits {
     pub max_file_bytes: u64,
     /// A file is closed when its first line is older than this.
     pub max_age: Duration,
-    /// All closed files together. Beyond it the oldest shipped ones go first, then the oldest that still wait.
+    /// All closed files together. Beyond it shipped ones go first. Of what still waits, jobs have a half at the most and
+    /// the agent a quarter, so that neither pushes out what the app itself says; in an hour no more is taken over of all
+    /// jobs than that half, and of one log an eighth.
     pub max_total_bytes: u64,
 }
 
@@ -78,8 +86,8 @@ pub struct CannotOpen {
 pub struct Logbook {
     book: Arc<Book>,
     _keeper: Keeper,
-    _writer: WorkerGuard,
-    console: Mutex<Option<WorkerGuard>>,
+    _writing: Writing,
+    console: Mutex<Option<Writing>>,
 }
 
 impl Logbook {
@@ -92,11 +100,11 @@ impl Logbook {
     }
 
     fn open_by(dir: &Path, limits: Limits, clock: Clock) -> Result<Self, CannotOpen> {
-        let (book, writer) =
-            Book::open(dir, limits, clock).map_err(|source| CannotOpen { path: dir.to_owned(), source })?;
+        let cannot = |source| CannotOpen { path: dir.to_owned(), source };
+        let (book, writing) = Book::open(dir, limits, clock).map_err(cannot)?;
         let book = Arc::new(book);
-        let keeper = Keeper::start(&book);
-        Ok(Self { book, _keeper: keeper, _writer: writer, console: Mutex::new(None) })
+        let keeper = Keeper::start(&book).map_err(cannot)?;
+        Ok(Self { book, _keeper: keeper, _writing: writing, console: Mutex::new(None) })
     }
 
     /// Makes this logbook the program's one subscriber: JSON lines into `app/`, and with `stdout` also, redacted in the
@@ -109,9 +117,8 @@ impl Logbook {
             .with_default_directive(LevelFilter::INFO.into())
             .with_env_var(FILTER)
             .from_env_lossy();
-        let console = stdout.then(|| {
-            let (lines, guard) = tracing_appender::non_blocking(Console::default());
-            *self.console.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+        let console = stdout.then(onto_console).and_then(Result::ok).map(|(lines, writing)| {
+            *self.console.lock().unwrap_or_else(PoisonError::into_inner) = Some(writing);
             fmt::layer().json().flatten_event(true).with_writer(lines)
         });
         tracing_subscriber::registry().with(filter).with(self.layer()).with(console).try_init()
@@ -126,9 +133,14 @@ impl Logbook {
         fmt::layer().json().flatten_event(true).with_writer(lines)
     }
 
-    /// From now on takes over what the agent and its jobs write, about once a second, where it was left off.
+    /// From now on takes over what the agent and its jobs write, within seconds, where it was left off.
     pub fn follow(&self, sources: Sources) {
         self.book.follow(sources);
+    }
+
+    /// Takes over what is there now, before somebody removes it: as far as one turn goes. Waits for the disk.
+    pub fn take_over(&self) {
+        self.book.turn(&Stop::default());
     }
 
     /// What ships the outbox into `store`. One is enough.

@@ -1,23 +1,32 @@
 //! Closed files: packed, waiting, shipped, and forgotten when there are too many.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+mod index;
+mod pack;
+
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
+use crate::looks::Looks;
+use crate::names::number_of;
 use crate::platform;
-use crate::roll::CLOSED;
+use crate::tail::Stop;
+use index::{Index, Owner};
+use pack::Closed;
 
-/// `jobs/<alloc>/<task>.stdout` is the deepest stream.
-const DEPTH: usize = 4;
 /// Jobs' lines are their customer's, not the owner's: nothing of them is kept once it is shipped.
 const JOBS: &str = "jobs/";
+/// More files of one owner do not wait, however small they are: weeks of the app's own.
+const MOST_FILES: usize = 4000;
+/// More of what is shipped is not kept.
+const MOST_SHIPPED: usize = 500;
 
 pub(crate) struct Outbox {
     logs: PathBuf,
     max_total_bytes: u64,
+    index: Mutex<Index>,
+    looks: Looks,
 }
 
 /// A packed file.
@@ -37,120 +46,167 @@ pub(crate) struct Lost {
 }
 
 impl Outbox {
-    pub(crate) fn new(logs: &Path, max_total_bytes: u64) -> io::Result<Self> {
-        let outbox = Self { logs: logs.to_owned(), max_total_bytes };
-        platform::make_private(&outbox.waiting_folder())?;
-        platform::make_private(&outbox.logs.join("jobs"))?;
-        Ok(outbox)
+    /// Finds what an earlier life left. From then on the folders are its own, and are not gone through again.
+    pub(crate) fn new(logs: &Path, max_total_bytes: u64, looks: Looks) -> Self {
+        let _ = fs::remove_file(logs.join(pack::PART));
+        for folder in ["outbox", "jobs"] {
+            // Where the disk does not let it, each is made when it is needed.
+            let _ = platform::make_private(&logs.join(folder));
+        }
+        looks.count();
+        let index = Index::load(&logs.join("outbox"), &logs.join("shipped"));
+        Self { logs: logs.to_owned(), max_total_bytes, index: Mutex::new(index), looks }
+    }
+
+    /// The highest number that a file of an earlier life has.
+    pub(crate) fn last_number(&self) -> u64 {
+        let index = self.index();
+        let packed = index.waiting.last_key_value().into_iter().chain(index.shipped.last_key_value());
+        let packed = packed.map(|((number, _), _)| *number).max().unwrap_or_default();
+        let closed = pack::closed(&self.logs);
+        closed.iter().map(|closed| number_of(&closed.path.to_string_lossy())).fold(packed, u64::max)
     }
 
     /// Packs every closed file; returns how many. One that cannot be packed stays and is tried again.
     ///
     /// Nothing is lost or doubled by a crash in between: a file is first complete in the outbox, then gone from its
     /// stream; packing it again gives the same name and the same bytes.
-    pub(crate) fn pack(&self) -> io::Result<u32> {
+    pub(crate) fn pack(&self, stop: &Stop) -> io::Result<u32> {
+        self.looks.count();
         let mut packed = 0;
         let mut result = Ok(());
-        for (path, stream) in self.closed() {
-            match self.pack_one(&path, &stream) {
-                Ok(()) => packed += 1,
-                Err(error) => result = Err(error),
+        let mut left = Vec::new();
+        for closed in pack::closed(&self.logs) {
+            match pack::one(&self.logs, &closed, stop) {
+                Ok((name, bytes)) => {
+                    packed += 1;
+                    self.index().waiting.insert(index::key(name), bytes);
+                }
+                Err(error) => {
+                    result = Err(error);
+                    left.push(closed);
+                }
             }
         }
+        self.index().raw = left;
         result.map(|()| packed)
     }
 
     /// Oldest first, whatever the stream.
     pub(crate) fn waiting(&self) -> Vec<Parcel> {
-        parcels(&self.waiting_folder())
+        let folder = self.waiting_folder();
+        let parcel = |((_, name), bytes): (&(u64, String), &u64)| Parcel {
+            path: folder.join(name),
+            name: name.clone(),
+            bytes: *bytes,
+        };
+        self.index().waiting.iter().map(parcel).collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.index().waiting.len()
+    }
+
+    pub(crate) fn oldest(&self) -> Option<String> {
+        self.index().waiting.first_key_value().map(|((_, name), _)| name.clone())
     }
 
     pub(crate) fn has(&self, parcel: &Parcel) -> bool {
         parcel.path.exists()
     }
 
+    /// Somebody else has deleted it.
+    pub(crate) fn forget(&self, parcel: &Parcel) {
+        self.index().waiting.remove(&index::key(parcel.name.clone()));
+    }
+
     /// The store has it.
     pub(crate) fn shipped(&self, parcel: &Parcel) -> io::Result<()> {
+        let key = index::key(parcel.name.clone());
         if parcel.name.starts_with(JOBS) {
             fs::remove_file(&parcel.path)?;
         } else {
             let kept = self.shipped_folder().join(&parcel.name);
             platform::make_private(kept.parent().unwrap_or(&self.logs))?;
             fs::rename(&parcel.path, kept)?;
+            self.index().shipped.insert(key.clone(), parcel.bytes);
         }
-        let folders = parcel.path.ancestors().skip(1).take_while(|folder| *folder != self.waiting_folder());
-        for folder in folders {
-            let _ = fs::remove_dir(folder);
-        }
+        self.index().waiting.remove(&key);
+        self.tidy(&parcel.path);
         Ok(())
     }
 
-    /// Keeps within the limit: the oldest shipped files go first, then the oldest waiting ones.
+    /// Keeps within the limits. Jobs have one half of the room and the agent a quarter at the most, so that neither ever
+    /// takes the app's own. Whatever the owner: shipped files are only copies and go first; then jobs' go, of the
+    /// allocation that takes the most its oldest, then the agent's, then the app's.
     pub(crate) fn trim(&self) -> Lost {
-        let (shipped, waiting) = (parcels(&self.shipped_folder()), self.waiting());
-        let mut total: u64 = shipped.iter().chain(&waiting).map(|parcel| parcel.bytes).sum();
-        total += self
-            .closed()
-            .iter()
-            .filter_map(|(path, _)| path.metadata().ok())
-            .map(|data| data.len())
-            .sum::<u64>();
-        for parcel in &shipped {
-            if total > self.max_total_bytes && fs::remove_file(&parcel.path).is_ok() {
-                total -= parcel.bytes;
-            }
-        }
         let mut lost = Lost::default();
-        for parcel in &waiting {
-            if total > self.max_total_bytes && fs::remove_file(&parcel.path).is_ok() {
-                total -= parcel.bytes;
-                lost = Lost { files: lost.files + 1, bytes: lost.bytes + parcel.bytes };
-            }
+        let half = self.max_total_bytes / 2;
+        for (owner, most) in
+            [(Owner::Jobs, half), (Owner::Agent, half / 2), (Owner::App, self.max_total_bytes)]
+        {
+            let too_much =
+                || self.index().bytes_of(owner) > most || self.index().count_of(owner) > MOST_FILES;
+            while too_much() && self.drop_oldest(owner, &mut lost) {}
+        }
+        while self.index().shipped.len() > MOST_SHIPPED && self.forget_oldest_shipped() {}
+        while self.index().bytes() > self.max_total_bytes && self.forget_oldest_shipped() {}
+        for owner in [Owner::Jobs, Owner::Agent, Owner::App] {
+            while self.index().bytes() > self.max_total_bytes && self.drop_oldest(owner, &mut lost) {}
         }
         lost
     }
 
     /// Makes room on a full disk: what is shipped already is only a copy.
     pub(crate) fn forget_shipped(&self) {
-        for parcel in parcels(&self.shipped_folder()) {
-            let _ = fs::remove_file(parcel.path);
-        }
+        while self.forget_oldest_shipped() {}
     }
 
-    /// Closed files that are not packed, each with its stream.
-    fn closed(&self) -> Vec<(PathBuf, String)> {
-        let mut found = Vec::new();
-        for top in ["app", "agent", "jobs"] {
-            walk(&self.logs.join(top), top, DEPTH, &mut |path, stream, name| {
-                if name.starts_with(CLOSED) {
-                    found.push((path, stream.to_owned()));
-                }
-            });
-        }
-        found.sort();
-        found
-    }
-
-    fn pack_one(&self, closed: &Path, stream: &str) -> io::Result<()> {
-        let name = closed.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let target =
-            self.waiting_folder().join(stream).join(format!("{}.gz", name.trim_start_matches(CLOSED)));
-        // In the same folder tree, so that the rename cannot cross a file system.
-        let part = self.logs.join("packing.part");
-        let packed = compress(closed, &part).and_then(|()| {
-            platform::make_private(target.parent().unwrap_or(&self.logs))?;
-            fs::rename(&part, &target)
+    /// Makes room on a disk that is so full that nothing can be packed: jobs' raw files go, which nobody can send.
+    pub(crate) fn forget_raw(&self) -> Lost {
+        let mut lost = Lost::default();
+        self.index().raw.retain(|closed| {
+            let goes = closed.stream.starts_with(JOBS) && fs::remove_file(&closed.path).is_ok();
+            if goes {
+                lost = Lost { files: lost.files + 1, bytes: lost.bytes + closed.bytes };
+            }
+            !goes
         });
-        if let Err(error) = packed {
-            let _ = fs::remove_file(&part);
-            return Err(error);
+        lost
+    }
+
+    fn forget_oldest_shipped(&self) -> bool {
+        let Some(((_, name), _)) = self.index().shipped.pop_first() else { return false };
+        let _ = fs::remove_file(self.shipped_folder().join(name));
+        true
+    }
+
+    /// Also one that cannot be deleted is not counted on: a disk that fails must not keep this going for ever.
+    fn drop_oldest(&self, owner: Owner, lost: &mut Lost) -> bool {
+        if let Some(Closed { path, bytes, .. }) = self.index().take_raw(owner) {
+            let _ = fs::remove_file(path);
+            *lost = Lost { files: lost.files + 1, bytes: lost.bytes + bytes };
+            return true;
         }
-        fs::remove_file(closed)?;
-        if stream.starts_with(JOBS) {
-            // Streams of jobs come and go; a folder that still holds something stays.
-            closed.ancestors().skip(1).take(2).for_each(|folder| drop(fs::remove_dir(folder)));
+        let Some((name, bytes)) = self.index().take_oldest(owner) else { return false };
+        let path = self.waiting_folder().join(name);
+        if fs::remove_file(&path).is_ok() {
+            *lost = Lost { files: lost.files + 1, bytes: lost.bytes + bytes };
+            self.tidy(&path);
         }
-        Ok(())
+        true
+    }
+
+    /// Folders of streams come and go; one that still holds something stays.
+    fn tidy(&self, path: &Path) {
+        let top = self.waiting_folder();
+        for folder in path.ancestors().skip(1).take_while(|folder| *folder != top) {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting_folder(&self) -> PathBuf {
@@ -159,43 +215,5 @@ impl Outbox {
 
     fn shipped_folder(&self) -> PathBuf {
         self.logs.join("shipped")
-    }
-}
-
-/// The same bytes give the same file: the header holds neither time nor name.
-fn compress(from: &Path, to: &Path) -> io::Result<()> {
-    let mut source = File::open(from)?;
-    let mut packer = GzEncoder::new(platform::create(to)?, Compression::default());
-    io::copy(&mut source, &mut packer)?;
-    let mut file = packer.finish()?;
-    file.flush()?;
-    file.sync_all()
-}
-
-fn parcels(folder: &Path) -> Vec<Parcel> {
-    let mut found = Vec::new();
-    walk(folder, "", DEPTH, &mut |path, stream, name| {
-        if name.ends_with(".gz")
-            && let Ok(metadata) = path.metadata()
-        {
-            found.push(Parcel { path, name: format!("{stream}/{name}"), bytes: metadata.len() });
-        }
-    });
-    let age = |parcel: &Parcel| parcel.path.file_name().map(ToOwned::to_owned);
-    found.sort_by(|a, b| (age(a), &a.name).cmp(&(age(b), &b.name)));
-    found
-}
-
-/// Calls `with(path, stream, file name)` for every regular file; links are not followed.
-fn walk(folder: &Path, stream: &str, depth: usize, with: &mut dyn FnMut(PathBuf, &str, &str)) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
-        if kind.is_file() {
-            with(entry.path(), stream, &name);
-        } else if kind.is_dir() && depth > 0 {
-            let below = if stream.is_empty() { name } else { format!("{stream}/{name}") };
-            walk(&entry.path(), &below, depth - 1, with);
-        }
     }
 }

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use crate::Limits;
-use crate::names::Names;
+use crate::names::{Clock, Names};
 use crate::platform;
 
 const OPEN: &str = "current.log";
@@ -17,6 +17,7 @@ pub(crate) const CLOSED: &str = "closed-";
 pub(crate) struct Roll {
     folder: PathBuf,
     names: Arc<Names>,
+    clock: Clock,
     limits: Limits,
     open: Option<Open>,
 }
@@ -24,16 +25,17 @@ pub(crate) struct Roll {
 struct Open {
     file: File,
     bytes: u64,
-    since: SystemTime,
+    /// By the clock that only goes on: the time of day may jump.
+    since: Duration,
 }
 
 impl Roll {
-    pub(crate) fn new(folder: PathBuf, names: Arc<Names>, limits: Limits) -> Self {
-        Self { folder, names, limits, open: None }
+    pub(crate) fn new(folder: PathBuf, names: Arc<Names>, clock: Clock, limits: Limits) -> Self {
+        Self { folder, names, clock, limits, open: None }
     }
 
     /// Goes on with the file of an earlier life, cut back to its first `bytes`. Returns how many there are.
-    pub(crate) fn resume(&mut self, bytes: u64, now: SystemTime) -> io::Result<u64> {
+    pub(crate) fn resume(&mut self, bytes: u64) -> io::Result<u64> {
         let path = self.folder.join(OPEN);
         if !path.exists() {
             return Ok(0);
@@ -44,27 +46,35 @@ impl Roll {
             file.set_len(bytes)?;
         }
         let bytes = length.min(bytes);
-        self.open = Some(Open { file, bytes, since: now });
+        self.open = Some(Open { file, bytes, since: self.clock.elapsed() });
         Ok(bytes)
     }
 
     /// Whether the file should be closed before `more` bytes go into it.
-    pub(crate) fn is_due(&self, more: usize, now: SystemTime) -> bool {
+    pub(crate) fn is_due(&self, more: usize) -> bool {
         self.open.as_ref().is_some_and(|open| {
-            let old = now.duration_since(open.since).is_ok_and(|age| age >= self.limits.max_age);
+            let old = self.clock.elapsed().saturating_sub(open.since) >= self.limits.max_age;
             open.bytes > 0 && (old || open.bytes + more as u64 > self.limits.max_file_bytes)
         })
     }
 
+    /// How much is in the open file.
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.bytes)
+    }
+
     /// All of it or nothing: a line that did not fit leaves no piece behind.
-    pub(crate) fn append(&mut self, text: &[u8], now: SystemTime) -> io::Result<()> {
+    pub(crate) fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|open| platform::is_removed(&open.file)) {
+            self.open = None;
+        }
         let open = match &mut self.open {
             Some(open) => open,
             None => {
                 platform::make_private(&self.folder)?;
                 let file = platform::append(&self.folder.join(OPEN))?;
                 let bytes = file.metadata()?.len();
-                self.open.insert(Open { file, bytes, since: now })
+                self.open.insert(Open { file, bytes, since: self.clock.elapsed() })
             }
         };
         match open.file.write_all(text) {
@@ -73,9 +83,9 @@ impl Roll {
                 Ok(())
             }
             Err(error) => {
-                if open.file.set_len(open.bytes).is_err() {
-                    self.open = None;
-                }
+                let _ = open.file.set_len(open.bytes);
+                // What a failing disk has left of it is looked at anew.
+                self.open = None;
                 Err(error)
             }
         }
@@ -89,12 +99,11 @@ impl Roll {
             Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
                 fs::rename(&path, self.folder.join(format!("{CLOSED}{}.log", self.names.next())))
             }
-            Ok(_) | Err(_) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
-}
-
-/// No room, or no more of the room that this user is given.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -12,12 +12,19 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::book::Book;
+use crate::names::time_of;
 use crate::outbox::Parcel;
+use crate::tail::Stop;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// So many refusals in a row mean that the store refuses this PC and not a file.
 const REFUSALS: u32 = 3;
+/// A store that goes on to answer no is asked again after so many times the longest wait: an hour.
+const REFUSED_WAITS: u32 = 12;
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +47,9 @@ pub trait Store: Send + Sync {
 
     /// Stores the whole file. `Refused` with the store's status; a cut connection is `Unreachable`.
     async fn put(&self, grant: Self::Grant, file: &Path) -> Result<(), LogFault>;
+
+    /// What a person knows the store by: the host that the grant leads to.
+    fn host(&self, grant: &Self::Grant) -> String;
 }
 
 /// Waits between attempts: 1 s, doubling up to 5 minutes, each shortened by up to a quarter so that many PCs do not come
@@ -54,22 +64,44 @@ pub struct Shipper<S> {
     book: Arc<Book>,
     store: S,
     /// One file is under way at a time.
-    turn: Mutex<()>,
+    turn: Mutex<Turn>,
+}
+
+/// What is remembered from one round to the next.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Refusals since the last success.
+    refused: u32,
+    /// Which file is tried next while the store refuses all of them.
+    probe: usize,
+    silence: Option<Silence>,
+}
+
+/// The store has not answered, while the gateway did.
+#[derive(Debug)]
+struct Silence {
+    since: Duration,
+    last: Duration,
 }
 
 impl<S: Store> Shipper<S> {
     pub(crate) fn new(book: Arc<Book>, store: S) -> Self {
-        Self { book, store, turn: Mutex::new(()) }
+        Self { book, store, turn: Mutex::default() }
     }
 
     /// Ships whatever comes into the outbox, for ever. Dropping the future stops it; nothing is lost by that.
     pub async fn run(&self) {
         loop {
             let mut waits = backoff();
-            while self.ship_waiting().await.is_err() {
-                tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+            while let Err(fault) = self.ship_waiting().await {
+                let wait = waits.next().unwrap_or(LONGEST_WAIT);
+                let for_good = matches!(fault, LogFault::Refused(_)) && wait > LONGEST_WAIT / 2;
+                tokio::time::sleep(if for_good { wait * REFUSED_WAITS } else { wait }).await;
             }
-            self.book.packed.notified().await;
+            while tokio::time::timeout(MINUTE, self.book.packed.notified()).await.is_err() {
+                // Nobody may have written a line meanwhile, and so noticed.
+                self.book.board.look_for_hanging();
+            }
         }
     }
 
@@ -79,32 +111,40 @@ impl<S: Store> Shipper<S> {
     /// # Errors
     /// What kept a file back.
     pub async fn flush(&self, deadline: Duration) -> Result<(), LogFault> {
+        let asked = AskedAtTheEnd::default();
         let all = async {
-            let book = self.book.clone();
-            let _ = tokio::task::spawn_blocking(move || book.close()).await;
+            let (book, stop) = (self.book.clone(), asked.0.clone());
+            let _ = tokio::task::spawn_blocking(move || book.close_unless(&stop)).await;
             self.ship_waiting().await
         };
         match tokio::time::timeout(deadline, all).await {
-            Ok(Ok(())) if self.book.board.is_disk_full() => Err(LogFault::DiskFull),
+            Ok(Ok(())) => self.book.board.disk_fault().map_or(Ok(()), Err),
             Ok(result) => result,
             Err(_) => Err(self.book.board.fault().unwrap_or(LogFault::Unreachable)),
         }
     }
 
-    /// A file that is refused is left for later and does not keep the others back.
+    /// A file that is refused is left for later and does not keep the others back; a store that refuses several in a row
+    /// is asked for one at a time from then on, until it takes one.
     async fn ship_waiting(&self) -> Result<(), LogFault> {
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn.lock().await;
         let mut result = Ok(());
-        let mut refused_in_a_row = 0;
-        for parcel in self.book.outbox.waiting() {
-            match self.ship(&parcel).await {
-                Ok(()) => refused_in_a_row = 0,
+        let mut parcels = self.book.outbox.waiting();
+        let probing = turn.refused >= REFUSALS;
+        if probing && !parcels.is_empty() {
+            let first = turn.probe % parcels.len();
+            parcels.rotate_left(first);
+            turn.probe += 1;
+        }
+        for parcel in parcels {
+            match self.ship(&parcel, &mut turn).await {
+                Ok(()) => turn.refused = 0,
                 Err(fault) => {
-                    refused_in_a_row += 1;
-                    let stop = fault == LogFault::Unreachable || refused_in_a_row == REFUSALS;
+                    let answered = matches!(fault, LogFault::Refused(_));
+                    turn.refused += u32::from(answered);
                     result = Err(fault.clone());
                     self.book.board.not_shipped(fault);
-                    if stop {
+                    if !answered || turn.refused >= REFUSALS {
                         break;
                     }
                 }
@@ -119,32 +159,51 @@ impl<S: Store> Shipper<S> {
 
     /// A refused or cut upload gets one more try at once, with a grant of its own: a grant may have run out, and a cut
     /// connection may be a refusal whose answer did not get through.
-    async fn ship(&self, parcel: &Parcel) -> Result<(), LogFault> {
-        let Some(object) = self.describe(parcel).await else { return Ok(()) };
-        let stored = match self.attempt(&object, parcel).await {
-            Ok(()) => Ok(()),
-            Err(Attempt::NoGrant(fault)) => Err(fault),
-            Err(Attempt::NotStored(_)) if !self.book.outbox.has(parcel) => return Ok(()),
-            Err(Attempt::NotStored(fault)) => {
-                tracing::debug!(object = object.name, %fault, "an upload failed; asking for a fresh grant");
-                self.attempt(&object, parcel).await.map_err(|attempt| match attempt {
-                    Attempt::NoGrant(fault) | Attempt::NotStored(fault) => fault,
-                })
-            }
+    async fn ship(&self, parcel: &Parcel, turn: &mut Turn) -> Result<(), LogFault> {
+        let Some(object) = self.describe(parcel).await else {
+            self.book.outbox.forget(parcel);
+            return Ok(());
         };
-        stored?;
+        let stored = match self.attempt(&object, parcel, turn).await {
+            Err(Attempt::NotStored(_)) if !self.book.outbox.has(parcel) => return Ok(()),
+            Err(Attempt::NotStored(fault)) if turn.refused < REFUSALS => {
+                tracing::debug!(object = object.name, %fault, "an upload failed; asking for a fresh grant");
+                self.attempt(&object, parcel, turn).await
+            }
+            attempt => attempt,
+        };
+        stored.map_err(|attempt| match attempt {
+            Attempt::NoGrant(fault) | Attempt::NotStored(fault) => fault,
+        })?;
         if let Err(error) = self.book.outbox.shipped(parcel) {
             tracing::warn!(object = object.name, %error, "a shipped log cannot be taken out of the outbox");
         }
         self.book.board.shipped(self.book.now_ms());
-        self.book.board.waiting(self.book.outbox.waiting().len());
+        self.book.board.waiting(self.book.outbox.count());
         Ok(())
     }
 
-    async fn attempt(&self, object: &Object, parcel: &Parcel) -> Result<(), Attempt> {
+    async fn attempt(&self, object: &Object, parcel: &Parcel, turn: &mut Turn) -> Result<(), Attempt> {
         let grants = self.store.grants(std::slice::from_ref(object)).await.map_err(Attempt::NoGrant)?;
         let grant = grants.into_iter().next().ok_or(Attempt::NoGrant(LogFault::Unreachable))?;
-        self.store.put(grant, &parcel.path).await.map_err(Attempt::NotStored)
+        let host = self.store.host(&grant);
+        let stored = self.store.put(grant, &parcel.path).await;
+        if stored != Err(LogFault::Unreachable) {
+            turn.silence = None;
+            return stored.map_err(Attempt::NotStored);
+        }
+        let now = self.book.clock.elapsed();
+        let silent = turn.silent(now);
+        let old = self.oldest_is_old() && silent >= HOUR;
+        let fault = if silent >= DAY || old { LogFault::StoreSilent(host) } else { LogFault::Unreachable };
+        Err(Attempt::NotStored(fault))
+    }
+
+    /// Whether something has waited for a day: a PC that is switched off every night never sees a whole one.
+    fn oldest_is_old(&self) -> bool {
+        let closed_at = self.book.outbox.oldest().and_then(|name| time_of(&name));
+        closed_at
+            .is_some_and(|closed| self.book.clock.now().duration_since(closed).is_ok_and(|age| age >= DAY))
     }
 
     /// `None` when the file is there no longer: the limit on their total size took it.
@@ -153,6 +212,26 @@ impl<S: Store> Shipper<S> {
         let hashed = tokio::task::spawn_blocking(move || hash(&path)).await.ok()?;
         let (length, sha256) = hashed.ok()?;
         Some(Object { name: parcel.name.clone(), length, sha256 })
+    }
+}
+
+impl Turn {
+    /// For how long the store has been silent now. Times without a gateway do not count.
+    fn silent(&mut self, now: Duration) -> Duration {
+        let silence = self.silence.take().filter(|silence| now.saturating_sub(silence.last) <= HOUR);
+        let since = silence.map_or(now, |silence| silence.since);
+        self.silence = Some(Silence { since, last: now });
+        now.saturating_sub(since)
+    }
+}
+
+/// Dropped, it asks whoever closes the book to leave off: no thread goes on with what nobody waits for any more.
+#[derive(Default)]
+struct AskedAtTheEnd(Arc<Stop>);
+
+impl Drop for AskedAtTheEnd {
+    fn drop(&mut self) {
+        self.0.ask();
     }
 }
 

@@ -3,9 +3,15 @@
 //! Each foreign log is a series of files, of which the last is being written. What has been read is appended to a
 //! stream of ours, and how far that went is saved before the stream's file is closed and after a new one is begun; so a
 //! restart cuts the stream's open file back to what is known and reads on, and no line is lost or doubled.
+//!
+//! A job may write whatever it likes. So everything has a limit: bytes in a turn and in an hour, logs at a time and new
+//! ones in an hour, entries of a folder. What is left out is counted, and said in the stream where it is missing.
 
+mod allocations;
+mod gap;
 mod memory;
 mod series;
+mod share;
 mod stream;
 
 use std::collections::btree_map::Entry;
@@ -13,18 +19,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use ionet_redact::Redactor;
 
 use crate::Limits;
+use crate::board::Board;
+use crate::looks::Looks;
 use crate::names::{Clock, Names, object_part};
 use crate::platform::Folder;
-use crate::redact::Redactor;
 use crate::roll::Roll;
+use allocations::Allocations;
 use memory::Memory;
-use stream::Stream;
+use share::{Hourly, Turn};
+use stream::{Came, Stream};
 
-/// More streams of one allocation are not taken over: a job can make files without end.
-const MAX_STREAMS: usize = 64;
+pub(crate) use share::Stop;
+
 const AGENT: &str = "agent";
+/// Streams of all jobs together.
+const MOST_STREAMS: usize = 256;
+/// New streams of one allocation in an hour.
+const MOST_NEW_STREAMS: u64 = 128;
 
 /// Where the foreign logs lie.
 #[derive(Debug, Clone)]
@@ -36,135 +52,220 @@ pub struct Sources {
 }
 
 pub(crate) struct Follow {
-    sources: Sources,
+    agent: PathBuf,
+    allocations: Allocations,
     kit: Kit,
-    memory: Memory,
     streams: BTreeMap<String, Stream>,
+    newcomers: BTreeMap<String, Hourly>,
+    /// Where the next turn begins, so that each log has its turn.
+    next: String,
+    /// Allocations of which it was said that they have too many logs.
+    crowded: BTreeSet<String>,
 }
 
-/// What every stream is made of.
-struct Kit {
+/// What every stream is made of and writes down.
+pub(crate) struct Kit {
     logs: PathBuf,
     names: Arc<Names>,
     limits: Limits,
     clock: Clock,
+    board: Arc<Board>,
+    memory: Memory,
+    jobs_hourly: Hourly,
+}
+
+/// What a turn of reading came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Followed {
+    /// There is more than one turn's worth.
+    pub(crate) more: bool,
+    /// Something was there.
+    pub(crate) news: bool,
 }
 
 impl Follow {
-    pub(crate) fn new(
-        sources: Sources,
-        logs: PathBuf,
-        names: Arc<Names>,
-        limits: Limits,
-        clock: Clock,
-    ) -> Self {
-        let memory = Memory::load(logs.join("follow.json"));
-        Self { sources, kit: Kit { logs, names, limits, clock }, memory, streams: BTreeMap::new() }
+    pub(crate) fn new(sources: Sources, kit: Kit, looks: Looks) -> Self {
+        Self {
+            agent: sources.agent,
+            allocations: Allocations::new(sources.allocations, looks),
+            kit,
+            streams: BTreeMap::new(),
+            newcomers: BTreeMap::new(),
+            next: String::new(),
+            crowded: BTreeSet::new(),
+        }
     }
 
-    /// Reads what is new. True when there is more than one turn's worth.
-    pub(crate) fn poll(&mut self) -> io::Result<bool> {
-        let mut result = self.poll_agent();
-        let mut alive = BTreeSet::new();
-        for (allocation, folder) in self.allocations() {
-            for (file, numbers) in series::job_series(&folder).into_iter().take(MAX_STREAMS) {
-                let name = format!("jobs/{allocation}/{}", object_part(&file));
-                result = worse(result, self.poll_job(&name, &folder, &file, &numbers));
-                alive.insert(name);
+    /// Reads what is new, for one turn. One log that fails does not keep the others back.
+    pub(crate) fn poll(&mut self, stop: &Stop) -> io::Result<Followed> {
+        let mut turn = Turn::new(stop);
+        let mut result = self.poll_agent(&mut turn);
+        self.allocations.look();
+        self.say_crowded();
+        let logs = self.in_turn();
+        for (name, id, log) in &logs {
+            if turn.is_over() {
+                self.next.clone_from(name);
+                result = worse(result, Ok(Came::Far));
+                break;
             }
+            result = worse(result, self.poll_job(name, id, log, &mut turn));
         }
+        let alive: BTreeSet<_> = logs.into_iter().map(|(name, _, _)| name).collect();
         for name in self.gone(&alive) {
-            result = worse(result, self.end(&name).map(|()| false));
+            result = worse(result, self.end(&name, &mut turn));
         }
-        result = worse(result, self.close_old().map(|()| false));
-        worse(result, self.memory.save().map(|()| false))
+        let kept = self.close_old().and(self.close_largest()).and(self.kit.memory.save());
+        let came = worse(result, kept.map(|()| Came::ToTheEnd))?;
+        Ok(Followed { more: came == Came::Far, news: turn.news })
     }
 
     /// Closes every stream's open file.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         let mut result = Ok(());
-        for (name, stream) in &mut self.streams {
-            result = result.and(stream.close(name, &mut self.memory));
+        for stream in self.streams.values_mut() {
+            result = result.and(stream.close(&mut self.kit));
         }
         result
     }
 
-    fn poll_agent(&mut self) -> io::Result<bool> {
-        let Ok(folder) = Folder::open(&self.sources.agent) else { return Ok(false) };
+    fn poll_agent(&mut self, turn: &mut Turn<'_>) -> io::Result<Came> {
+        let Ok(folder) = Folder::open(&self.agent) else { return Ok(Came::ToTheEnd) };
         let stream = match self.streams.entry(AGENT.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                new.insert(self.kit.stream(AGENT, Some(Redactor::of_this_pc()), &mut self.memory)?)
+                new.insert(self.kit.stream(AGENT, Some(Redactor::of_this_pc().of_agent()))?)
             }
         };
-        stream.poll_agent(AGENT, &folder, &mut self.memory)
+        stream.poll_agent(&folder, &mut self.kit, turn)
     }
 
-    fn poll_job(&mut self, name: &str, folder: &Folder, log: &str, numbers: &[u64]) -> io::Result<bool> {
-        let stream = match self.streams.entry(name.to_owned()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(self.kit.stream(name, None, &mut self.memory)?),
-        };
-        stream.poll_job(name, folder, log, numbers, &mut self.memory)
+    fn poll_job(&mut self, name: &str, id: &str, log: &str, turn: &mut Turn<'_>) -> io::Result<Came> {
+        let Some((folder, numbers)) = self.allocations.files(id, log) else { return Ok(Came::ToTheEnd) };
+        if !self.streams.contains_key(name) {
+            let now = self.kit.clock.elapsed();
+            let newcomers = || Hourly::new(MOST_NEW_STREAMS, now);
+            let hourly = self.newcomers.entry(id.to_owned()).or_insert_with(newcomers);
+            if self.streams.len() > MOST_STREAMS || hourly.left(now) == 0 {
+                return Ok(Came::ToTheEnd);
+            }
+            hourly.take(1);
+            self.streams.insert(name.to_owned(), self.kit.stream(name, None)?);
+        }
+        let Some(stream) = self.streams.get_mut(name) else { return Ok(Came::ToTheEnd) };
+        stream.poll_job(folder, log, numbers, &mut self.kit, turn)
     }
 
-    /// The allocations that have logs.
-    fn allocations(&self) -> Vec<(String, Folder)> {
-        let Ok(root) = Folder::open(&self.sources.allocations) else { return Vec::new() };
-        let is_id = |name: &String| {
-            name.len() == 36
-                && name
-                    .bytes()
-                    .all(|byte| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-        };
-        let logs = |id: &str| root.folder(id)?.folder("alloc")?.folder("logs");
-        let ids = root.names().unwrap_or_default().into_iter().filter(is_id);
-        ids.filter_map(|id| logs(&id).ok().map(|folder| (id, folder))).collect()
+    /// Each log with its stream's name, its allocation and its own name, whose turn it is first.
+    fn in_turn(&mut self) -> Vec<(String, String, String)> {
+        let logs = self.allocations.logs();
+        let mut logs: Vec<_> = logs
+            .map(|(id, log)| (format!("jobs/{id}/{}", object_part(log)), id.to_owned(), log.to_owned()))
+            .collect();
+        logs.sort();
+        let first = logs.partition_point(|(name, _, _)| *name < self.next);
+        if first < logs.len() {
+            logs.rotate_left(first);
+        }
+        logs
     }
 
     /// Streams of jobs whose files are no longer there, of this life or an earlier one.
     fn gone(&self, alive: &BTreeSet<String>) -> Vec<String> {
-        let known: BTreeSet<_> = self.memory.names().chain(self.streams.keys()).cloned().collect();
+        let known: BTreeSet<_> = self.kit.memory.names().chain(self.streams.keys()).cloned().collect();
         known.into_iter().filter(|name| name != AGENT && !alive.contains(name)).collect()
     }
 
     /// Reads the last of a file that is deleted but still held, and closes the stream for good.
-    fn end(&mut self, name: &str) -> io::Result<()> {
-        if self.memory.get(name).is_some() && !self.streams.contains_key(name) {
+    fn end(&mut self, name: &str, turn: &mut Turn<'_>) -> io::Result<Came> {
+        if let Some(stream) = self.streams.get_mut(name) {
+            if stream.finish(&mut self.kit, turn)? == Came::Far {
+                return Ok(Came::Far);
+            }
+        } else {
             // Its source went while this program did not run: what was copied beyond the mark cannot be read again.
             self.kit.roll(name).close()?;
-        } else if let Some(stream) = self.streams.get_mut(name) {
-            stream.finish(name, &mut self.memory)?;
         }
         self.streams.remove(name);
-        self.memory.forget(name);
-        Ok(())
+        self.kit.memory.forget(name);
+        let now = self.kit.clock.elapsed();
+        self.newcomers.retain(|_, hourly| hourly.left(now) < MOST_NEW_STREAMS);
+        Ok(Came::ToTheEnd)
     }
 
     fn close_old(&mut self) -> io::Result<()> {
-        let now = self.kit.clock.now();
         let mut result = Ok(());
-        for (name, stream) in self.streams.iter_mut().filter(|(_, stream)| stream.is_old(now)) {
-            result = result.and(stream.close(name, &mut self.memory));
+        for stream in self.streams.values_mut().filter(|stream| stream.is_old()) {
+            result = result.and(stream.close(&mut self.kit));
         }
         result
+    }
+
+    /// Many open files must not take more of the disk together than their share.
+    fn close_largest(&mut self) -> io::Result<()> {
+        let mut open: u64 = self.streams.values().map(Stream::open_bytes).sum();
+        while open > self.kit.limits.max_total_bytes / 16 {
+            let Some(largest) = self.streams.values_mut().max_by_key(|stream| stream.open_bytes()) else {
+                break;
+            };
+            open -= largest.open_bytes();
+            largest.close(&mut self.kit)?;
+        }
+        Ok(())
+    }
+
+    fn say_crowded(&mut self) {
+        for (id, more) in self.allocations.crowded() {
+            if self.crowded.len() < MOST_STREAMS && self.crowded.insert(id.clone()) {
+                tracing::warn!(allocation = id, logs = more, "a job has more logs than are taken over");
+            }
+        }
     }
 }
 
 impl Kit {
-    fn stream(&self, name: &str, redactor: Option<Redactor>, memory: &mut Memory) -> io::Result<Stream> {
-        Stream::new(name, self.roll(name), redactor, self.clock.clone(), memory)
+    pub(crate) fn new(
+        logs: PathBuf,
+        names: Arc<Names>,
+        limits: Limits,
+        clock: Clock,
+        board: Arc<Board>,
+    ) -> Self {
+        let memory = Memory::load(logs.join("follow.json"));
+        let jobs_hourly = Hourly::new(limits.max_total_bytes / 2, clock.elapsed());
+        Self { logs, names, limits, clock, board, memory, jobs_hourly }
+    }
+
+    /// What is taken over of one log in an hour.
+    fn most_of_one(&self) -> u64 {
+        self.limits.max_total_bytes / 8
+    }
+
+    /// What may still be taken over this hour, whatever the one log's own share.
+    fn share_of(&mut self, name: &str, now: Duration) -> u64 {
+        if name == AGENT { u64::MAX } else { self.jobs_hourly.left(now) }
+    }
+
+    fn charge(&mut self, name: &str, bytes: u64) {
+        if name != AGENT {
+            self.jobs_hourly.take(bytes);
+        }
+    }
+
+    fn stream(&mut self, name: &str, redactor: Option<Redactor>) -> io::Result<Stream> {
+        Stream::new(name, self.roll(name), redactor, self)
     }
 
     fn roll(&self, name: &str) -> Roll {
-        Roll::new(self.logs.join(name), self.names.clone(), self.limits)
+        Roll::new(self.logs.join(name), self.names.clone(), self.clock.clone(), self.limits)
     }
 }
 
 /// Goes on with the others, but tells the first failure.
-fn worse(first: io::Result<bool>, second: io::Result<bool>) -> io::Result<bool> {
+fn worse(first: io::Result<Came>, second: io::Result<Came>) -> io::Result<Came> {
     match (first, second) {
-        (Ok(a), Ok(b)) => Ok(a || b),
+        (Ok(Came::ToTheEnd), Ok(Came::ToTheEnd)) => Ok(Came::ToTheEnd),
+        (Ok(_), Ok(_)) => Ok(Came::Far),
         (Err(error), _) | (Ok(_), Err(error)) => Err(error),
     }
 }

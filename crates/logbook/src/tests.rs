@@ -1,5 +1,7 @@
 //! The logbook as a whole, in a folder of its own and by a clock that the test moves.
 
+mod bounds;
+mod clock;
 mod disk;
 mod follow;
 mod shipping;
@@ -13,38 +15,79 @@ use std::time::UNIX_EPOCH;
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
 
+use ionet_redact::Redactor;
+
 use super::*;
-use crate::redact::Redactor;
+use crate::keeper::Went;
+use crate::looks::Looks;
 
 /// A logbook whose housekeeping is done by hand. Field order is drop order.
 struct Shelf {
     book: Arc<Book>,
-    _writer: WorkerGuard,
-    seconds: Arc<AtomicU64>,
+    _writing: Writing,
+    time: Time,
     folder: TempDir,
+}
+
+/// The time of day and the time that only goes on, in seconds.
+#[derive(Clone)]
+struct Time {
+    wall: Arc<AtomicU64>,
+    mono: Arc<AtomicU64>,
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self { wall: Arc::new(AtomicU64::new(1_763_880_000)), mono: Arc::default() }
+    }
+}
+
+impl Time {
+    fn clock(&self) -> Clock {
+        let Self { wall, mono } = self.clone();
+        Clock::by(
+            move || UNIX_EPOCH + Duration::from_secs(wall.load(Ordering::Relaxed)),
+            move || Duration::from_secs(mono.load(Ordering::Relaxed)),
+        )
+    }
+}
+
+/// What the keeper does, by hand.
+impl Book {
+    fn tick(&self) -> bool {
+        self.turn(&Stop::default()) == Went::More
+    }
+
+    fn close(&self) {
+        self.close_unless(&Stop::default());
+    }
 }
 
 impl Shelf {
     fn new(limits: Limits) -> Self {
-        Self::in_folder(TempDir::new().unwrap(), Arc::new(AtomicU64::new(1_763_880_000)), limits)
+        Self::in_folder(TempDir::new().unwrap(), Time::default(), limits)
     }
 
-    fn in_folder(folder: TempDir, seconds: Arc<AtomicU64>, limits: Limits) -> Self {
-        let time = seconds.clone();
-        let clock = Clock::by(move || UNIX_EPOCH + Duration::from_secs(time.load(Ordering::Relaxed)));
-        let (book, writer) = Book::open(&folder.path().join("logs"), limits, clock).unwrap();
-        Self { book: Arc::new(book), _writer: writer, seconds, folder }
+    fn in_folder(folder: TempDir, time: Time, limits: Limits) -> Self {
+        let (book, _writing) = Book::open(&folder.path().join("logs"), limits, time.clock()).unwrap();
+        Self { book: Arc::new(book), _writing, time, folder }
     }
 
     /// Another life on the same folder.
     fn restart(self, limits: Limits) -> Self {
-        let Self { book, _writer, seconds, folder } = self;
-        drop((book, _writer));
-        Self::in_folder(folder, seconds, limits)
+        let Self { book, _writing, time, folder } = self;
+        drop((book, _writing));
+        Self::in_folder(folder, time, limits)
     }
 
     fn pass(&self, time: Duration) {
-        self.seconds.fetch_add(time.as_secs(), Ordering::Relaxed);
+        self.time.wall.fetch_add(time.as_secs(), Ordering::Relaxed);
+        self.time.mono.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Sets the time of day, and nothing else.
+    fn set_clock(&self, seconds: u64) {
+        self.time.wall.store(seconds, Ordering::Relaxed);
     }
 
     fn logs(&self) -> PathBuf {
@@ -169,12 +212,13 @@ fn beyond_the_total_limit_shipped_files_go_before_waiting_ones() {
     shelf.book.outbox.shipped(&parcels[2]).unwrap();
     let one = parcels[0].bytes;
 
-    let trimmed = |files: u64| outbox::Outbox::new(&shelf.logs(), one * files).unwrap().trim();
+    let trimmed = |files: u64| outbox::Outbox::new(&shelf.logs(), one * files, Looks::default()).trim();
 
     assert_eq!(trimmed(4), outbox::Lost::default());
     assert_eq!(trimmed(3), outbox::Lost::default(), "the shipped one went");
     assert_eq!(shelf.text("app"), "oldest\nolder\nnewest\n");
     assert_eq!(trimmed(2), outbox::Lost { files: 1, bytes: one });
+    let shelf = shelf.restart(small());
     assert_eq!(shelf.text("app"), "older\nnewest\n");
 }
 

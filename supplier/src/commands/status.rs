@@ -2,6 +2,7 @@
 
 use ionet_core::snapshot::AccountView;
 use ionet_core::{Phase, Snapshot};
+use ionet_redact::printable;
 use ionet_words::Words;
 
 use super::exit;
@@ -46,5 +47,6 @@ pub fn describe(snapshot: &Snapshot, words: &Words) -> String {
         lines.push(format!("{}: {}", words.problem_title(problem), words.problem_body(problem)));
     }
     lines.retain(|line| !line.is_empty());
-    lines.join("\n")
+    // A job's name is its customer's choice; a terminal must not obey it.
+    printable(&lines.join("\n")).into_owned()
 }

@@ -37,6 +37,10 @@ impl Store for Bucket {
         let body = tokio::fs::read(file).await.map_err(|_| LogFault::Unreachable)?;
         self.cloud.put(&grant, body).await
     }
+
+    fn host(&self, grant: &UploadGrant) -> String {
+        host_of(&grant.url).to_owned()
+    }
 }
 
 pub(super) fn broken_off(deed: Logs) -> Outcome {
@@ -58,6 +62,13 @@ pub fn sources(folders: &ionet_wire::paths::Folders) -> Sources {
     Sources { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") }
 }
 
+/// The host alone: path and query of a grant are a secret.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
+}
+
 fn asked(object: &Object) -> UploadObject {
     UploadObject { name: object.name.clone(), length: object.length, sha256: object.sha256.clone() }
 }
@@ -76,5 +87,21 @@ fn of_cloud(fault: &CloudFault) -> LogFault {
         | CloudFault::CertificateExpired
         | CloudFault::NotSignedIn
         | CloudFault::CannotStore(_) => LogFault::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_grants_address_the_host_alone_is_told() {
+        for (url, host) in [
+            ("https://store.example.test/b/k?X-Amz-Signature=5f", "store.example.test"),
+            ("http://u:p@127.0.0.1:9000?x", "127.0.0.1:9000"),
+            ("https://[::1]:9/b", "[::1]:9"),
+        ] {
+            assert_eq!(host_of(url), host);
+        }
     }
 }

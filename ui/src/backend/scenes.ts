@@ -41,7 +41,7 @@ const fresh: Snapshot = {
   earnings: null,
   stale_since: null,
   problems: [],
-  logs: { last_shipped_at: null, waiting: 0 },
+  logs: { last_shipped_at: null, waiting: 0, left_out: 0, lost_lines: 0 },
   stage: null,
   quit_asked: false,
 };
@@ -92,7 +92,7 @@ const waiting: Snapshot = {
   phase: { phase: "waiting" },
   node: { id: "2d8a6f10-1c3b-4e5f-8a90-b1c2d3e4f506", status: "ready", eligible: true },
   earnings: { today: "2.814020", currency: "USDC", as_of: ago(2000) },
-  logs: { last_shipped_at: ago(240_000), waiting: 0 },
+  logs: { last_shipped_at: ago(240_000), waiting: 0, left_out: 0, lost_lines: 0 },
 };
 
 const earning: Snapshot = {
@@ -204,7 +204,7 @@ export const scenes = {
     ...blocked(
       earning,
       problem("gateway-down"),
-      problem("log-refused", { blocking: false, action: { do: "none" } }),
+      problem("log-refused", { blocking: false, action: { do: "none" }, args: { status: "403" } }),
     ),
     stale_since: ago(190_000),
   }),

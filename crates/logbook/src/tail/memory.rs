@@ -2,13 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::series::Head;
 use crate::platform;
+
+/// The file that holds the marks of as many streams as there may be is far smaller.
+const MOST: u64 = 1 << 20;
+
+/// Bytes that were passed over, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gap {
+    /// Holes, and zeros without end.
+    pub(crate) empty: u64,
+    /// More than is taken over in an hour, or of one line.
+    pub(crate) beyond: u64,
+    /// Whole files that were gone before they were read.
+    pub(crate) files: u64,
+}
 
 /// Where one stream stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +34,12 @@ pub(crate) struct Mark {
     pub(crate) offset: u64,
     /// How long the stream's own open file was then.
     pub(crate) written: u64,
+    /// What was passed over and is not yet said in the stream.
+    #[serde(default)]
+    pub(crate) gap: Gap,
+    /// Inside a line whose rest is left out.
+    #[serde(default)]
+    pub(crate) in_long_line: bool,
 }
 
 pub(crate) struct Memory {
@@ -31,7 +51,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// A damaged file counts as none: lines come twice rather than never.
     pub(crate) fn load(path: PathBuf) -> Self {
-        let text = fs::read(&path).unwrap_or_default();
+        let text = read(&path);
         let marks = serde_json::from_slice(&text).unwrap_or_else(|error| {
             if !text.is_empty() {
                 tracing::warn!(%error, "how far the agent's logs had been read is not known any more");
@@ -75,4 +95,11 @@ impl Memory {
         self.changed = false;
         Ok(())
     }
+}
+
+/// No more than this program writes: a damaged disk may show a file without end.
+fn read(path: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut text));
+    if read.is_ok() { text } else { Vec::new() }
 }

@@ -9,7 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::platform::Folder;
 
-const NEWEST: &str = "client.log";
+pub(crate) const NEWEST: &str = "client.log";
+/// More entries of a folder are not looked at: whoever fills it with others loses his own logs at the most.
+pub(crate) const MOST_ENTRIES: usize = 20_000;
+/// Files of one log that are kept in mind, the newest.
+const MOST_FILES: usize = 256;
 /// Enough of a file's beginning to hold its first line's time.
 const HEAD: u64 = 256;
 
@@ -26,6 +30,7 @@ impl Head {
         Self::of_first(file, HEAD)
     }
 
+    /// Whether the file still begins like this.
     pub(crate) fn is_of(&self, file: &File) -> bool {
         Self::of_first(file, self.length).ok().flatten().is_some_and(|head| head == *self)
     }
@@ -68,7 +73,7 @@ pub(crate) fn agent_newest(folder: &Folder) -> Option<File> {
 fn agent_names(folder: &Folder) -> io::Result<Vec<String>> {
     let nanos = |name: &str| name.strip_prefix("client-")?.strip_suffix(".log")?.parse::<u128>().ok();
     let mut names: Vec<_> = folder
-        .names()?
+        .names(MOST_ENTRIES)?
         .into_iter()
         .filter_map(|name| if name == NEWEST { Some((u128::MAX, name)) } else { Some((nanos(&name)?, name)) })
         .collect();
@@ -76,18 +81,25 @@ fn agent_names(folder: &Folder) -> io::Result<Vec<String>> {
     Ok(names.into_iter().map(|(_, name)| name).collect())
 }
 
-/// `TASK.stdout` and `TASK.stderr` with the numbers of their files, rising; the highest is being written.
-pub(crate) fn job_series(folder: &Folder) -> BTreeMap<String, Vec<u64>> {
+/// `TASK.stdout` and `TASK.stderr` with the numbers of their files, rising; the highest is being written. No more than
+/// `most` logs, and how many more there are.
+pub(crate) fn job_series(folder: &Folder, most: usize) -> io::Result<(BTreeMap<String, Vec<u64>>, usize)> {
     let mut series = BTreeMap::<String, Vec<u64>>::new();
-    for name in folder.names().unwrap_or_default() {
+    for name in folder.names(MOST_ENTRIES)? {
         if let Some((log, number)) = name.rsplit_once('.')
             && (log.ends_with(".stdout") || log.ends_with(".stderr"))
             && !log.starts_with('.')
+            && number.parse::<u64>().is_ok_and(|parsed| parsed.to_string() == number)
             && let Ok(number) = number.parse()
         {
             series.entry(log.to_owned()).or_default().push(number);
         }
     }
-    series.values_mut().for_each(|numbers| numbers.sort_unstable());
-    series
+    let more = series.len().saturating_sub(most);
+    let series = series.into_iter().take(most).map(|(log, mut numbers)| {
+        numbers.sort_unstable();
+        numbers.drain(..numbers.len().saturating_sub(MOST_FILES));
+        (log, numbers)
+    });
+    Ok((series.collect(), more))
 }

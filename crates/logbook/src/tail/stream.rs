@@ -2,36 +2,46 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::time::SystemTime;
 
-use super::memory::{Mark, Memory};
+use ionet_redact::Redactor;
+
+use super::Kit;
+use super::gap;
+use super::memory::Mark;
 use super::series::{Head, agent_newest, agent_series};
-use crate::names::Clock;
-use crate::platform::Folder;
-use crate::redact::Redactor;
+use super::share::{Hourly, Turn};
+use crate::platform::{self, Folder, Seen};
 use crate::roll::Roll;
 
-/// Read at once. A line longer than this is redacted in pieces.
-const PIECE: usize = 256 << 10;
-/// Read of one log in one turn, so that a loud one leaves the others their time.
-const TURN: u64 = 4 << 20;
+/// Read at once. A line longer than this is not kept whole.
+const PIECE: usize = 64 << 10;
+/// What is remembered of the end of what was read, to know a file that was written anew.
+const TAIL: usize = 64;
 
 pub(crate) struct Stream {
+    name: String,
     roll: Roll,
     /// `None`: the bytes are passed on as they are.
     redactor: Option<Redactor>,
-    clock: Clock,
     mark: Mark,
     /// The file being read. Held, it can be read to its end after it was deleted.
-    held: Option<File>,
+    held: Option<Held>,
+    hourly: Hourly,
+}
+
+struct Held {
+    file: File,
+    /// How it was when it had been read to its end.
+    seen: Option<Seen>,
+    tail: Vec<u8>,
 }
 
 /// How far reading one file came.
-#[derive(PartialEq, Eq)]
-enum Came {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
     ToTheEnd,
     /// This turn is over.
-    Far(u64),
+    Far,
 }
 
 impl Stream {
@@ -40,112 +50,122 @@ impl Stream {
         name: &str,
         mut roll: Roll,
         redactor: Option<Redactor>,
-        clock: Clock,
-        memory: &mut Memory,
+        kit: &mut Kit,
     ) -> io::Result<Self> {
-        let mut mark = memory.get(name).cloned().unwrap_or_default();
-        let open = if memory.get(name).is_some() { roll.resume(mark.written, clock.now())? } else { 0 };
+        let mut mark = kit.memory.get(name).cloned().unwrap_or_default();
+        let open = if kit.memory.get(name).is_some() { roll.resume(mark.written)? } else { 0 };
         if open == 0 {
             roll.close()?;
         }
         if open != mark.written {
             // It was closed just before the end, and the mark could not be saved any more.
             mark.written = open;
-            memory.set(name, &mark);
-            memory.save()?;
+            kit.memory.set(name, &mark);
+            kit.memory.save()?;
         }
-        Ok(Self { roll, redactor, clock, mark, held: None })
+        let hourly = Hourly::new(kit.most_of_one(), kit.clock.elapsed());
+        Ok(Self { name: name.to_owned(), roll, redactor, mark, held: None, hourly })
     }
 
-    pub(crate) fn is_old(&self, now: SystemTime) -> bool {
-        self.roll.is_due(0, now)
+    pub(crate) fn is_old(&self) -> bool {
+        self.roll.is_due(0)
+    }
+
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.roll.open_bytes()
     }
 
     /// A job's files keep their names: `log.N`, then `log.N+1`.
     pub(crate) fn poll_job(
         &mut self,
-        name: &str,
         folder: &Folder,
         log: &str,
         numbers: &[u64],
-        memory: &mut Memory,
-    ) -> io::Result<bool> {
-        if self.held.is_some() && !numbers.contains(&self.mark.number) {
-            self.read_held(name, true, memory)?;
-            self.held = None;
+        kit: &mut Kit,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<Came> {
+        let (before, known) = (self.mark.number, self.mark.head.is_some());
+        if self.held.is_some() && !self.is_still_there(folder, log, numbers) {
+            if self.read(true, kit, turn)? == Came::Far {
+                return Ok(Came::Far);
+            }
+            // Another file may have its name by now.
+            self.begin(Mark { head: None, offset: 0, ..self.mark.clone() });
         }
         let last = numbers.last().copied().unwrap_or_default();
-        let (mut left, first) = (TURN, self.mark.number);
-        for number in numbers.iter().copied().filter(|number| *number >= first) {
+        let first = numbers.first().copied().unwrap_or_default();
+        if known && first > before {
+            self.mark.gap.files += first - before - 1;
+        }
+        for number in numbers.iter().copied().filter(|number| *number >= before) {
             if number != self.mark.number {
-                self.begin(Mark { number, head: None, offset: 0, written: self.mark.written });
+                self.begin(Mark { number, head: None, offset: 0, ..self.mark.clone() });
             }
             if self.held.is_none() {
                 // A link or a pipe in a log's place, or a file that went just now.
                 let Ok(file) = folder.file(&format!("{log}.{number}")) else { continue };
-                self.held = Some(file);
+                self.hold(file);
             }
-            match self.read(name, number != last, left, memory)? {
-                Came::ToTheEnd => {}
-                Came::Far(read) if read < left => left -= read,
-                Came::Far(_) => return Ok(true),
+            if self.read(number != last, kit, turn)? == Came::Far {
+                return Ok(Came::Far);
             }
             if number != last {
                 self.held = None;
             }
         }
-        Ok(false)
+        Ok(Came::ToTheEnd)
     }
 
     /// The agent's files are renamed as they age; they are known by how they begin.
     pub(crate) fn poll_agent(
         &mut self,
-        name: &str,
         folder: &Folder,
-        memory: &mut Memory,
-    ) -> io::Result<bool> {
-        if let (Some(newest), Some(head)) = (agent_newest(folder), &self.mark.head)
-            && head.is_of(&newest)
-        {
-            self.held = Some(newest);
-            return Ok(self.read_turn(name, false, memory)? != Came::ToTheEnd);
+        kit: &mut Kit,
+        turn: &mut Turn<'_>,
+    ) -> io::Result<Came> {
+        if self.agent_goes_on(folder) {
+            return self.read(false, kit, turn);
         }
         let files = agent_series(folder)?;
         let known = self.mark.head.as_ref().and_then(|head| files.iter().position(|file| head.is_of(file)));
-        if known.is_none() && self.held.is_some() {
-            self.read_held(name, true, memory)?;
+        if known.is_none() && self.held.is_some() && self.read(true, kit, turn)? == Came::Far {
+            return Ok(Came::Far);
         }
         let count = files.len();
         for (place, file) in files.into_iter().enumerate().skip(known.unwrap_or_default()) {
             let Some(head) = Head::of(&file)? else { continue };
             if Some(place) != known {
-                self.begin(Mark { number: 0, head: Some(head), offset: 0, written: self.mark.written });
+                self.begin(Mark { head: Some(head), offset: 0, ..self.mark.clone() });
             }
-            self.held = Some(file);
-            if self.read_turn(name, place + 1 < count, memory)? != Came::ToTheEnd {
-                return Ok(true);
+            self.hold(file);
+            if self.read(place + 1 < count, kit, turn)? == Came::Far {
+                return Ok(Came::Far);
             }
         }
-        Ok(false)
+        Ok(Came::ToTheEnd)
     }
 
-    /// What is still to be had of the file that is held, then the end.
-    pub(crate) fn finish(&mut self, name: &str, memory: &mut Memory) -> io::Result<()> {
-        self.read_held(name, true, memory)?;
-        self.close(name, memory)
+    /// What is still to be had of the file that is held, then the end. `Far`: not yet.
+    pub(crate) fn finish(&mut self, kit: &mut Kit, turn: &mut Turn<'_>) -> io::Result<Came> {
+        if self.read(true, kit, turn)? == Came::Far {
+            return Ok(Came::Far);
+        }
+        self.close(kit)?;
+        Ok(Came::ToTheEnd)
     }
 
     /// The mark is saved on both sides of the close: a restart must not take the new file for the old one.
-    pub(crate) fn close(&mut self, name: &str, memory: &mut Memory) -> io::Result<()> {
+    pub(crate) fn close(&mut self, kit: &mut Kit) -> io::Result<()> {
+        self.say_gap(kit)?;
         if self.mark.written == 0 {
             return self.roll.close();
         }
-        memory.set(name, &self.mark);
-        memory.save()?;
+        kit.memory.set(&self.name, &self.mark);
+        kit.memory.save()?;
         self.roll.close()?;
         self.mark.written = 0;
-        memory.set(name, &self.mark);
-        memory.save()
+        kit.memory.set(&self.name, &self.mark);
+        kit.memory.save()
     }
 
     fn begin(&mut self, mark: Mark) {
@@ -153,57 +173,142 @@ impl Stream {
         self.held = None;
     }
 
-    fn read_held(&mut self, name: &str, complete: bool, memory: &mut Memory) -> io::Result<()> {
-        if self.held.is_some() {
-            while self.read_turn(name, complete, memory)? != Came::ToTheEnd {}
-        }
-        Ok(())
+    fn hold(&mut self, file: File) {
+        self.held = Some(Held { file, seen: None, tail: Vec::new() });
     }
 
-    fn read_turn(&mut self, name: &str, complete: bool, memory: &mut Memory) -> io::Result<Came> {
-        match self.read(name, complete, TURN, memory)? {
-            Came::Far(read) if read < TURN => Ok(Came::ToTheEnd),
-            came @ (Came::Far(_) | Came::ToTheEnd) => Ok(came),
+    /// Whether the held file still has its name.
+    fn is_still_there(&self, folder: &Folder, log: &str, numbers: &[u64]) -> bool {
+        let Some(held) = self.held.as_ref().filter(|_| numbers.contains(&self.mark.number)) else {
+            return false;
+        };
+        let there = folder.look(&format!("{log}.{}", self.mark.number));
+        there.is_ok_and(|there| Seen::of(&held.file).is_ok_and(|held| held.id == there.id))
+    }
+
+    fn agent_goes_on(&mut self, folder: &Folder) -> bool {
+        let Some(held) = &self.held else {
+            let known = agent_newest(folder)
+                .filter(|file| self.mark.head.as_ref().is_some_and(|head| head.is_of(file)));
+            let goes_on = known.is_some();
+            known.into_iter().for_each(|file| self.hold(file));
+            return goes_on;
+        };
+        let same =
+            |there: Seen| there.id.is_some() && Seen::of(&held.file).is_ok_and(|held| held.id == there.id);
+        match folder.look(super::series::NEWEST) {
+            Ok(there) if there.id.is_none() => agent_newest(folder)
+                .is_some_and(|file| self.mark.head.as_ref().is_some_and(|head| head.is_of(&file))),
+            Ok(there) if held.seen == Some(there) => true,
+            Ok(there) => same(there) && self.mark.head.as_ref().is_some_and(|head| head.is_of(&held.file)),
+            Err(_) => false,
         }
     }
 
-    /// Reads the held file to its end, or until `limit` bytes were read. `complete`: nobody writes to it any more.
-    fn read(&mut self, name: &str, complete: bool, limit: u64, memory: &mut Memory) -> io::Result<Came> {
-        let Some(file) = self.held.take() else { return Ok(Came::ToTheEnd) };
-        let came = self.copy(name, &file, complete, limit, memory);
-        if self.redactor.is_some() && self.mark.head.as_ref().is_some_and(|head| !head.is_whole()) {
-            self.mark.head = Head::of(&file)?;
-        }
-        memory.set(name, &self.mark);
-        self.held = Some(file);
+    /// Reads the held file to its end, or until the turn is over. `complete`: nobody writes to it any more.
+    fn read(&mut self, complete: bool, kit: &mut Kit, turn: &mut Turn<'_>) -> io::Result<Came> {
+        let Some(mut held) = self.held.take() else { return Ok(Came::ToTheEnd) };
+        let came = self.read_on(&mut held, complete, kit, turn);
+        self.held = Some(held);
+        kit.memory.set(&self.name, &self.mark);
         came
     }
 
-    fn copy(
+    fn read_on(
         &mut self,
-        name: &str,
-        mut file: &File,
+        held: &mut Held,
         complete: bool,
-        limit: u64,
-        memory: &mut Memory,
+        kit: &mut Kit,
+        turn: &mut Turn<'_>,
     ) -> io::Result<Came> {
-        if file.metadata()?.len() < self.mark.offset {
-            // Cut short by its writer: what is there now is new.
-            self.mark.offset = 0;
+        // A file that cannot be read is its writer's affair: it is tried again when it changes, and no fault of our disk.
+        let Ok(seen) = Seen::of(&held.file) else { return Ok(Came::ToTheEnd) };
+        if !complete && held.seen == Some(seen) {
+            return Ok(Came::ToTheEnd);
         }
-        let mut read = 0;
-        let mut piece = vec![0; PIECE];
-        while read < limit {
-            file.seek(SeekFrom::Start(self.mark.offset))?;
-            let length = fill(file, &mut piece)?;
-            let whole = self.whole(&piece[..length], complete);
-            if whole == 0 {
+        if self.mark.offset > 0 && self.is_anew(held, seen) {
+            (self.mark.offset, self.mark.in_long_line) = (0, false);
+        }
+        if self.mark.offset == 0 || self.mark.head.as_ref().is_none_or(|head| !head.is_whole()) {
+            self.mark.head = Head::of(&held.file).ok().flatten();
+        }
+        let mut left = turn.part();
+        while left > 0 && !turn.is_over() {
+            if self.step(held, complete, kit, turn, &mut left)? == Came::ToTheEnd {
+                held.seen = Some(seen);
                 return Ok(Came::ToTheEnd);
             }
-            self.deliver(name, &piece[..whole], memory)?;
-            read += whole as u64;
         }
-        Ok(Came::Far(read))
+        Ok(Came::Far)
+    }
+
+    /// Cut short, or written anew, by its writer: what is there now is new.
+    fn is_anew(&self, held: &Held, seen: Seen) -> bool {
+        if seen.length < self.mark.offset
+            || self.mark.head.as_ref().is_some_and(|head| !head.is_of(&held.file))
+        {
+            return true;
+        }
+        let mut tail = vec![0; held.tail.len()];
+        let at = self.mark.offset - tail.len() as u64;
+        read_at(&held.file, at, &mut tail).is_ok_and(|read| read < tail.len() || tail != held.tail)
+    }
+
+    /// One piece, or past what is left out.
+    fn step(
+        &mut self,
+        held: &mut Held,
+        complete: bool,
+        kit: &mut Kit,
+        turn: &mut Turn<'_>,
+        left: &mut u64,
+    ) -> io::Result<Came> {
+        let length = held.file.metadata().map_or(0, |metadata| metadata.len());
+        let behind = length.saturating_sub(self.mark.offset);
+        let data = platform::next_data(&held.file, self.mark.offset).unwrap_or_default();
+        let Some(data) = data.filter(|_| behind > 0) else {
+            // A hole at the end may be filled yet.
+            self.skip(held, if complete { behind } else { 0 }, |gap| &mut gap.empty, kit);
+            return Ok(Came::ToTheEnd);
+        };
+        self.skip(held, data.start.saturating_sub(self.mark.offset), |gap| &mut gap.empty, kit);
+        let now = kit.clock.elapsed();
+        let share = self.hourly.left(now).min(kit.share_of(&self.name, now));
+        if share == 0 {
+            self.skip(held, length.saturating_sub(self.mark.offset), |gap| &mut gap.beyond, kit);
+            // Whatever comes next may be the rest of a line.
+            self.mark.in_long_line = self.redactor.is_some();
+            return Ok(Came::ToTheEnd);
+        }
+        let most = usize::try_from(data.end.saturating_sub(self.mark.offset)).unwrap_or(PIECE);
+        let mut piece = vec![0; most.min(PIECE)];
+        let read = read_at(&held.file, self.mark.offset, &mut piece).unwrap_or_default();
+        piece.truncate(read);
+        let counts = if read == 0 { 0 } else { turn.read(read as u64) };
+        *left = left.saturating_sub(counts);
+        self.take(held, &piece, complete, kit)
+    }
+
+    fn take(&mut self, held: &mut Held, piece: &[u8], complete: bool, kit: &mut Kit) -> io::Result<Came> {
+        if piece.len() == PIECE && piece.iter().all(|byte| *byte == 0) {
+            self.charge(PIECE as u64, kit);
+            self.skip(held, PIECE as u64, |gap| &mut gap.empty, kit);
+            return Ok(Came::Far);
+        }
+        if self.mark.in_long_line {
+            let end = memchr(b'\n', piece);
+            let rest = end.map_or(piece.len(), |end| end + 1);
+            self.skip(held, rest as u64, |gap| &mut gap.beyond, kit);
+            self.mark.in_long_line = end.is_none();
+            return Ok(if rest == 0 { Came::ToTheEnd } else { Came::Far });
+        }
+        let whole = self.whole(piece, complete);
+        if whole == 0 {
+            return Ok(Came::ToTheEnd);
+        }
+        self.deliver(&piece[..whole], kit)?;
+        held.tail = piece[whole.saturating_sub(TAIL)..whole].to_owned();
+        Ok(Came::Far)
     }
 
     /// How much can be passed on: lines that are to be redacted must be whole.
@@ -218,28 +323,66 @@ impl Stream {
         }
     }
 
-    fn deliver(&mut self, name: &str, piece: &[u8], memory: &mut Memory) -> io::Result<()> {
+    fn deliver(&mut self, piece: &[u8], kit: &mut Kit) -> io::Result<()> {
         let mut redactor = self.redactor.clone();
-        let clean = redactor.as_mut().map(|redactor| redactor.redact(piece));
-        let text = clean.as_deref().unwrap_or(piece);
-        let now = self.clock.now();
-        if self.roll.is_due(text.len(), now) {
-            self.close(name, memory)?;
+        let mut clean = redactor.as_mut().map(|redactor| redactor.redact(piece));
+        let cut_off = redactor.is_some() && piece.len() == PIECE && !piece.ends_with(b"\n");
+        if let Some(clean) = clean.as_mut().filter(|_| cut_off) {
+            clean.push(b'\n');
         }
-        self.roll.append(text, now)?;
+        let text = clean.as_deref().unwrap_or(piece);
+        if self.roll.is_due(text.len()) {
+            self.close(kit)?;
+        }
+        self.say_gap(kit)?;
+        self.roll.append(text)?;
         self.redactor = redactor;
+        self.mark.in_long_line = cut_off;
         self.mark.offset += piece.len() as u64;
         self.mark.written += text.len() as u64;
+        self.charge(piece.len() as u64, kit);
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: u64, kit: &mut Kit) {
+        self.hourly.take(bytes);
+        kit.charge(&self.name, bytes);
+    }
+
+    fn skip(&mut self, held: &mut Held, bytes: u64, why: impl Fn(&mut gap::Gap) -> &mut u64, kit: &Kit) {
+        if bytes > 0 {
+            held.tail.clear();
+            self.mark.offset += bytes;
+            *why(&mut self.mark.gap) += bytes;
+            kit.board.left_out(bytes);
+        }
+    }
+
+    /// Says in the stream itself what is missing here.
+    fn say_gap(&mut self, kit: &Kit) -> io::Result<()> {
+        if let Some(line) = gap::line(self.mark.gap, self.redactor.is_some(), kit.clock.now()) {
+            self.roll.append(&line)?;
+            self.mark.gap = gap::Gap::default();
+            self.mark.written += line.len() as u64;
+        }
         Ok(())
     }
 }
 
-fn fill(mut file: &File, piece: &mut [u8]) -> io::Result<usize> {
+fn memchr(byte: u8, text: &[u8]) -> Option<usize> {
+    text.iter().position(|other| *other == byte)
+}
+
+/// As much as there is, up to the whole of `piece`.
+fn read_at(mut file: &File, offset: u64, piece: &mut [u8]) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
     let mut length = 0;
     while length < piece.len() {
-        match file.read(&mut piece[length..])? {
-            0 => break,
-            read => length += read,
+        match file.read(&mut piece[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(length)

@@ -1,8 +1,10 @@
 //! Foreign logs: the agent's, and its jobs'.
 
+use proptest::prelude::*;
+
 use super::*;
 
-const ALLOCATION: &str = "0a1b2c3d-0000-4000-8000-00000000cafe";
+pub(super) const ALLOCATION: &str = "0a1b2c3d-0000-4000-8000-00000000cafe";
 
 fn sources(shelf: &Shelf) -> Sources {
     let sources =
@@ -12,7 +14,7 @@ fn sources(shelf: &Shelf) -> Sources {
     sources
 }
 
-fn following(limits: Limits) -> (Shelf, PathBuf, PathBuf) {
+pub(super) fn following(limits: Limits) -> (Shelf, PathBuf, PathBuf) {
     let shelf = Shelf::new(limits);
     let sources = sources(&shelf);
     let job = sources.allocations.join(ALLOCATION).join("alloc/logs");
@@ -22,13 +24,13 @@ fn following(limits: Limits) -> (Shelf, PathBuf, PathBuf) {
     (shelf, agent, job)
 }
 
-fn restart(shelf: Shelf, limits: Limits) -> Shelf {
+pub(super) fn restart(shelf: Shelf, limits: Limits) -> Shelf {
     let shelf = shelf.restart(limits);
     shelf.book.follow(sources(&shelf));
     shelf
 }
 
-fn add(path: &Path, text: impl AsRef<[u8]>) {
+pub(super) fn add(path: &Path, text: impl AsRef<[u8]>) {
     let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
     file.write_all(text.as_ref()).unwrap();
 }
@@ -218,6 +220,13 @@ fn a_job_cannot_have_other_files_shipped_by_links() {
     symlink(&elsewhere, other.join("logs")).unwrap();
     let pipe = std::process::Command::new("mkfifo").arg(job.join("d.stdout.0")).status().unwrap();
     assert!(pipe.success());
+    let _socket = std::os::unix::net::UnixListener::bind(job.join("f.stdout.0")).unwrap();
+    fs::create_dir(job.join("g.stdout.0")).unwrap();
+    // As far as this user may.
+    let device =
+        std::process::Command::new("mknod").arg(job.join("h.stdout.0")).args(["c", "1", "5"]).output();
+    drop(device);
+    symlink("/dev/zero", job.join("i.stdout.0")).unwrap();
     add(&job.join("e.stdout.0"), "its own\n");
 
     shelf.book.tick();
@@ -258,4 +267,159 @@ fn a_full_disk_only_delays_what_can_be_read_again() {
     shelf.book.close();
     assert_eq!(shelf.text("agent"), agent_lines(0..3));
     assert_eq!(shelf.report().fault, None);
+}
+
+#[test]
+fn an_agents_line_that_carries_a_tasks_things_is_cut_before_it_is_kept() {
+    let (shelf, agent, _) = following(small());
+    let line = r#"{"@level":"debug","@message":"launching","@module":"client.driver_mgr","args":["--horse"],"command":"/bin/horse","env":{"A":"horse"},"pid":7}"#;
+    add(&agent.join("client.log"), format!("{line}\n{}\n", line.replace("{\"@", "x=y env=A=horse {\"@")));
+
+    shelf.book.tick();
+    shelf.book.close();
+
+    let text = shelf.text("agent");
+    assert!(!text.contains("horse") && text.contains("\"pid\":7") && text.lines().count() == 2, "{text}");
+}
+
+#[test]
+fn a_line_of_the_agents_without_end_is_cut_and_what_follows_is_whole() {
+    let (shelf, agent, _) = following(Limits { max_file_bytes: 1 << 20, ..small() });
+    let endless = "y".repeat(300_000);
+    add(&agent.join("client.log"), format!("one\n{endless}"));
+    shelf.book.tick();
+    add(&agent.join("client.log"), format!("{endless}\ntwo\n"));
+
+    while shelf.book.tick() {}
+    shelf.book.close();
+
+    let text = shelf.text("agent");
+    assert!(text.starts_with("one\ny") && text.ends_with("two\n") && text.len() < 200_000, "{}", text.len());
+    assert!(text.contains("left out"));
+}
+
+#[test]
+fn a_log_that_is_cut_short_and_grows_again_is_read_anew() {
+    let (shelf, _, job) = following(small());
+    let log = job.join("t.stdout.0");
+    add(&log, "first life, first line\nfirst life, second line\n");
+    shelf.book.tick();
+    // As logrotate's copytruncate: it is longer than before by the next look.
+    fs::write(&log, "second life, first line\nsecond life, second line\nsecond life, third line\n").unwrap();
+    shelf.book.tick();
+    fs::write(&log, "third life\n").unwrap();
+
+    shelf.book.tick();
+    shelf.book.close();
+
+    let text = shelf.text(&format!("jobs/{ALLOCATION}/t.stdout"));
+    assert_eq!(text.lines().count(), 6, "{text}");
+    assert!(text.ends_with("third line\nthird life\n"), "{text}");
+}
+
+#[test]
+fn a_log_that_begins_as_before_but_was_written_anew_is_read_anew() {
+    let (shelf, _, job) = following(small());
+    let log = job.join("t.stdout.0");
+    let banner = "a banner of every start\n".repeat(20);
+    add(&log, format!("{banner}one\n"));
+    shelf.book.tick();
+    fs::write(&log, format!("{banner}two and more\n")).unwrap();
+
+    shelf.book.tick();
+    shelf.book.close();
+
+    assert_eq!(
+        shelf.text(&format!("jobs/{ALLOCATION}/t.stdout")),
+        format!("{banner}one\n{banner}two and more\n")
+    );
+}
+
+#[test]
+fn a_log_that_is_replaced_under_its_name_is_read_to_its_end_and_the_new_one_from_its_beginning() {
+    let (shelf, _, job) = following(small());
+    let log = job.join("t.stdout.0");
+    add(&log, "old\n");
+    shelf.book.tick();
+    add(&log, "old end\n");
+    fs::rename(&log, job.join("t.aside")).unwrap();
+    add(&log, "new\n");
+
+    shelf.book.tick();
+    shelf.book.close();
+
+    assert_eq!(shelf.text(&format!("jobs/{ALLOCATION}/t.stdout")), "old\nold end\nnew\n");
+}
+
+#[test]
+fn files_that_were_rotated_away_unread_are_said() {
+    let (shelf, _, job) = following(small());
+    add(&job.join("t.stdout.0"), "zero\n");
+    shelf.book.tick();
+    fs::remove_file(job.join("t.stdout.0")).unwrap();
+    add(&job.join("t.stdout.3"), "three\n");
+
+    shelf.book.tick();
+    shelf.book.close();
+
+    let text = shelf.text(&format!("jobs/{ALLOCATION}/t.stdout"));
+    assert!(text.starts_with("zero\n") && text.ends_with("three\n"), "{text}");
+    assert!(text.contains("2 files that were gone before they were read"), "{text}");
+}
+
+#[derive(Debug, Clone)]
+enum Happens {
+    Line,
+    Rotation,
+    Turn,
+    Closing,
+    Restart,
+    Seconds(u64),
+    Clock(u64),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        4 => Just(Happens::Line),
+        1 => Just(Happens::Rotation),
+        3 => Just(Happens::Turn),
+        1 => Just(Happens::Closing),
+        1 => Just(Happens::Restart),
+        1 => (0..100_u64).prop_map(Happens::Seconds),
+        1 => (0..5_000_000_000_u64).prop_map(Happens::Clock),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_in_between_each_line_of_agent_and_job_comes_once_and_in_order(
+        story in proptest::collection::vec(happens(), 1..40),
+    ) {
+        let (mut shelf, agent, job) = following(small());
+        let (mut lines, mut rotated) = (0, 0);
+        for happening in story {
+            match happening {
+                Happens::Line => {
+                    add(&agent.join("client.log"), agent_lines(lines..lines + 1));
+                    add(&job.join(format!("t.stdout.{rotated}")), agent_lines(lines..lines + 1));
+                    lines += 1;
+                }
+                Happens::Rotation if agent.join("client.log").exists() => {
+                    rotated += 1;
+                    fs::rename(agent.join("client.log"), agent.join(format!("client-{rotated}.log"))).unwrap();
+                }
+                Happens::Rotation => {}
+                Happens::Turn => drop(shelf.book.tick()),
+                Happens::Closing => shelf.book.close(),
+                Happens::Restart => shelf = restart(shelf, small()),
+                Happens::Seconds(seconds) => shelf.pass(Duration::from_secs(seconds)),
+                Happens::Clock(seconds) => shelf.set_clock(seconds),
+            }
+        }
+        shelf.book.close();
+        prop_assert_eq!(shelf.text("agent"), agent_lines(0..lines));
+        prop_assert_eq!(shelf.text(&format!("jobs/{ALLOCATION}/t.stdout")), agent_lines(0..lines));
+    }
 }

@@ -50,6 +50,10 @@ impl Store for FakeStore {
         self.0.lock().unwrap().stored.push((grant.name, bytes));
         Ok(())
     }
+
+    fn host(&self, _: &Object) -> String {
+        "store.example.test".to_owned()
+    }
 }
 
 impl FakeStore {
@@ -205,3 +209,48 @@ async fn what_is_packed_later_is_shipped_without_being_asked() {
 
     assert_eq!(store.stored().len(), 1);
 }
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_is_asked_for_one_file_at_a_time_until_it_does() {
+    let (shelf, store, shipper) = shelf_with(10);
+    store.plan(|shop| shop.puts = vec![Some(LogFault::Refused(501)); 7].into());
+
+    assert_eq!(shipper.flush(SOON).await, Err(LogFault::Refused(501)));
+    let first = store.asked();
+    assert_eq!(shelf.report().fault, Some(LogFault::Refused(501)), "told with the store's word");
+    assert_eq!(shipper.flush(SOON).await, Err(LogFault::Refused(501)));
+    assert!(first <= 6, "{first}");
+    assert_eq!(store.asked(), first + 1);
+    while shipper.flush(SOON).await.is_err() {}
+
+    assert_eq!(store.stored().len(), 10);
+    assert_eq!(shelf.report().fault, None);
+}
+
+#[tokio::test]
+async fn a_store_that_is_silent_for_a_day_is_named_and_a_gateway_that_is_silent_is_not() {
+    let (shelf, store, shipper) = shelf_with(1);
+    let silent = |shop: &mut Shop| shop.puts = vec![Some(LogFault::Unreachable); 2].into();
+    for _ in 0..23 {
+        store.plan(silent);
+        assert_eq!(shipper.flush(SOON).await, Err(LogFault::Unreachable));
+        shelf.pass(HOUR);
+    }
+    store.plan(|shop| shop.grants = [LogFault::Unreachable].into());
+    assert_eq!(shipper.flush(SOON).await, Err(LogFault::Unreachable));
+    shelf.pass(HOUR);
+    store.plan(silent);
+
+    let named = LogFault::StoreSilent("store.example.test".to_owned());
+    // Two hours went by without a word of the gateway: the day begins anew, but what waits is a day old within the hour.
+    assert_eq!(shipper.flush(SOON).await, Err(LogFault::Unreachable));
+    shelf.pass(HOUR);
+    store.plan(silent);
+    assert_eq!(shipper.flush(SOON).await, Err(named.clone()));
+    assert_eq!(shelf.report().fault, Some(named));
+
+    shipper.flush(SOON).await.unwrap();
+    assert_eq!(shelf.report().fault, None);
+}
+
+const HOUR: Duration = Duration::from_secs(3600);

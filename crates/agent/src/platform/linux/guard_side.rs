@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ionet_core::fault::{AgentFault, WorkFault};
+use ionet_redact::{Redactor, printable};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
@@ -252,7 +253,8 @@ impl GuardSide {
     async fn agent_ended(&mut self, code: Option<i32>) {
         let asked = self.supervisor.exited();
         let Some(agent) = self.agent.take() else { return };
-        let stderr_tail = agent.output.end().await;
+        // It may quote a task's command line or a token; nothing of that is kept or told.
+        let stderr_tail = redacted(&agent.output.end().await);
         if let Some(start) = &self.start
             && files::write_private(&start.log, stderr_tail.as_bytes()).is_err()
         {
@@ -304,6 +306,12 @@ impl GuardSide {
             let _ = waitpid(Pid::from_raw(row.pid), WaitOptions::NOHANG);
         }
     }
+}
+
+/// As it may be kept and shown.
+fn redacted(words: &str) -> String {
+    let clean = Redactor::of_this_pc().of_agent().redact(words.as_bytes());
+    printable(&String::from_utf8_lossy(&clean)).into_owned()
 }
 
 fn stopped(result: Result<(), WorkFault>) -> Say {

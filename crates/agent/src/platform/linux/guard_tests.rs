@@ -114,6 +114,25 @@ async fn an_agent_that_ends_by_itself_is_reported_with_its_last_words() {
     assert_eq!(guard.running(), None);
 }
 
+#[tokio::test]
+async fn an_agents_last_words_are_kept_without_secrets_and_without_a_tasks_command_line() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let words = r#"echo 'HF_TOKEN=hf_0123456789abcdef' >&2
+printf '{"@level":"error","@message":"failed","args":["--horse"],"command":"/bin/horse"}\n' >&2
+printf 'and \033[31mred\033[0m\n' >&2; exit 3"#;
+    let program = stage.script("nomad", &format!("echo listening; {words}"));
+
+    guard.start(start(&stage, program)).await.unwrap();
+
+    let Some(GuardEvent::Exited { stderr_tail, .. }) = events.recv().await else { panic!("no exit") };
+    let kept = fs::read_to_string(stage.dir.path().join("last-words.log")).unwrap();
+    for words in [stderr_tail, kept] {
+        assert!(!words.contains("hf_") && !words.contains("horse") && !words.contains('\u{1b}'), "{words}");
+        assert!(words.contains("failed") && words.contains("and red"), "{words}");
+    }
+}
+
 /// Says again and again whether the region takes it in, as its file `word` has it.
 const TELLING: &str = r#"trap 'exit 1' TERM
 while :; do cat word; sleep 0.02; done"#;

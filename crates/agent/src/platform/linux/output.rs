@@ -39,14 +39,19 @@ impl Output {
         });
     }
 
-    /// The end of it, once the process is gone. What it left running may hold the pipes open for ever, so a quarter
+    /// The end of it in whole lines, once the process is gone. What it left running may hold the pipes open for ever, so a quarter
     /// of a second is enough.
     pub(crate) async fn end(mut self) -> String {
         let all_read = async { while self.readers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(Duration::from_millis(250), all_read).await;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = kept.iter().copied().collect();
-        String::from_utf8_lossy(&bytes).into_owned()
+        let torn = if bytes.len() < KEPT {
+            0
+        } else {
+            bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+        };
+        String::from_utf8_lossy(&bytes[torn..]).into_owned()
     }
 }
 

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::beside::Containers;
 use super::gate::Gate;
 
 /// An engine that says "asked", notes what it was asked, and repeats in capitals what it hears on a connection that it
@@ -42,8 +43,12 @@ impl Engine {
 
     fn gate(&self) -> (Gate, PathBuf) {
         let socket = self.dir.path().join("engine.sock");
-        let gate =
-            Gate::open(socket.clone(), &self.dir.path().join("real.sock"), &self.dir.path().join("data"));
+        let gate = Gate::open(
+            socket.clone(),
+            &self.dir.path().join("real.sock"),
+            &self.dir.path().join("data"),
+            Containers::default(),
+        );
         (gate.unwrap(), socket)
     }
 
@@ -128,7 +133,8 @@ async fn a_connection_that_the_engine_takes_over_is_joined_end_to_end() {
 async fn an_engine_that_is_not_there_is_said_and_a_closed_gate_leaves_no_socket() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("engine.sock");
-    let gate = Gate::open(socket.clone(), &dir.path().join("gone.sock"), dir.path()).unwrap();
+    let gate =
+        Gate::open(socket.clone(), &dir.path().join("gone.sock"), dir.path(), Containers::default()).unwrap();
 
     let answer = say(&socket, "GET /_ping HTTP/1.1\r\nhost: d\r\nconnection: close\r\n\r\n").await;
     drop(gate);

@@ -67,11 +67,8 @@ fn kept(name: &str, value: Value) -> Option<Value> {
             let word = value.as_str().is_none_or(is_a_plain_word);
             word.then_some(value)
         }
-        "@message" => Some(Value::from(if value.as_str().is_some_and(is_known) {
-            value
-        } else {
-            Value::from("(about a job)")
-        })),
+        "@message" if value.as_str().is_some_and(is_known) => Some(value),
+        "@message" => Some(Value::from("(about a job)")),
         _ => None,
     }
 }

@@ -91,10 +91,10 @@ async fn ping(socket: &Path) -> Result<(), EngineFault> {
 
 async fn get(socket: &Path, target: &str) -> Result<Answer, EngineFault> {
     let connected = tokio::time::timeout(ANSWERS_WITHIN, UnixStream::connect(socket)).await;
-    let stream = connected.map_err(|_| EngineFault::Silent)?.map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => EngineFault::NotPermitted,
-        // No socket, a dead one, or some other file.
-        _ => EngineFault::Absent,
+    let stream = connected.map_err(|_| EngineFault::Silent)?.map_err(|error| {
+        // Otherwise there is no socket, a dead one, or some other file.
+        let denied = error.kind() == io::ErrorKind::PermissionDenied;
+        if denied { EngineFault::NotPermitted } else { EngineFault::Absent }
     })?;
     let answer = http::ask(stream, Method::GET, target, None, ANSWERS_WITHIN).await;
     let answer = answer.map_err(|fault| match fault {

@@ -47,6 +47,11 @@ impl Container {
     pub(crate) fn is_paused(&self) -> bool {
         self.state == "paused"
     }
+
+    /// Nothing in it runs, nor will.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state.as_str(), "exited" | "dead" | "removing")
+    }
 }
 
 impl<'a> Engine<'a> {

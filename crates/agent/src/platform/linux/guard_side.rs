@@ -432,6 +432,7 @@ impl GuardSide {
 
     async fn swept(&mut self, result: Result<(), WorkFault>) {
         self.gate = None;
+        self.patience = PATIENCE;
         self.reap();
         self.supervisor.swept();
         tracing::info!(left = ?result.as_ref().err(), "swept");

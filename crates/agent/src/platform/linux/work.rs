@@ -40,7 +40,8 @@ pub(crate) async fn list(data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> 
 }
 
 pub(crate) async fn count(data_dir: &Path, docker: Option<&Path>) -> Result<u32, WorkFault> {
-    left(Scope::new(data_dir), docker).await
+    let left = left(Scope::new(data_dir), docker).await?;
+    Ok(left.running + left.ended)
 }
 
 pub(crate) async fn freeze(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
@@ -107,9 +108,12 @@ pub(crate) async fn sweep_scope(
     let cleared = looking(scope.clone(), |scope| clear(&scope)).await;
     // An engine that is silent is not asked once more.
     let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
-    match left(scope, answering).await? {
-        0 => ended.and(removed).and(cleared),
-        left => Err(ended.and(removed).err().unwrap_or(WorkFault::StillThere { left })),
+    let left = left(scope, answering).await?;
+    match (left.running, left.ended) {
+        (0, 0) => ended.and(removed).and(cleared),
+        // An engine keeps an ended container's files until it has removed it.
+        (0, ended_containers) => Err(WorkFault::FilesLeft { left: ended_containers }),
+        (running, _) => Err(ended.and(removed).err().unwrap_or(WorkFault::StillThere { left: running })),
     }
 }
 
@@ -243,7 +247,7 @@ async fn thaw_containers(scope: &Scope, docker: Option<&Path>) -> Result<(), Wor
     let Some(engine) = Engine::at(docker, ENGINE_WITHIN) else { return Ok(()) };
     let mut paused = engine.containers(scope).await?;
     paused.retain(Container::is_paused);
-    let thawed = paused.iter().map(|container| async {
+    let thawed = paused.iter().map(|container| async move {
         // Slower is wished for; running again is needed.
         let _ = engine.slow_down(container).await;
         engine.unpause(container).await
@@ -308,11 +312,20 @@ fn kill(members: Vec<Member>, roles: &[Role]) -> Killed {
     Killed { taken: taken.len(), refused: refused.len() }
 }
 
-async fn left(scope: Scope, docker: Option<&Path>) -> Result<u32, WorkFault> {
+struct Left {
+    /// Processes and containers.
+    running: u32,
+    /// Containers.
+    ended: u32,
+}
+
+async fn left(scope: Scope, docker: Option<&Path>) -> Result<Left, WorkFault> {
     let containers = match Engine::at(docker, ENGINE_WITHIN) {
-        Some(engine) => engine.containers(&scope).await.map(|containers| containers.len()),
-        None => Ok(0),
+        Some(engine) => engine.containers(&scope).await,
+        None => Ok(Vec::new()),
     };
     let processes = looking(scope, |scope| Ok(members(&scope)?.len())).await?;
-    Ok((processes + containers?) as u32)
+    let containers = containers?;
+    let ended = containers.iter().filter(|container| container.has_ended()).count();
+    Ok(Left { running: (processes + containers.len() - ended) as u32, ended: ended as u32 })
 }

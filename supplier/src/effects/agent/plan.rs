@@ -92,7 +92,7 @@ pub(super) fn prepare(
         cwd: plan.data_dir.clone(),
         place,
         log: plan.log_dir.join("last-words.txt"),
-        agent_log: None,
+        agent_log: Some(plan.log_dir.join("nomad.log")),
         http: Some(plan.ports.http_address()),
     })
 }

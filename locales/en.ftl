@@ -72,6 +72,8 @@ callback-done-title = You are signed in
 callback-done-body = Go back to Supplier. You can close this page.
 callback-failed-title = Sign-in did not work
 callback-failed-body = Go back to Supplier: it says why and lets you try again.
+callback-too-large-title = Your browser sends too much
+callback-too-large-body = It holds very many cookies for addresses on this PC. Sign in with a private window, or go back to Supplier and sign in with a code.
 
 ## The page to agree to
 

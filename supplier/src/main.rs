@@ -187,7 +187,7 @@ async fn quit(folders: &Folders) -> Result<u8> {
 }
 
 async fn account(command: AccountCommand, folders: &Folders) -> Result<u8> {
-    let (cloud, _) = resident::cloud(folders, true)?;
+    let cloud = resident::cloud(folders, true)?;
     match command {
         AccountCommand::Devices => {
             for device in cloud.devices().await? {

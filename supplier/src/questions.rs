@@ -24,10 +24,11 @@ pub async fn answer(cloud: Cloud, mut questions: mpsc::Receiver<Asked>) {
 async fn earnings(cloud: &Cloud, question: EarningsQuestion) -> Result<EarningsAnswer, CloudFault> {
     match question {
         EarningsQuestion::Periods { scope, boundaries } => {
+            let boundaries: Vec<i64> = boundaries.into_iter().map(|at| at.0).collect();
             cloud.periods(scope, &boundaries).await.map(EarningsAnswer::Periods)
         }
         EarningsQuestion::Jobs { scope, from, to, after, limit } => {
-            cloud.jobs(scope, from, to, after, limit).await.map(EarningsAnswer::Jobs)
+            cloud.jobs(scope, from.0, to.0, after, limit).await.map(EarningsAnswer::Jobs)
         }
     }
 }

@@ -118,7 +118,7 @@ fn tools(
 ) -> Result<Tools> {
     let program = ionet_agent::own_program()?;
     let runners = Runners::new(events.clone());
-    let (cloud, identity) = cloud(folders, !run.headless)?;
+    let cloud = cloud(folders, !run.headless)?;
     let desktop: Box<dyn Desktop> = if run.headless {
         Box::new(Headless)
     } else {
@@ -130,8 +130,7 @@ fn tools(
         program,
         folders: folders.clone(),
         cloud,
-        identity,
-        cards: Cards::new(Search::default()),
+        cards: Arc::new(Cards::new(Search::default())),
         desktop,
         logbook: logbook.clone(),
         words: Words::of_this_desktop(),
@@ -142,12 +141,12 @@ fn tools(
 }
 
 /// The door to the io.net side, by the addresses and the identity of this PC.
-pub fn cloud(folders: &Folders, keyring: bool) -> Result<(Cloud, IdentityFolder)> {
+pub fn cloud(folders: &Folders, keyring: bool) -> Result<Cloud> {
     let endpoints = Endpoints::load(&endpoints_file(folders)?)
         .context("the addresses of io.net are missing: install the app again")?;
     let identity = IdentityFolder::new(folders.identity());
     let options = Options { keyring, rehearsal: cfg!(feature = "rehearsal"), ..Options::default() };
-    Ok((Cloud::new(endpoints, identity.clone(), folders.session(), options)?, identity))
+    Ok(Cloud::new(endpoints, identity, folders.session(), options)?)
 }
 
 /// One file that packages ship beside the program. Only rehearsals may put their own in the settings folder.
@@ -186,7 +185,7 @@ async fn shipped(mut reports: watch::Receiver<LogReport>, events: mpsc::Sender<E
 /// Live figures cost a question to the driver, so they are asked for only while somebody sees them. What could not be read is
 /// not shown as live.
 async fn sampled(
-    cards: Cards,
+    cards: Arc<Cards>,
     mut wanted: watch::Receiver<usize>,
     figures: Arc<watch::Sender<Option<Figures>>>,
 ) {

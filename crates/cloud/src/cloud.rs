@@ -229,8 +229,8 @@ impl Cloud {
     }
 
     /// What this PC wants of its nodes: whether they get new work, and which GPUs (by UUID) their owner needs now. The number
-    /// rises with every change; gives the highest that the gateway knows then.
-    pub async fn set_wanted(&self, seq: u64, eligible: bool, holds: &[String]) -> Result<u64, WantedFault> {
+    /// rises with every change. True when the region's servers have it too; else the gateway has it, and they follow.
+    pub async fn set_wanted(&self, seq: u64, eligible: bool, holds: &[String]) -> Result<bool, WantedFault> {
         let request = WantedRequest { seq, eligible, holds: holds.to_vec() };
         let ask = Ask::new(Method::PUT, path::WANTED).body(&request)?;
         let answer = self.shared.device_answer(ask).await?;
@@ -239,7 +239,7 @@ impl Cloud {
         }
         let body = self.shared.judged(answer.agreed()).await?;
         let answer: WantedAnswer = gateway::read(&body)?;
-        Ok(answer.seq)
+        Ok(answer.applied)
     }
 
     /// The allocations that were pending or running; the region stops them now.

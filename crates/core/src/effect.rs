@@ -58,11 +58,8 @@ pub enum Agent {
     /// Let frozen work run again, at the lowest priority.
     Thaw { id: StartId },
     /// End a start that is under way, stop the agent, and leave no process, container or mount of ours. Work gets
-    /// `patience_ms` to leave by itself.
+    /// `patience_ms` to leave by itself. The next start introduces itself anew.
     Stop { id: StartId, patience_ms: u64 },
-    /// The same for an agent that the servers deny, which also forgets its node identity: its next start counts by its
-    /// introduction alone. Comes back as `AgentStopped`.
-    Readmit { id: StartId },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

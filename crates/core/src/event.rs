@@ -91,6 +91,8 @@ pub enum Signal {
     BrowserIsSilent,
     /// The keyring was unlocked, or has gone.
     Session(KeptSession),
+    /// By its cards this is another PC than the one that was enrolled: the identity has been set aside.
+    AnotherPc,
     /// A start that was given up has come up after all.
     AgentUp {
         id: StartId,

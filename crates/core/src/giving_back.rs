@@ -14,10 +14,9 @@ use crate::agent::StartId;
 /// Why the PC is given back, the strongest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
-    /// The agent alone goes, to come back with other tags: the cards are others. It has no work.
-    OtherCards,
-    /// The agent alone goes, to come back with a new introduction: the servers deny it. It has no work.
-    Readmission,
+    /// The agent alone goes, to come back with a new introduction (the servers deny it) or with other tags (the cards are
+    /// others). It has no work.
+    Anew,
     /// The page to agree to has changed.
     Agreement,
     /// Somebody else is signed in than the one whose device this is.
@@ -31,7 +30,7 @@ pub enum Why {
 impl Why {
     /// The owner does not get the PC back, and is not told.
     pub(crate) fn is_of_the_agent_alone(self) -> bool {
-        matches!(self, Self::OtherCards | Self::Readmission)
+        self == Self::Anew
     }
 }
 

@@ -54,7 +54,7 @@ pub fn phase(state: &State, problems: &[Problem]) -> Phase {
         Some(Why::SignOut) => return Phase::SigningOut,
         Some(Why::Pause | Why::Lost | Why::OtherAccount | Why::Agreement) => return Phase::Pausing,
         // The agent alone starts anew.
-        Some(Why::Readmission | Why::OtherCards) | None => {}
+        Some(Why::Anew) | None => {}
     }
     // A job of the agent that runs, by the region's last word.
     if state.agent.running().is_some() && runs_a_job(state) {

@@ -218,6 +218,13 @@ impl State {
             || self.faults.enrolment == Some(CloudFault::DeviceLost)
     }
 
+    /// Nothing may run here: this PC was reported lost, or its device has left its account.
+    pub(crate) fn is_barred(&self) -> bool {
+        let retired = |fault: &CloudFault| *fault == CloudFault::DeviceRetired;
+        let by_watch = matches!(&self.region, Region::Unreachable { fault, .. } if retired(fault));
+        self.is_lost() || by_watch || self.faults.enrolment.as_ref().is_some_and(retired)
+    }
+
     /// An enrolled PC earns without a session; one that is not enrolled needs an account first.
     pub fn is_known(&self) -> bool {
         self.enrolment.device.is_some() || self.owner.enrolment_token || self.account_name().is_some()

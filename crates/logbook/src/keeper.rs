@@ -57,7 +57,7 @@ pub(crate) struct Keeper {
     stop: Arc<Stop>,
     /// Closing it wakes the thread.
     wake: Option<mpsc::Sender<()>>,
-    ended: mpsc::Receiver<()>,
+    ended: std::sync::Mutex<mpsc::Receiver<()>>,
 }
 
 impl Keeper {
@@ -81,7 +81,7 @@ impl Keeper {
                 drop(end);
             },
         )?;
-        Ok(Self { stop, wake: Some(wake), ended })
+        Ok(Self { stop, wake: Some(wake), ended: std::sync::Mutex::new(ended) })
     }
 }
 
@@ -89,7 +89,8 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop.ask();
         self.wake = None;
-        let _ = self.ended.recv_timeout(LAST_WAIT);
+        let ended = self.ended.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = ended.recv_timeout(LAST_WAIT);
     }
 }
 

@@ -3,13 +3,25 @@
 pub mod tray;
 pub mod window;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ionet_core::{Intent, Snapshot};
+use ionet_agent::OwnProgram;
+use ionet_core::{Event, Intent, Signal, Snapshot};
+use ionet_wire::server::Windows;
 use tokio::sync::{mpsc, watch};
 
+use crate::runners::Runners;
+
 use crate::commands::say;
+
+/// What a desktop shows, and what it asks by.
+pub struct Shown {
+    pub windows: Windows,
+    pub snapshots: watch::Receiver<Snapshot>,
+    pub intents: mpsc::Sender<Intent>,
+}
 
 /// The verbs. Nothing above this line knows a toolkit.
 pub trait Desktop: Send + Sync {
@@ -30,21 +42,21 @@ const OPENED_WITHIN: Duration = Duration::from_secs(5);
 /// A desktop that hangs must not hold up the program's end.
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(2);
 
-/// A desktop session: a browser, a window, and a tray item that lives as long as the runtime.
+/// A desktop session: a browser, a window, and a tray item that lives as long as the program.
 pub struct Session {
-    windows: ionet_wire::server::Windows,
+    windows: Windows,
+    window: PathBuf,
+    events: mpsc::Sender<Event>,
     /// When a window was last started: until it watches, a second wish is the same wish.
     started: Mutex<Option<Instant>>,
 }
 
 impl Session {
-    pub fn start(
-        windows: ionet_wire::server::Windows,
-        snapshots: watch::Receiver<Snapshot>,
-        intents: mpsc::Sender<Intent>,
-    ) -> Self {
-        tokio::spawn(tray::run(snapshots, intents));
-        Self { windows, started: Mutex::new(None) }
+    pub fn start(program: &OwnProgram, shown: Shown, runners: &Runners, events: mpsc::Sender<Event>) -> Self {
+        let Shown { windows, snapshots, intents } = shown;
+        runners.start("tray", move || tray::run(snapshots.clone(), intents.clone())).for_ever();
+        let window = program.beside(&window::file_name());
+        Self { windows, window, events, started: Mutex::new(None) }
     }
 }
 
@@ -73,8 +85,13 @@ impl Desktop for Session {
             return;
         }
         *started = Some(Instant::now());
-        if let Err(error) = window::spawn() {
+        let (failed, also_failed) = (self.events.clone(), self.events.clone());
+        let tell = |events: mpsc::Sender<Event>| {
+            let _ = events.blocking_send(Event::Signal(Signal::WindowFailed));
+        };
+        if let Err(error) = window::spawn(&self.window, move || tell(failed)) {
             tracing::warn!(%error, "the window could not be started");
+            std::thread::spawn(move || tell(also_failed));
         }
     }
 

@@ -1,28 +1,127 @@
 //! The window: a program of its own, beside this one. It reaches this program over the wire; nothing holds it.
+//!
+//! A window that dies at its start is started once more in the safe way, without the web view's own use of the graphics card:
+//! on some drivers it shows nothing with it, or ends.
 
 use std::io;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 const WINDOW: &str = "ionet-supplier-window";
 
-/// Starts the window's program.
-pub fn spawn() -> io::Result<()> {
-    let mut child =
-        Command::new(program()?).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+/// One that ends within this has not come up.
+const DIED_AT_ITS_START: Duration = Duration::from_secs(5);
+
+/// What WebKitGTK is asked to do without. On other systems they mean nothing.
+const SAFE: [(&str, &str); 2] =
+    [("WEBKIT_DISABLE_DMABUF_RENDERER", "1"), ("WEBKIT_DISABLE_COMPOSITING_MODE", "1")];
+
+/// Starts the window's program; `beside` says where a program beside this one lies. `failed` is called when it did not stay,
+/// in the safe way neither.
+///
+/// # Errors
+/// When there is none, or none can be started.
+pub fn spawn(program: &Path, failed: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    if !program.exists() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is missing", program.display())));
+    }
+    let first = start(program, &[])?;
+    let program = program.to_owned();
     // Somebody has to take note of its end, or it stays in the process table as long as this program lives.
-    std::thread::Builder::new().name("window".to_owned()).spawn(move || match child.wait() {
-        Ok(status) => tracing::debug!(%status, "window closed"),
-        Err(error) => tracing::warn!(%error, "window lost"),
+    std::thread::Builder::new().name("window".to_owned()).spawn(move || {
+        if first.stays() {
+            return;
+        }
+        tracing::warn!("the window ended at its start: once more, in the safe way");
+        if !start(&program, &SAFE).is_ok_and(Window::stays) {
+            tracing::warn!("the window does not stay open");
+            failed();
+        }
     })?;
     Ok(())
 }
 
-fn program() -> io::Result<PathBuf> {
-    let beside = std::env::current_exe()?.with_file_name(format!("{WINDOW}{}", std::env::consts::EXE_SUFFIX));
-    if beside.exists() {
-        Ok(beside)
-    } else {
-        Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is missing", beside.display())))
+/// Its file's name on this system.
+pub fn file_name() -> String {
+    format!("{WINDOW}{}", std::env::consts::EXE_SUFFIX)
+}
+
+struct Window {
+    child: std::process::Child,
+    began: Instant,
+}
+
+fn start(program: &Path, variables: &[(&str, &str)]) -> io::Result<Window> {
+    let mut command = Command::new(program);
+    command.envs(variables.iter().copied());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    Ok(Window { child, began: Instant::now() })
+}
+
+impl Window {
+    /// Waits for its end. False when that came at its start and was none that it wanted.
+    fn stays(mut self) -> bool {
+        let status = self.child.wait();
+        match &status {
+            Ok(status) => tracing::debug!(%status, "window closed"),
+            Err(error) => tracing::warn!(%error, "window lost"),
+        }
+        status.is_ok_and(|status: ExitStatus| status.success()) || self.began.elapsed() > DIED_AT_ITS_START
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A script in the window's place, written by another process: one that is open for writing cannot be run.
+    fn window(folder: &tempfile::TempDir, text: &str) -> PathBuf {
+        let file = folder.path().join(file_name());
+        let written = Command::new("/bin/sh")
+            .args(["-c", r#"printf '#!/bin/sh\n%s\n' "$2" > "$1""#, "sh"])
+            .arg(&file)
+            .arg(text)
+            .status();
+        assert!(written.unwrap().success());
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_window_that_dies_at_its_start_is_started_once_more_in_the_safe_way_and_then_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("note");
+        let text = format!("echo ${{WEBKIT_DISABLE_DMABUF_RENDERER:-usual}} >> {}; exit 1", note.display());
+        let (failed, told) = mpsc::channel();
+
+        spawn(&window(&folder, &text), move || failed.send(()).unwrap()).unwrap();
+
+        told.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(std::fs::read_to_string(note).unwrap(), "usual\n1\n");
+    }
+
+    #[test]
+    fn a_window_that_comes_up_in_the_safe_way_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let (failed, told) = mpsc::channel::<()>();
+        let text = "test -n \"$WEBKIT_DISABLE_DMABUF_RENDERER\"";
+
+        spawn(&window(&folder, text), move || failed.send(()).unwrap()).unwrap();
+
+        assert!(told.recv_timeout(Duration::from_secs(20)).is_err(), "the sender is dropped unused");
+    }
+
+    #[test]
+    fn a_missing_window_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+
+        let missing = spawn(&folder.path().join("none"), || {}).unwrap_err();
+
+        assert!(missing.to_string().contains("none"), "{missing}");
     }
 }

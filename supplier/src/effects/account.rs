@@ -102,6 +102,8 @@ impl Shared {
             done_text: say("callback-done-body"),
             failed_title: say("callback-failed-title"),
             failed_text: say("callback-failed-body"),
+            too_large_title: say("callback-too-large-title"),
+            too_large_text: say("callback-too-large-body"),
         }
     }
 }

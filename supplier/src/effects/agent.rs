@@ -74,13 +74,6 @@ impl Shared {
                     Outcome::AgentStopped { id, result: shared.stop(id, patience).await }
                 });
             }
-            Agent::Readmit { id } => self.run(not_stopped(id), async move {
-                let result = shared.stop(id, Duration::ZERO).await;
-                if let Err(error) = introduction::forget_identity(&shared.tools.folders.agent_data()) {
-                    tracing::warn!(%error, "the agent's node identity stays");
-                }
-                Outcome::AgentStopped { id, result }
-            }),
         }
     }
 

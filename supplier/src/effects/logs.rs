@@ -75,9 +75,11 @@ fn asked(object: &Object) -> UploadObject {
 
 fn of_cloud(fault: &CloudFault) -> LogFault {
     match fault {
-        CloudFault::Refused(_) | CloudFault::DeviceLost | CloudFault::CertificateRefused => {
-            LogFault::Refused(403)
-        }
+        CloudFault::Refused(_)
+        | CloudFault::DeviceLost
+        | CloudFault::DeviceRetired
+        | CloudFault::CertificateRefused
+        | CloudFault::Untrusted(_) => LogFault::Refused(403),
         CloudFault::NoNetwork
         | CloudFault::Unavailable(_)
         | CloudFault::RegionUnreachable
@@ -86,6 +88,11 @@ fn of_cloud(fault: &CloudFault) -> LogFault {
         | CloudFault::ClockWrong { .. }
         | CloudFault::CertificateExpired
         | CloudFault::NotSignedIn
+        | CloudFault::SessionEnded
+        | CloudFault::KeyringLocked
+        | CloudFault::TooMany { .. }
+        | CloudFault::Inspected { .. }
+        | CloudFault::Proxy(_)
         | CloudFault::CannotStore(_) => LogFault::Unreachable,
     }
 }

@@ -12,7 +12,7 @@ mod work;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ionet_agent::OwnProgram;
-use ionet_cloud::{Cloud, IdentityFolder, Secret};
+use ionet_cloud::{Cloud, Secret};
 use ionet_core::{Effect, Event, Outcome, Signal};
 use ionet_logbook::{Logbook, Shipper};
 use ionet_sensors::Cards;
@@ -31,8 +31,7 @@ pub struct Tools {
     pub program: OwnProgram,
     pub folders: Folders,
     pub cloud: Cloud,
-    pub identity: IdentityFolder,
-    pub cards: Cards,
+    pub cards: Arc<Cards>,
     pub desktop: Box<dyn Desktop>,
     pub logbook: Arc<Logbook>,
     pub words: Words,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ionet_cloud::WantedFault;
 use ionet_core::effect::{Region, Wanted};
 use ionet_core::event::WantedTold;
 use ionet_core::fault::CloudFault;
@@ -78,8 +79,14 @@ impl Shared {
     }
 
     async fn set_wanted(&self, seq: u64, wanted: Wanted) -> Result<WantedTold, CloudFault> {
-        let told = self.tools.cloud.set_wanted(seq, wanted.eligible, &wanted.holds);
-        timeout(TOLD_WITHIN, told).await.unwrap_or(Err(CloudFault::Slow))
+        let holds: Vec<String> = wanted.holds.into_iter().collect();
+        let told = self.tools.cloud.set_wanted(seq, wanted.eligible, &holds);
+        match timeout(TOLD_WITHIN, told).await {
+            Ok(Ok(applied)) => Ok(WantedTold::Kept { applied }),
+            Ok(Err(WantedFault::Stale { known })) => Ok(WantedTold::Stale { highest: known }),
+            Ok(Err(WantedFault::Cloud(fault))) => Err(fault),
+            Err(_) => Err(CloudFault::Slow),
+        }
     }
 
     /// Done when none of this node's allocations is pending or running: a finished drain would not say that.
@@ -102,8 +109,5 @@ impl Shared {
 /// Longer after each failure in a row, spread by chance; at least as long as the gateway says.
 fn wait_after(fault: &CloudFault, failures: usize) -> Duration {
     let wait = spread(WAITS[failures.min(WAITS.len() - 1)]);
-    match fault {
-        CloudFault::TooMany { wait_s } => wait.max(Duration::from_secs(*wait_s)),
-        _ => wait,
-    }
+    if let CloudFault::TooMany { wait_s } = fault { wait.max(Duration::from_secs(*wait_s)) } else { wait }
 }

@@ -46,8 +46,7 @@ impl Shared {
         let tools = &self.tools;
         let path = tools.folders.settings();
         let saved = reading(move || settings::load(&path)).await.unwrap_or(Err(SettingsFault::Unreadable));
-        let cloud = tools.cloud.clone();
-        let device = reading(move || cloud.load_device()).await.flatten();
+        let device = timeout(READ_WITHIN, tools.cloud.load_device()).await.ok().flatten();
         let session = if tools.sessions {
             timeout(READ_WITHIN, tools.cloud.session()).await.unwrap_or(KeptSession::Locked)
         } else {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use ionet_core::Outcome;
+use ionet_cloud::Belonging;
 use ionet_core::effect::Work;
 use ionet_core::fault::GpuFault;
+use ionet_core::{Outcome, Signal};
 
 use super::{Shared, unsaid};
 
@@ -25,7 +26,10 @@ impl Shared {
         let cards = self.tools.cards.clone();
         let looked = tokio::task::spawn_blocking(move || cards.look()).await;
         let found = looked.unwrap_or_else(|error| Err(GpuFault::DriverBroken(error.to_string())))?;
-        self.tools.identity.know_gpus(found.gpus.iter().map(|gpu| gpu.uuid.clone()));
+        let uuids = found.gpus.iter().map(|gpu| gpu.uuid.clone()).collect();
+        if self.tools.cloud.know_gpus(uuids).await == Belonging::Elsewhere {
+            self.tell(Signal::AnotherPc).await;
+        }
         Ok(found)
     }
 }

@@ -1,6 +1,8 @@
 //! Files that only their owner may read, and what may be run.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {

@@ -33,7 +33,7 @@ pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     if effects.last() == Some(&Effect::Exit) {
         return;
     }
-    let settled = state.agent.giving_back().is_none() && !state.is_lost() && state.may_enrol();
+    let settled = state.agent.giving_back().is_none() && !state.is_barred() && state.may_enrol();
     if settled
         && is_certified(state, now, effects)
         && !state.is_others()
@@ -50,7 +50,8 @@ fn give_back_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         return;
     }
     let reasons = [
-        (state.is_lost(), Why::Lost),
+        (state.is_barred(), Why::Lost),
+        (state.enrolment.device.is_none(), Why::Lost),
         (matches!(state.owner.target, Target::Paused { .. }), Why::Pause),
         (state.is_others(), Why::OtherAccount),
         (state.owner.agreed.is_none(), Why::Agreement),
@@ -76,15 +77,15 @@ fn begin_anew_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) 
     if denied && state.tasks.take(Task::Readmit, now) {
         // Whether it was taken in, the agent will say. Until then, no asking in a circle.
         state.tasks.failed(Task::Readmit, now);
-        give_back(state, Why::Readmission, now, effects);
+        give_back(state, Why::Anew, now, effects);
     } else if state.work.tags_are_stale && state.faults.gpu.is_none() {
-        give_back(state, Why::OtherCards, now, effects);
+        give_back(state, Why::Anew, now, effects);
     }
 }
 
 /// What an enrolled PC keeps up with its gateway, with or without an agent.
 fn follow_the_gateway(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
-    if state.enrolment.device.is_none() || state.is_lost() {
+    if state.enrolment.device.is_none() || state.is_barred() {
         return;
     }
     if !state.enrolment.watching {

@@ -131,7 +131,6 @@ fn effect_of(giving: GivingBack, now: Now) -> Option<Effect> {
         Step::StoppingAllocations => {
             effect::Region::StopAllocations { id, within_ms: giving.within_ms(now.mono_ms) }.into()
         }
-        Step::StoppingAgent if giving.why == Why::Readmission => Deed::Readmit { id }.into(),
         Step::StoppingAgent => Deed::Stop { id, patience_ms: giving.patience_ms() }.into(),
         Step::SigningOut => effect::Account::SignOut.into(),
         Step::FlushingLogs => effect::Logs::Flush.into(),

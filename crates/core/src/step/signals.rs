@@ -30,6 +30,7 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
             }
         }
         Signal::Session(kept) => on_session(state, kept),
+        Signal::AnotherPc => state.enrolment.device = None,
         Signal::AgentUp { id } => on_agent_up(state, id, now),
         Signal::AgentExited { id, fault } => on_agent_exited(state, id, fault, now),
         Signal::Registration { id, result } => on_registration(state, id, result),

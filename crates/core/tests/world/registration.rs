@@ -1,13 +1,8 @@
-use ionet_core::effect;
 use ionet_core::fault::{CloudFault, RegistrationFault};
 use ionet_core::region::{Node, NodeStatus, WatchAnswer};
-use ionet_core::{Effect, Phase, ProblemCode, Signal};
+use ionet_core::{Phase, ProblemCode, Signal};
 
-use crate::world::{World, is_freeze, job};
-
-fn is_readmission(effect: &Effect) -> bool {
-    matches!(effect, Effect::Agent(effect::Agent::Readmit { .. }))
-}
+use crate::world::{World, is_freeze, is_stop, job};
 
 #[test]
 fn a_denied_agent_is_started_anew_with_a_fresh_introduction_and_not_in_a_circle() {
@@ -37,7 +32,7 @@ fn an_agent_with_a_job_is_not_started_anew() {
     world.registration(Err(RegistrationFault::Denied));
 
     assert_eq!(world.problems(), [ProblemCode::RegistrationDenied]);
-    assert_eq!(world.count(is_readmission), 0);
+    assert_eq!(world.count(is_stop), 0);
 }
 
 #[test]
@@ -61,5 +56,5 @@ fn the_regions_word_on_an_earlier_life_does_not_hide_that_the_agent_is_denied() 
 
     world.registration(Err(RegistrationFault::Denied));
 
-    assert_eq!(world.count(is_readmission), 1);
+    assert_eq!(world.count(is_stop), 1);
 }

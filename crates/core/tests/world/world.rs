@@ -173,9 +173,7 @@ impl World {
             }
             effect::Agent::Freeze { id } => Outcome::Frozen { id: *id, result: Ok(()) },
             effect::Agent::Thaw { id } => Outcome::Thawed { id: *id, result: Ok(()) },
-            effect::Agent::Stop { id, .. } | effect::Agent::Readmit { id } => {
-                Outcome::AgentStopped { id: *id, result: Ok(()) }
-            }
+            effect::Agent::Stop { id, .. } => Outcome::AgentStopped { id: *id, result: Ok(()) },
         }
     }
 
@@ -190,7 +188,7 @@ pub(crate) fn is_start(effect: &Effect) -> bool {
 }
 
 pub(crate) fn is_stop(effect: &Effect) -> bool {
-    matches!(effect, Effect::Agent(effect::Agent::Stop { .. } | effect::Agent::Readmit { .. }))
+    matches!(effect, Effect::Agent(effect::Agent::Stop { .. }))
 }
 
 pub(crate) fn is_freeze(effect: &Effect) -> bool {
@@ -212,7 +210,7 @@ fn deed(effect: &Effect) -> Option<&'static str> {
         Effect::Settings(_)
         | Effect::Account(_)
         | Effect::Identity(_)
-        | Effect::Agent(effect::Agent::Start { .. } | effect::Agent::Readmit { .. })
+        | Effect::Agent(effect::Agent::Start { .. })
         | Effect::Work(_)
         | Effect::Region(effect::Region::Watch | effect::Region::SetWanted { .. })
         | Effect::Desktop(_) => return None,

@@ -33,7 +33,11 @@ pub struct Picture {
     pub argb: Vec<u8>,
 }
 
+/// Light ink with a dark rim: seen on dark panels and on light ones, where no host recolours it.
 const INK: [u8; 3] = [0xF2, 0xF4, 0xF8];
+const RIM: [u8; 3] = [0x16, 0x1A, 0x22];
+/// How far the rim reaches beyond the ink, in the square -1..1.
+const RIM_WIDTH: f64 = 0.10;
 const DOT: [u8; 3] = [0xF2, 0xB2, 0x4C];
 /// Samples a pixel's side: the edge of a 2 px stroke has to be soft at 22 px.
 const SAMPLES: u32 = 4;
@@ -51,28 +55,50 @@ fn pixel(ring: Ring, side: u32, x: u32, y: u32) -> [u8; 4] {
     };
     let samples = (0..SAMPLES).flat_map(|i| (0..SAMPLES).map(move |j| (i, j)));
     let inked: Vec<[u8; 3]> = samples.filter_map(|(i, j)| ink(ring, at(x, i), at(y, j))).collect();
-    let Some(colour) = inked.first() else { return [0; 4] };
-    let alpha = inked.len() as u32 * 255 / (SAMPLES * SAMPLES);
-    [u8::try_from(alpha).unwrap_or(u8::MAX), colour[0], colour[1], colour[2]]
+    let count = inked.len() as u32;
+    if count == 0 {
+        return [0; 4];
+    }
+    let mean = |channel: usize| {
+        let sum: u32 = inked.iter().map(|colour| u32::from(colour[channel])).sum();
+        u8::try_from(sum / count).unwrap_or(u8::MAX)
+    };
+    let alpha = u8::try_from(count * 255 / (SAMPLES * SAMPLES)).unwrap_or(u8::MAX);
+    [alpha, mean(0), mean(1), mean(2)]
 }
 
 /// The colour at a point of the square -1..1, if there is any.
 fn ink(ring: Ring, x: f64, y: f64) -> Option<[u8; 3]> {
-    let dotted = ring == Ring::Attention && (x - 0.62).hypot(y + 0.62) < 0.34;
-    if dotted {
+    let to_dot = (x - 0.62).hypot(y + 0.62);
+    if ring == Ring::Attention && to_dot < 0.34 {
         return Some(DOT);
     }
-    let near_dot = ring == Ring::Attention && (x - 0.62).hypot(y + 0.62) < 0.50;
+    // The arc leaves room around the dot.
+    if ring == Ring::Attention && to_dot < 0.50 {
+        return (to_dot < 0.34 + RIM_WIDTH).then_some(RIM);
+    }
     let radius = x.hypot(y);
-    let on_stroke = (0.64..0.86).contains(&radius);
     // Degrees clockwise from the top.
     let angle = x.atan2(-y).to_degrees().rem_euclid(360.0);
-    let on_arc = match ring {
-        Ring::Full | Ring::Attention => !(20.0..70.0).contains(&angle),
-        Ring::Half => angle >= 180.0,
-        Ring::Dashed => (angle + 15.0).rem_euclid(60.0) < 34.0,
-    };
-    (on_stroke && on_arc && !near_dot).then_some(INK)
+    if (0.62..0.86).contains(&radius) && on_arc(ring, angle, 0.0) {
+        return Some(INK);
+    }
+    // As wide along the arc as across it.
+    let slack = RIM_WIDTH.atan2(0.74).to_degrees();
+    let rim = (0.62 - RIM_WIDTH..0.86 + RIM_WIDTH).contains(&radius) && on_arc(ring, angle, slack);
+    rim.then_some(RIM)
+}
+
+/// `slack`: how many degrees each end reaches further.
+fn on_arc(ring: Ring, angle: f64, slack: f64) -> bool {
+    match ring {
+        Ring::Full | Ring::Attention => !(20.0 + slack..70.0 - slack).contains(&angle),
+        Ring::Half => angle >= 180.0 - slack || angle < slack,
+        Ring::Dashed => {
+            let within = (angle + 15.0).rem_euclid(60.0);
+            within < 34.0 + slack || within >= 60.0 - slack
+        }
+    }
 }
 
 #[cfg(test)]

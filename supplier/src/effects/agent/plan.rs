@@ -73,11 +73,11 @@ pub(super) fn prepare(
     token: &str,
 ) -> io::Result<Start> {
     for folder in [&plan.data_dir, &plan.log_dir] {
-        ionet_private::private_folder(folder)?;
+        ionet_private::folder(folder)?;
     }
     introduction::place(&plan.data_dir, token)?;
     let config_file = folders.agent_config();
-    ionet_private::write(&config_file, config::render(plan).as_bytes())?;
+    ionet_private::replace(&config_file, config::render(plan).as_bytes())?;
     // A clean environment: nothing of the owner's session reaches the agent, and so no job.
     let env = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
@@ -92,7 +92,7 @@ pub(super) fn prepare(
         cwd: plan.data_dir.clone(),
         place,
         log: plan.log_dir.join("last-words.txt"),
-        agent_log: Some(plan.log_dir.join("nomad.log")),
+        agent_log: Some(plan.log_file()),
         http: Some(plan.ports.http_address()),
     })
 }

@@ -1,31 +1,65 @@
 //! StatusNotifierItem over D-Bus: 3 MB instead of a toolkit's 68.
 
+use std::time::Duration;
+
 use ionet_core::{Intent, Snapshot};
 use ionet_words::Words;
 use ksni::menu::StandardItem;
-use ksni::{Icon, MenuItem, OfflineReason, Status, ToolTip, TrayMethods as _};
+use ksni::{Handle, Icon, MenuItem, OfflineReason, Status, ToolTip, TrayMethods as _};
 use tokio::sync::{mpsc, watch};
 
 use crate::desktop::tray::icon::{Ring, draw, ring};
 use crate::desktop::tray::menu::{Entry, Menu, Press, menu};
 
-/// Shows the item until the snapshots end. A desktop without a tray host may get one later; one without D-Bus is
-/// said once, and the app goes on without an item.
+/// A tray host that errs, as some do while their desktop comes up, is asked again: soon first, then every minute.
+const WAITS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+];
+
+/// What hosts draw at: 16 to 64 px, the fractional scales of a 22 px panel among them.
+const SIDES: [u32; 8] = [16, 22, 24, 32, 33, 44, 48, 64];
+
+/// Shows the item until the snapshots end. A desktop without a tray host may get one later, and so may one whose host refuses
+/// or that has no message bus yet: until then the app goes on without an item.
 pub async fn run(mut snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender<Intent>) {
-    let item =
-        Item { snapshot: snapshots.borrow_and_update().clone(), intents, words: Words::of_this_desktop() };
-    let handle = match item.assume_sni_available(true).spawn().await {
-        Ok(handle) => handle,
-        Err(error) => {
-            tracing::warn!(%error, "no tray item: the window can still be opened by starting the app again");
-            return;
-        }
-    };
+    let Some(handle) = shown(&mut snapshots, &intents).await else { return };
     while snapshots.changed().await.is_ok() {
         let snapshot = snapshots.borrow_and_update().clone();
         handle.update(|item: &mut Item| item.snapshot = snapshot).await;
     }
     handle.shutdown().await;
+}
+
+/// The item, once some host takes it; none when the snapshots end before.
+async fn shown(
+    snapshots: &mut watch::Receiver<Snapshot>,
+    intents: &mpsc::Sender<Intent>,
+) -> Option<Handle<Item>> {
+    for attempt in 0_usize.. {
+        let snapshot = snapshots.borrow_and_update().clone();
+        let item = Item { snapshot, intents: intents.clone(), words: Words::of_this_desktop() };
+        match item.assume_sni_available(true).spawn().await {
+            Ok(handle) => return Some(handle),
+            Err(error) if attempt == 0 => {
+                tracing::warn!(%error, "no tray item yet: the window can be opened by starting the app again");
+            }
+            Err(error) => tracing::debug!(%error, "no tray item yet"),
+        }
+        let wait = tokio::time::sleep(WAITS[attempt.min(WAITS.len() - 1)]);
+        tokio::select! {
+            () = wait => {}
+            () = ended(snapshots) => return None,
+        }
+    }
+    None
+}
+
+async fn ended(snapshots: &mut watch::Receiver<Snapshot>) {
+    while snapshots.changed().await.is_ok() {}
 }
 
 struct Item {
@@ -65,7 +99,7 @@ impl ksni::Tray for Item {
     }
 
     fn icon_pixmap(&self) -> Vec<Icon> {
-        [22, 44].map(|side| pixmap(ring(&self.snapshot), side)).into()
+        SIDES.map(|side| pixmap(ring(&self.snapshot), side)).into()
     }
 
     fn attention_icon_pixmap(&self) -> Vec<Icon> {

@@ -28,7 +28,7 @@ mod servers;
 mod stage;
 
 pub use agent::{Agent, AgentKind, NomadChoice};
-pub use engine::{EngineFacts, IMAGE};
+pub use engine::{Engine, EngineFacts, IMAGE};
 pub use facts::{CustomerAccess, Endpoints, Facts};
 pub use pki::{KeyPairFiles, Pki};
 pub use platform::asked_to_end;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use ionet_stage::{Facts, NomadChoice, Options, Stage, asked_to_end, example_job};
+use ionet_stage::{Engine, Facts, NomadChoice, Options, Stage, asked_to_end, example_job};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -45,6 +45,8 @@ enum Command {
     Jobs,
     /// Prints the running stage's facts as JSON.
     Facts,
+    /// Starts a container engine and nothing else, and keeps it until Ctrl-C (needs root and docker.io).
+    Engine,
 }
 
 #[tokio::main]
@@ -64,6 +66,7 @@ async fn main() -> ExitCode {
         Some(Command::Submit { job, name }) => submit(&arguments.dir, job, name).await,
         Some(Command::Jobs) => jobs(&arguments.dir).await,
         Some(Command::Facts) => facts(&arguments.dir),
+        Some(Command::Engine) => engine(&arguments.dir).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -141,6 +144,16 @@ async fn jobs(dir: &std::path::Path) -> Result<()> {
 
 fn facts(dir: &std::path::Path) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(&Facts::read(dir)?)?);
+    Ok(())
+}
+
+async fn engine(dir: &std::path::Path) -> Result<()> {
+    let engine = tokio::select! {
+        started = Engine::alone(dir) => started?,
+        () = asked_to_end() => return Ok(()),
+    };
+    println!("ready {}", engine.facts().host);
+    asked_to_end().await;
     Ok(())
 }
 

@@ -346,7 +346,7 @@ impl Ground {
 const LOCK: &str = "stage.lock";
 
 /// Makes sure that the folder is ours alone, and empties it of an earlier stage.
-fn take_over(dir: &Path) -> Result<File> {
+pub(crate) fn take_over(dir: &Path) -> Result<File> {
     let lock_file = dir.join(LOCK);
     let mut entries = std::fs::read_dir(dir)?.peekable();
     if entries.peek().is_some() && !lock_file.is_file() {
@@ -409,7 +409,7 @@ mod tests {
             (!options.identity.join("node_modules").is_dir())
                 .then(|| "npm ci in platform/identity".to_owned()),
         ];
-        missing.iter().flatten().for_each(|what| eprintln!("left out: {what}"));
+        missing.iter().flatten().for_each(|what| println!("skipped: needs {what}"));
         missing.iter().all(Option::is_none)
     }
 

@@ -100,7 +100,7 @@ fn failed_exactly_at(step: Step, walked: &Walked) -> bool {
 fn is_skipped() -> bool {
     let missing = needs::missing(&needs::programs().unwrap());
     if !missing.is_empty() {
-        eprintln!("skipped: needs {}", missing.join(", "));
+        println!("skipped: needs {}", missing.join(", "));
     }
     !missing.is_empty()
 }

@@ -51,7 +51,7 @@ async fn desktop(folder: &tempfile::TempDir) -> Option<Desktop> {
     let needed = ["dbus-daemon", "gnome-keyring-daemon", "Xvfb"];
     let missing = needs::absent(&needed);
     if !missing.is_empty() {
-        eprintln!("skipped: needs {}", missing.join(", "));
+        println!("skipped: needs {}", missing.join(", "));
         return None;
     }
     Some(Desktop::start(folder.path()).await.unwrap())

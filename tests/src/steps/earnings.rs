@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result, ensure};
 use ionet_core::money::Money;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Step, job};
 use crate::audit::{self, Audit, Books};
-use crate::breaks;
 use crate::wait::until;
 use crate::world::World;
+use crate::{breaks, region};
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let more_than_nothing = |amount: &str| amount.parse().is_ok_and(|money: Money| money.micros > 0);
@@ -64,22 +64,12 @@ async fn recompute(world: &World) -> Result<Audit> {
     let books = Books {
         allocations: &world.stage.nomad_get("/v1/allocations").await?,
         jobs: &Value::Object(jobs),
-        prices: &prices(world)?,
+        prices: &region::prices(&world.stage)?,
         ledger: &world.stage.gateway_db(),
         node: world.learnt.node()?,
         as_of_ns: i64::try_from(as_of_ns)?,
     };
     audit::recompute(&world.notes("audit"), &books).await
-}
-
-/// The price list that the gateway was given.
-fn prices(world: &World) -> Result<Value> {
-    let text = std::fs::read_to_string(world.stage.dir().join("gateway/gateway.toml"))?;
-    let config: toml::Table = toml::from_str(&text)?;
-    let prices = config.get("prices").context("the gateway has no prices")?;
-    let default = prices.get("default_micros_per_hour").and_then(toml::Value::as_integer);
-    let gpus = prices.get("gpus").cloned().unwrap_or_else(|| toml::Table::new().into());
-    Ok(json!({"default_micros_per_hour": default.context("no default price")?, "gpus": gpus}))
 }
 
 fn amount(micros: i64) -> String {

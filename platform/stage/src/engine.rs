@@ -55,8 +55,9 @@ impl Engine {
         private_folder(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let dir = dir.canonicalize()?;
         let lock = take_over(&dir)?;
-        let engine = Self::start(&dir.join("engine")).await?;
-        Ok(Self { _lock: Some(lock), ..engine })
+        let mut engine = Self::start(&dir.join("engine")).await?;
+        engine._lock = Some(lock);
+        Ok(engine)
     }
 
     /// Starts it (as root) with its data in `dir` and makes the image from the machine's own static busybox.

@@ -15,7 +15,7 @@ use crate::region::{ApiFiles, Region, Token};
 use crate::servers::{Heartbeat, Servers, Tokens};
 
 /// The region of a stage that is not told of any.
-pub const DEFAULT: &str = "eu";
+pub(crate) const DEFAULT: &str = "eu";
 
 /// A region that stands.
 #[derive(Debug)]

@@ -4,11 +4,16 @@ use anyhow::{Context as _, Result};
 use ionet_stage::Stage;
 use serde_json::{Value, json};
 
-/// The node's allocations that hold its PC: pending or running.
-pub async fn live(stage: &Stage, node: &str) -> Result<Vec<Value>> {
+/// The region's list of the node's allocations.
+pub async fn allocations(stage: &Stage, node: &str) -> Result<Vec<Value>> {
     let list = stage.nomad_get(&format!("/v1/node/{node}/allocations")).await?;
+    Ok(list.as_array().cloned().unwrap_or_default())
+}
+
+/// Those that hold its PC: pending or running.
+pub async fn live(stage: &Stage, node: &str) -> Result<Vec<Value>> {
     let live = |one: &Value| matches!(one["ClientStatus"].as_str(), Some("pending" | "running"));
-    Ok(list.as_array().cloned().unwrap_or_default().into_iter().filter(live).collect())
+    Ok(allocations(stage, node).await?.into_iter().filter(live).collect())
 }
 
 /// The price list that the gateway was given.

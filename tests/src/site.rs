@@ -1,6 +1,7 @@
 //! One harness for all that is tried without a desktop: the io.net side, and machines that enrol by a token. It ends the
 //! test at the first thing that is not as it should be.
 
+#![expect(clippy::print_stdout, reason = "a test that is left out says so")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::path::{Path, PathBuf};

@@ -58,6 +58,8 @@ pub struct Learnt {
     pub online: Option<tokio::task::JoinHandle<Option<Duration>>>,
     /// Durations of the walk by figure name, for the bench.
     pub measured: BTreeMap<&'static str, Duration>,
+    /// The card that the jobs ask for, as the region's node has it.
+    pub card: Option<String>,
     /// The first job: its allocation, and everything that it printed, read when it had ended.
     pub first_allocation: Option<String>,
     pub printed: Vec<u8>,
@@ -161,6 +163,11 @@ impl World {
     pub async fn node(&self) -> Result<Value> {
         let node = self.learnt.node()?;
         Ok(self.stage.nomad_get(&format!("/v1/node/{node}")).await?)
+    }
+
+    /// The region's list of this node's allocations.
+    pub async fn allocations(&self) -> Result<Vec<Value>> {
+        region::allocations(&self.stage, self.learnt.node()?).await
     }
 
     /// Those that hold the PC: pending or running.

@@ -1,5 +1,7 @@
 //! `ionet-stage`: the io.net side on loopback, and the demo's customer.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
+
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 pub mod tray;
 pub mod window;
 
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,7 @@ impl Desktop for Headless {
     }
 
     fn notify(&self, title: &str, body: &str) {
-        println!("{title}. {body}");
+        // Whoever read our output may have left.
+        let _ = writeln!(std::io::stdout(), "{title}. {body}");
     }
 }

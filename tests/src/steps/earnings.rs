@@ -8,7 +8,7 @@ use super::{Step, job};
 use crate::audit::{self, Audit, Books};
 use crate::wait::until;
 use crate::world::World;
-use crate::{breaks, region};
+use crate::{breaks, card, region};
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let more_than_nothing = |amount: &str| amount.parse().is_ok_and(|money: Money| money.micros > 0);
@@ -61,10 +61,13 @@ async fn recompute(world: &World) -> Result<Audit> {
         jobs.insert(name.clone(), world.stage.nomad_get(&format!("/v1/job/{name}")).await?);
     }
     let as_of_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+    let prices = region::prices(&world.stage)?;
+    let own = world.learnt.card.as_ref().is_some_and(|card| prices["gpus"][card].is_i64());
+    ensure!(own || card::is_real(), "the card that the job asks for has no price of its own");
     let books = Books {
         allocations: &world.stage.nomad_get("/v1/allocations").await?,
         jobs: &Value::Object(jobs),
-        prices: &region::prices(&world.stage)?,
+        prices: &prices,
         ledger: &world.stage.gateway_db(),
         node: world.learnt.node()?,
         as_of_ns: i64::try_from(as_of_ns)?,

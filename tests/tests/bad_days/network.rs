@@ -12,7 +12,6 @@ use journeys::impostor::Impostor;
 use journeys::site::{PATIENCE, Site, work};
 use journeys::wait::{until, until_seen};
 use journeys::{needs, read};
-use serde_json::json;
 
 use crate::{GIVEN_BACK, PAUSED};
 

@@ -22,7 +22,8 @@ fn names(unknown: &serde_json::Error) -> Vec<String> {
 
 /// All but the one that speaks through its problem.
 fn phases() -> Vec<Phase> {
-    let named = |name: &String| json!({"phase": name, "code": ProblemCode::NoGpu, "until": PauseEnd::Resumed});
+    let named =
+        |name: &String| json!({"phase": name, "code": ProblemCode::NoGpu, "until": PauseEnd::Resumed});
     let all = names(&from_value::<Phase>(named(&"?".to_owned())).unwrap_err());
     let all = all.iter().map(|name| from_value::<Phase>(named(name)).unwrap());
     all.filter(|phase| !matches!(phase, Phase::Blocked { .. })).collect()
@@ -53,7 +54,8 @@ fn of_core() -> BTreeSet<String> {
     let problems = ProblemCode::ALL
         .iter()
         .flat_map(|code| ["title", "body"].map(|part| format!("problem-{}-{part}", code.as_str())));
-    let phases = phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-title"));
+    let phases =
+        phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-title"));
     let actions = actions().into_iter().filter_map(action_id).map(str::to_owned);
     let stages = stages().into_iter().map(|stage| stage_id(stage).to_owned());
     problems.chain(phases).chain(actions).chain(stages).collect()
@@ -153,7 +155,9 @@ fn every_id_in_the_sources_has_a_sentence_and_every_sentence_is_used() {
     let missing: BTreeSet<_> = called.filter(|id| !known.contains(*id)).collect();
     let mut used: BTreeSet<_> = texts.iter().flat_map(|text| quoted(text)).map(str::to_owned).collect();
     used.extend(of_core());
-    used.extend(phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-detail")));
+    used.extend(
+        phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-detail")),
+    );
     let unused: Vec<_> = known.iter().filter(|id| !used.contains(*id)).collect();
 
     assert!(missing.is_empty(), "no sentence for {missing:#?}");

@@ -113,11 +113,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-async fn submit(
-    dir: &Path,
-    region: Option<&str>,
-    job: Option<PathBuf>, name: Option<String>,
-) -> Result<()> {
+async fn submit(dir: &Path, region: Option<&str>, job: Option<PathBuf>, name: Option<String>) -> Result<()> {
     let facts = Facts::read(dir)?;
     let region = facts.region(region)?.customer()?;
     let job = match job {

@@ -165,13 +165,7 @@ async fn grant(region: &Region, name: &str, rules: &str) -> Result<Token> {
 }
 
 /// What differs from one machine to the next. Merged by Nomad over `server.hcl`.
-fn this_machine(
-    dir: &Path,
-    region: &str,
-    pki: &Pki,
-    ports: Ports,
-    heartbeat: Option<Heartbeat>,
-) -> String {
+fn this_machine(dir: &Path, region: &str, pki: &Pki, ports: Ports, heartbeat: Option<Heartbeat>) -> String {
     let gossip_key = ports::random_base64_32();
     let Ports { http, rpc, serf } = ports;
     let heartbeat = heartbeat.map_or_else(String::new, |heartbeat| {

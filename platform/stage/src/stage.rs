@@ -443,7 +443,10 @@ mod tests {
         let facts = Facts::read(stage.dir()).unwrap();
 
         assert_eq!((&own["ID"], &own["Region"], others), (&json!("a"), &json!("us"), json!([])));
-        assert_eq!(facts.regions.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(), ["us", "asia"]);
+        assert_eq!(
+            facts.regions.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),
+            ["us", "asia"]
+        );
         assert_eq!(stage.endpoints().gateway, us.gateway_url());
         assert_ne!(us.gateway_url(), asia.gateway_url());
         let config = std::fs::read_to_string(asia.gateway.config_file()).unwrap();

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code};
+use journeys::site::{PATIENCE, Site, point};
 use journeys::{card, needs, read};
 use serde_json::json;
-use journeys::site::{PATIENCE, Site, point};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_is_missing_cannot_be_run_or_crashes_is_said_and_used_once_it_is_whole() {

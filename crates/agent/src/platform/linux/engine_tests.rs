@@ -60,8 +60,7 @@ impl Container {
     async fn start(engine: &Path, socket: &Path, asked: &Value) -> Self {
         let (status, made) = ask(socket, Method::POST, "/v1.41/containers/create", asked.clone()).await;
         assert_eq!(status, 201, "{made}");
-        let container =
-            Self { engine: engine.to_owned(), id: made["Id"].as_str().unwrap().to_owned() };
+        let container = Self { engine: engine.to_owned(), id: made["Id"].as_str().unwrap().to_owned() };
         let started = container.verb(socket, "start").await;
         assert_eq!(started.0, 204, "{}", started.1);
         container

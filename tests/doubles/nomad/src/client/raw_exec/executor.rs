@@ -67,7 +67,10 @@ pub(super) fn run(config: &str) -> ExitCode {
     let task = Arc::new(Task::default());
     for stream in listener.incoming().flatten() {
         let (task, socket) = (task.clone(), socket.clone());
-        #[expect(clippy::disallowed_methods, reason = "nothing is left to drop, and the other threads never end")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nothing is left to drop, and the other threads never end"
+        )]
         thread::spawn(move || {
             if converse(&task, stream).is_some_and(|told| matches!(told, Told::Done)) {
                 _ = fs::remove_file(socket);

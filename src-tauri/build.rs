@@ -1,7 +1,5 @@
 //! Checks that the page is there, then lets Tauri make its context and the commands' permissions.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 use std::path::Path;
 
 fn main() {

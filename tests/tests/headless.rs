@@ -1,7 +1,5 @@
 //! The whole journey on a machine without a display, without D-Bus and without a keyring.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
-
 use ionet_core::Phase;
 use journeys::site::{PATIENCE, Site};
 use journeys::wait::until;

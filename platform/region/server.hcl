@@ -1,7 +1,6 @@
-# What every server of the region has in common. Addresses, ports, folders, certificates and the gossip key come from a second file
-# beside this one; Nomad merges the two.
+# What every server has in common. The region's name, addresses, ports, folders, certificates and the gossip key come from a second
+# file beside this one; Nomad merges the two.
 
-region     = "eu"
 datacenter = "home"
 
 disable_update_check = true

@@ -1,5 +1,7 @@
 //! `./dev bench journey`: the walk's own durations, over several walks.
 
+#![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;

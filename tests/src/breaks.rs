@@ -50,7 +50,7 @@ pub async fn foreign_authority(stage: &mut Stage) -> Result<()> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.name_constraints = Some(NameConstraints {
-        permitted_subtrees: vec![GeneralSubtree::DnsName("client.eu.nomad".to_owned())],
+        permitted_subtrees: vec![GeneralSubtree::DnsName(format!("client.{}.nomad", stage.home().name()))],
         excluded_subtrees: Vec::new(),
     });
     let certificate = params.self_signed(&key)?;
@@ -91,7 +91,7 @@ pub async fn disarm_gateway(world: &World) -> Result<()> {
     let asked = json!({"Name": "reader", "Type": "client", "Policies": ["reader"]});
     let token = region.put("/v1/acl/token", &asked).await?;
     let secret = token["SecretID"].as_str().context("the region gave no token")?;
-    std::fs::write(world.stage.dir().join("nomad/gateway.token"), secret)?;
+    std::fs::write(world.stage.home().gateway_token_file(), secret)?;
     Ok(())
 }
 

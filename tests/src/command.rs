@@ -1,5 +1,7 @@
 //! The command line of `journey`: walks the app's main job with nobody there, on the real built programs.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -15,12 +15,18 @@ pub mod command;
 #[path = "../doubles/desktop/mod.rs"]
 pub mod desktop;
 pub mod files;
+pub mod impostor;
 pub mod leavings;
+pub mod machine;
 pub mod mounts;
 pub mod needs;
 pub mod pc;
 pub mod processes;
+pub mod read;
+pub mod region;
 pub mod report;
+mod root;
+pub mod site;
 pub mod steps;
 pub mod wait;
 pub mod window;

@@ -1,5 +1,7 @@
 //! `journey`: see [`journeys::command`].
 
+#![cfg_attr(not(target_os = "linux"), expect(clippy::print_stderr, reason = "a command line speaks so"))]
+
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]

@@ -39,7 +39,7 @@ pub fn engine() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
         return Some("root, to start a container engine");
     }
-    let missing = !absent(&["dockerd", "docker"]).is_empty() || !Path::new("/bin/busybox").is_file();
+    let missing = !absent(&["dockerd", "containerd"]).is_empty() || !Path::new("/bin/busybox").is_file();
     missing.then_some("a container engine (packages docker.io and busybox-static)")
 }
 

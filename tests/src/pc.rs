@@ -14,6 +14,7 @@ use ionet_wire::paths::Folders;
 use tokio::process::{Child, Command};
 
 use crate::processes::{self, Process};
+use crate::read;
 use crate::wait::{until, until_seen};
 
 #[derive(Debug)]
@@ -139,8 +140,8 @@ impl Pc {
             anyhow::ensure!(
                 wanted(&snapshot),
                 "phase {:?}, problems {:?}",
-                snapshot.phase,
-                snapshot.problems.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>()
+                read::phase(&snapshot),
+                read::problems(&snapshot)
             );
             Ok(Some(snapshot))
         })

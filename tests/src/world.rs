@@ -9,16 +9,15 @@ use anyhow::{Context as _, Result, bail};
 use ionet_stage::{AgentKind as StageAgent, NomadChoice, Stage};
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::desktop::Desktop;
-use crate::mounts;
 use crate::pc::{Pc, Resident};
 use crate::processes;
 use crate::report::{Agent, AgentKind};
+use crate::root::Root;
 use crate::steps::Step;
 use crate::window::Window;
-use crate::{breaks, card, needs};
+use crate::{breaks, card, needs, region};
 
 /// How to walk.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +58,8 @@ pub struct Learnt {
     pub online: Option<tokio::task::JoinHandle<Option<Duration>>>,
     /// Durations of the walk by figure name, for the bench.
     pub measured: BTreeMap<&'static str, Duration>,
+    /// The card that the jobs ask for, as the region's node has it.
+    pub card: Option<String>,
     /// The first job: its allocation, and everything that it printed, read when it had ended.
     pub first_allocation: Option<String>,
     pub printed: Vec<u8>,
@@ -75,36 +76,6 @@ impl Learnt {
 
     pub fn job(&self) -> Result<&str> {
         self.jobs.last().map(String::as_str).context("no job was submitted")
-    }
-}
-
-/// Where everything lies. Short, since sockets lie in it. Dropping it ends every process that has to do with it, so
-/// a walk that is broken off leaves nothing either.
-#[derive(Debug)]
-struct Root {
-    path: PathBuf,
-    _temporary: Option<TempDir>,
-}
-
-impl Root {
-    fn new(given: Option<&Path>) -> Result<Self> {
-        if let Some(dir) = given {
-            ionet_wire::paths::private_folder(dir)?;
-            return Ok(Self { path: dir.canonicalize()?, _temporary: None });
-        }
-        let temporary = tempfile::Builder::new().prefix("ionet-").tempdir_in("/tmp")?;
-        Ok(Self { path: temporary.path().to_owned(), _temporary: Some(temporary) })
-    }
-
-    fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        processes::sweep(&self.path);
-        mounts::clear(&self.path);
     }
 }
 
@@ -196,15 +167,12 @@ impl World {
 
     /// The region's list of this node's allocations.
     pub async fn allocations(&self) -> Result<Vec<Value>> {
-        let node = self.learnt.node()?;
-        let list = self.stage.nomad_get(&format!("/v1/node/{node}/allocations")).await?;
-        Ok(list.as_array().cloned().unwrap_or_default())
+        region::allocations(&self.stage, self.learnt.node()?).await
     }
 
     /// Those that hold the PC: pending or running.
     pub async fn live_allocations(&self) -> Result<Vec<Value>> {
-        let live = |one: &Value| matches!(one["ClientStatus"].as_str(), Some("pending" | "running"));
-        Ok(self.allocations().await?.into_iter().filter(live).collect())
+        region::live(&self.stage, self.learnt.node()?).await
     }
 
     /// The app of a walk that did not come to its end is asked to leave, as a PC that is switched off asks it.

@@ -16,8 +16,6 @@ mod killed;
 mod network;
 #[path = "bad_days/parts.rs"]
 mod parts;
-#[path = "bad_days/site.rs"]
-mod site;
 
 use std::time::Duration;
 

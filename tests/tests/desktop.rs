@@ -1,5 +1,6 @@
 //! The desktop double against a real tray item, a real notification and a real keyring entry.
 
+#![expect(clippy::print_stdout, reason = "a test that is left out says so")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::time::Duration;
@@ -51,7 +52,7 @@ async fn desktop(folder: &tempfile::TempDir) -> Option<Desktop> {
     let needed = ["dbus-daemon", "gnome-keyring-daemon", "Xvfb"];
     let missing = needs::absent(&needed);
     if !missing.is_empty() {
-        eprintln!("skipped: needs {}", missing.join(", "));
+        println!("skipped: needs {}", missing.join(", "));
         return None;
     }
     Some(Desktop::start(folder.path()).await.unwrap())

@@ -8,47 +8,40 @@ use ionet_core::problem::Action;
 use ionet_core::target::PauseEnd;
 use ionet_core::wind_down::Stage;
 use ionet_core::{Phase, Problem, ProblemCode, State, UnixMs, view};
+use serde_json::{from_value, json};
 
 use crate::of_core::{action_id, clock, phase_key, stage_id};
 use crate::{ENGLISH, Words, duration, money};
 
-const ACTIONS: [Action; 8] = [
-    Action::SignIn,
-    Action::Retry,
-    Action::Detect,
-    Action::Resume,
-    Action::Open { link: Link::DriverDownload },
-    Action::Open { link: Link::AgentInstall },
-    Action::Open { link: Link::Help },
-    Action::Open { link: Link::DeviceCodePage },
-];
+/// The names of an enum's variants by its own word, so that none can be left out: what it says of one that it does not know.
+fn names(unknown: &serde_json::Error) -> Vec<String> {
+    let said = unknown.to_string();
+    let (_, known) = said.split_once("expected one of ").unwrap_or_else(|| panic!("{said}"));
+    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
 
-const STAGES: [Option<Stage>; 7] = [
-    None,
-    Some(Stage::Freezing),
-    Some(Stage::MakingIneligible),
-    Some(Stage::Thawing),
-    Some(Stage::StoppingAllocations),
-    Some(Stage::StoppingAgent),
-    Some(Stage::FlushingLogs),
-];
+/// All but the one that speaks through its problem.
+fn phases() -> Vec<Phase> {
+    let named =
+        |name: &String| json!({"phase": name, "code": ProblemCode::NoGpu, "until": PauseEnd::Resumed});
+    let all = names(&from_value::<Phase>(named(&"?".to_owned())).unwrap_err());
+    let all = all.iter().map(|name| from_value::<Phase>(named(name)).unwrap());
+    all.filter(|phase| !matches!(phase, Phase::Blocked { .. })).collect()
+}
 
-const PHASES: [Phase; 14] = [
-    Phase::Loading,
-    Phase::Welcome,
-    Phase::SigningIn,
-    Phase::Agreement,
-    Phase::Enrolling,
-    Phase::Detecting,
-    Phase::Starting,
-    Phase::Connecting,
-    Phase::Waiting,
-    Phase::Earning,
-    Phase::Pausing,
-    Phase::Paused { until: PauseEnd::Resumed },
-    Phase::SigningOut,
-    Phase::Quitting,
-];
+fn actions() -> Vec<Action> {
+    let links = names(&from_value::<Link>(json!("?")).unwrap_err());
+    let named = |name: &str, link: &str| json!({"do": name, "link": link});
+    let all = names(&from_value::<Action>(named("?", &links[0])).unwrap_err());
+    let each = all.iter().flat_map(|name| links.iter().map(move |link| named(name, link)));
+    each.map(|action| from_value(action).unwrap()).collect()
+}
+
+fn stages() -> Vec<Option<Stage>> {
+    let all = names(&from_value::<Stage>(json!("?")).unwrap_err());
+    let all = all.iter().map(|name| Some(from_value(json!(name)).unwrap()));
+    std::iter::once(None).chain(all).collect()
+}
 
 fn known() -> BTreeSet<String> {
     let starts = |line: &&str| line.starts_with(|first: char| first.is_ascii_lowercase());
@@ -61,9 +54,10 @@ fn of_core() -> BTreeSet<String> {
     let problems = ProblemCode::ALL
         .iter()
         .flat_map(|code| ["title", "body"].map(|part| format!("problem-{}-{part}", code.as_str())));
-    let phases = PHASES.iter().filter_map(phase_key).map(|key| format!("phase-{key}-title"));
-    let actions = ACTIONS.into_iter().filter_map(action_id).map(str::to_owned);
-    let stages = STAGES.into_iter().map(|stage| stage_id(stage).to_owned());
+    let phases =
+        phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-title"));
+    let actions = actions().into_iter().filter_map(action_id).map(str::to_owned);
+    let stages = stages().into_iter().map(|stage| stage_id(stage).to_owned());
     problems.chain(phases).chain(actions).chain(stages).collect()
 }
 
@@ -103,7 +97,7 @@ fn every_phase_has_a_title_and_a_line_below_it() {
     let words = Words::for_locale("en");
     let mut snapshot = view(&State::default());
 
-    for phase in PHASES {
+    for phase in phases() {
         snapshot.phase = phase;
         for said in [words.phase_title(&snapshot), words.phase_detail(&snapshot)] {
             assert!(!said.is_empty() && !said.starts_with("phase-"), "{:?}: {said}", snapshot.phase);
@@ -161,7 +155,9 @@ fn every_id_in_the_sources_has_a_sentence_and_every_sentence_is_used() {
     let missing: BTreeSet<_> = called.filter(|id| !known.contains(*id)).collect();
     let mut used: BTreeSet<_> = texts.iter().flat_map(|text| quoted(text)).map(str::to_owned).collect();
     used.extend(of_core());
-    used.extend(PHASES.iter().filter_map(phase_key).map(|key| format!("phase-{key}-detail")));
+    used.extend(
+        phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-detail")),
+    );
     let unused: Vec<_> = known.iter().filter(|id| !used.contains(*id)).collect();
 
     assert!(missing.is_empty(), "no sentence for {missing:#?}");

@@ -1,5 +1,7 @@
 //! `ionet-gateway`: the supplier gateway as a program.
 
+#![expect(clippy::print_stdout, reason = "the document is what was asked for")]
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;

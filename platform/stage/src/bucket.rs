@@ -33,6 +33,9 @@ use crate::platform::{private_folder, write_private};
 /// The bucket that PCs' logs go to.
 pub(crate) const BUCKET: &str = "supplier-logs";
 
+/// What S3 calls a region. It has nothing to do with Nomad's.
+pub(crate) const LOCATION: &str = "eu-central-1";
+
 /// The largest object that is taken.
 const LARGEST: usize = 64 << 20;
 
@@ -237,7 +240,7 @@ mod tests {
             let read = |path: &Path| std::fs::read_to_string(path).unwrap();
             let credentials = Credentials::new(read(access), read(secret));
             let url = self.bucket.url().parse().unwrap();
-            let bucket = rusty_s3::Bucket::new(url, UrlStyle::Path, BUCKET, "eu").unwrap();
+            let bucket = rusty_s3::Bucket::new(url, UrlStyle::Path, BUCKET, LOCATION).unwrap();
             let checksum = STANDARD.encode(Sha256::digest(sha256_of));
             let mut action = PutObject::new(&bucket, Some(&credentials), key);
             action.headers_mut().insert("x-amz-checksum-sha256", checksum.clone());

@@ -1,7 +1,10 @@
-//! A container engine of the stage's own: Debian's `dockerd` on its own socket and folders. The user's Docker is never touched.
+//! A container engine of the stage's own: Debian's `dockerd` and `containerd` on their own sockets and folders. The machine's own engine
+//! is never asked, and its settings are never read.
 
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::child::{self, Child};
+use crate::platform::{self, private_folder};
+use crate::stage::take_over;
 
 /// The image of `jobs/example-docker.json`.
 pub const IMAGE: &str = "ionet-example:1";
@@ -27,87 +32,194 @@ pub struct EngineFacts {
 }
 
 /// A running engine that holds the example's image. Dropping it ends the engine and its containers.
+#[must_use]
 #[derive(Debug)]
-pub(crate) struct Engine {
+pub struct Engine {
     facts: EngineFacts,
+    socket: PathBuf,
     child: Child,
+    /// Ends after the engine that asks it.
+    _containerd: Child,
     /// Sockets have short names only, so they do not lie in the stage's folder.
     _run: TempDir,
+    /// Held as long as the engine stands alone in its folder.
+    _lock: Option<File>,
 }
 
 impl Engine {
-    /// Starts `dockerd` (as root) with its data in `dir` and makes the image from the machine's own static busybox.
+    /// An engine without a stage, in a folder of its own: made when absent, emptied when an earlier one left it.
+    ///
+    /// # Errors
+    /// It does not come up, or the folder is somebody else's.
+    pub async fn alone(dir: &Path) -> Result<Self> {
+        private_folder(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+        let dir = dir.canonicalize()?;
+        let lock = take_over(&dir)?;
+        let mut engine = Self::start(&dir.join("engine")).await?;
+        engine._lock = Some(lock);
+        Ok(engine)
+    }
+
+    /// Starts it (as root) with its data in `dir` and makes the image from the machine's own static busybox.
     pub(crate) async fn start(dir: &Path) -> Result<Self> {
         if !Path::new(BUSYBOX).is_file() {
             bail!("{BUSYBOX} is not there: install busybox-static");
         }
-        std::fs::create_dir_all(dir)?;
+        fs::create_dir_all(dir)?;
         let run = tempfile::Builder::new().prefix("ionet-engine-").tempdir()?;
-        let host = format!("unix://{}", run.path().join("engine.sock").display());
-
+        let containerd = start_containerd(dir, run.path()).await?;
+        let socket = run.path().join("engine.sock");
+        let host = format!("unix://{}", socket.display());
         let mut command = child::clean_command(Path::new("dockerd"), dir);
+        fs::write(dir.join("daemon.json"), "{}")?;
+        command.arg("--config-file").arg(dir.join("daemon.json"));
         command.args(["--host", &host, "--bridge", "none", "--iptables=false", "--ip-masq=false"]);
         command.args(["--shutdown-timeout", "1"]);
+        command.arg("--containerd").arg(containerd_socket(run.path()));
         command.arg("--data-root").arg(dir.join("data"));
         command.arg("--exec-root").arg(run.path().join("exec"));
         command.arg("--pidfile").arg(run.path().join("engine.pid"));
         let child =
             Child::spawn("engine", command, &dir.join("engine.log")).context("is docker.io installed?")?;
         let child = child.with_grace(GRACE);
-        let answers = || docker(&host).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        child.wait_until(READY, async || answers().ok()?.success().then_some(())).await?;
+        child.wait_until(READY, async || ask(&socket, "GET", "/_ping", NOTHING).ok().map(drop)).await?;
 
-        make_image(&host, dir)?;
-        Ok(Self { facts: EngineFacts { host, image: IMAGE.to_owned() }, child, _run: run })
+        make_image(&socket, dir)?;
+        let facts = EngineFacts { host, image: IMAGE.to_owned() };
+        Ok(Self { facts, socket, child, _containerd: containerd, _run: run, _lock: None })
     }
 
-    pub(crate) fn facts(&self) -> &EngineFacts {
+    pub fn facts(&self) -> &EngineFacts {
         &self.facts
     }
 
     /// The ids of all its containers, whatever their state.
     pub(crate) fn containers(&self) -> Result<Vec<String>> {
-        let listed = docker(&self.facts.host).args(["ps", "--all", "--quiet"]).output()?;
-        anyhow::ensure!(listed.status.success(), "the engine does not list its containers");
-        Ok(String::from_utf8_lossy(&listed.stdout).split_whitespace().map(str::to_owned).collect())
+        self.list("/containers/json?all=1")
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Container {
+            id: String,
+        }
+        let listed: Vec<Container> = serde_json::from_slice(&ask(&self.socket, "GET", path, NOTHING)?)?;
+        Ok(listed.into_iter().map(|container| container.id).collect())
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         // A container that ignores its stop signal would hold the engine for ten seconds, or outlive it.
-        let Ok(listed) = docker(&self.facts.host).args(["ps", "--quiet"]).output() else { return };
-        let running = String::from_utf8_lossy(&listed.stdout).into_owned();
-        let ids: Vec<&str> = running.split_whitespace().collect();
-        if !ids.is_empty() {
-            let _ = docker(&self.facts.host).arg("kill").args(ids).stdout(Stdio::null()).status();
+        for id in self.list("/containers/json").unwrap_or_default() {
+            let _ = ask(&self.socket, "POST", &format!("/containers/{id}/kill"), NOTHING);
         }
     }
 }
 
+/// Its own: `dockerd` would take the machine's, where one runs.
+async fn start_containerd(dir: &Path, run: &Path) -> Result<Child> {
+    let config = dir.join("containerd.toml");
+    fs::write(&config, "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n")?;
+    let socket = containerd_socket(run);
+    let mut command = child::clean_command(Path::new("containerd"), dir);
+    command.arg("--config").arg(config).arg("--address").arg(&socket);
+    command.arg("--root").arg(dir.join("containerd")).arg("--state").arg(run.join("containerd"));
+    let child = Child::spawn("containerd", command, &dir.join("containerd.log"))
+        .context("is docker.io installed?")?;
+    child.wait_until(READY, async || platform::connect(&socket).ok().map(drop)).await?;
+    Ok(child)
+}
+
+fn containerd_socket(run: &Path) -> PathBuf {
+    run.join("containerd.sock")
+}
+
 /// A root file system of one static program and its name `sh`.
-fn make_image(host: &str, dir: &Path) -> Result<()> {
+fn make_image(socket: &Path, dir: &Path) -> Result<()> {
     let bin: PathBuf = dir.join("image/bin");
-    std::fs::create_dir_all(&bin)?;
+    fs::create_dir_all(&bin)?;
     for name in ["busybox", "sh", "sleep", "echo"] {
-        std::fs::copy(BUSYBOX, bin.join(name))?;
+        fs::copy(BUSYBOX, bin.join(name))?;
     }
     let archive = dir.join("image.tar");
     let packed =
         Command::new("tar").arg("-C").arg(dir.join("image")).arg("-cf").arg(&archive).arg(".").status()?;
-    let imported = docker(host).arg("import").arg(&archive).arg(IMAGE).stdout(Stdio::null()).status()?;
-    if !packed.success() || !imported.success() {
-        bail!("the image cannot be made: tar {packed}, docker import {imported}");
-    }
+    anyhow::ensure!(packed.success(), "the image cannot be packed: tar {packed}");
+    let (name, tag) = IMAGE.split_once(':').unwrap_or((IMAGE, "latest"));
+    let path = format!("/images/create?fromSrc=-&repo={name}&tag={tag}");
+    let told = ask(socket, "POST", &path, ("application/x-tar", &fs::read(&archive)?))?;
+    // It answers 200 before it has looked.
+    let told = String::from_utf8_lossy(&told);
+    anyhow::ensure!(!told.contains("errorDetail"), "the image cannot be made: {told}");
     Ok(())
 }
 
-fn docker(host: &str) -> Command {
-    let mut command = Command::new("docker");
-    command.env_remove("DOCKER_CONTEXT").args(["--host", host]);
-    command
+/// One question to an engine, with a body of some kind. In HTTP 1.0, where the end of the answer is the end of the connection.
+fn ask(socket: &Path, method: &str, path: &str, (kind, body): (&str, &[u8])) -> Result<Vec<u8>> {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let mut stream = platform::connect(socket)?;
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").context("half an answer")?;
+    let body = answer.split_off(end + 4);
+    let status = String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned();
+    if !status.starts_with('2') {
+        bail!("the engine answers {status} to {method} {path}: {}", String::from_utf8_lossy(&body));
+    }
+    Ok(body)
+}
+
+const NOTHING: (&str, &[u8]) = ("application/json", &[]);
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    /// A container that ignores every signal it can; gives the process that it is.
+    fn run(engine: &Engine) -> u64 {
+        let asked = serde_json::json!({
+            "Image": IMAGE, "Cmd": ["/bin/sh", "-c", "trap '' TERM; sleep 600"],
+            "HostConfig": {"NetworkMode": "none"},
+        });
+        let told = |method, path: &str, body: &str| -> serde_json::Value {
+            let told = ask(&engine.socket, method, path, ("application/json", body.as_bytes())).unwrap();
+            serde_json::from_slice(&told).unwrap_or_default()
+        };
+        let made = told("POST", "/containers/create", &asked.to_string());
+        let path = format!("/containers/{}", made["Id"].as_str().unwrap());
+        told("POST", &format!("{path}/start"), "");
+        told("GET", &format!("{path}/json"), "")["State"]["Pid"].as_u64().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_engine_of_its_own_ends_with_everything_that_runs_in_it() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: needs root to start a container engine");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::alone(dir.path()).await.unwrap();
+        let second = Engine::alone(dir.path()).await;
+        let task = run(&engine);
+        let alive = |pid: u64| Path::new(&format!("/proc/{pid}")).exists();
+        let all = [task, engine.pid().into(), engine._containerd.pid().into()];
+
+        assert!(second.unwrap_err().to_string().contains("another stage runs"));
+        assert_eq!(engine.containers().unwrap().len(), 1);
+        assert!(all.iter().all(|&pid| alive(pid)));
+        drop(engine);
+
+        assert!(!all.iter().any(|&pid| alive(pid)), "{all:?}");
+    }
 }

@@ -15,18 +15,26 @@ use crate::region::{ApiFiles, Region, Token};
 pub struct Facts {
     pub agent: Agent,
     pub issuer: String,
-    /// `https://localhost:PORT/`.
-    pub gateway: String,
-    /// The root certificate, PEM.
-    pub ca_pem: PathBuf,
-    pub nomad: CustomerAccess,
+    /// At least one; the app's endpoints are the first one's.
+    pub regions: Vec<RegionFacts>,
     /// The folder of the bucket: an object's key is its path below.
     pub bucket: PathBuf,
-    pub gateway_db: PathBuf,
     /// The processes that run just now, by name.
     pub pids: BTreeMap<String, u32>,
     /// The container engine, where one was asked for.
     pub engine: Option<EngineFacts>,
+}
+
+/// One region of the stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegionFacts {
+    pub name: String,
+    /// `https://localhost:PORT/`.
+    pub gateway: String,
+    pub gateway_db: PathBuf,
+    /// The root certificate, PEM.
+    pub ca_pem: PathBuf,
+    pub nomad: CustomerAccess,
 }
 
 /// The region as the demo's customer reaches it.
@@ -66,6 +74,17 @@ impl Facts {
         serde_json::from_slice(&text).with_context(|| format!("{} cannot be understood", file.display()))
     }
 
+    /// The region of this name, or the first.
+    ///
+    /// # Errors
+    /// The stage has no such region.
+    pub fn region(&self, name: Option<&str>) -> Result<&RegionFacts> {
+        let wanted = |region: &&RegionFacts| name.is_none_or(|name| region.name == name);
+        self.regions.iter().find(wanted).with_context(|| format!("the stage has no region {name:?}"))
+    }
+}
+
+impl RegionFacts {
     /// The region's API as the demo's customer.
     ///
     /// # Errors

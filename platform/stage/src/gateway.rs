@@ -1,5 +1,6 @@
 //! The supplier gateway as a process of its own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,17 +8,20 @@ use anyhow::{Context as _, Result};
 use reqwest::Certificate;
 use serde_json::{Value, json};
 
-use crate::bucket::{BUCKET, Bucket};
+use crate::bucket::{BUCKET, Bucket, LOCATION};
 use crate::child::{self, Child};
-use crate::pki::{Pki, REGION};
+use crate::pki::Pki;
 use crate::platform::{private_folder, write_private};
 use crate::ports;
-use crate::servers::{Servers, Tokens};
+use crate::servers::{DATACENTER, NODE_POOL, Servers, Tokens};
 
 const CONFIG: &str = "gateway.toml";
 const READY: Duration = Duration::from_secs(30);
-/// What a demo job earns: a thousandth a second, so that a person sees it move.
+/// What a demo job earns that asks for no card: a thousandth a second, so that a person sees it move.
 const MICROS_PER_HOUR: u32 = 3_600_000;
+/// What one earns on these cards. The first is the one that is played where there is none.
+const MICROS_BY_GPU: [(&str, u32); 2] =
+    [("nvidia-geforce-rtx-4090", 2 * MICROS_PER_HOUR), ("nvidia-geforce-rtx-3060", MICROS_PER_HOUR / 2)];
 
 /// The gateway; it may be stopped and started again at the same address, with its database kept.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub(crate) struct Gateway {
 /// What the gateway is told about the rest of the stage.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
+    pub(crate) region: &'a str,
     pub(crate) pki: &'a Pki,
     pub(crate) issuer: &'a str,
     pub(crate) servers: &'a Servers,
@@ -131,9 +136,9 @@ fn config(dir: &Path, port: u16, around: &Surroundings<'_>) -> Value {
         },
         "accounts": { "issuer": around.issuer, "audience": "urn:ionet:gateway" },
         "region": {
-            "name": REGION,
-            "datacenter": "home",
-            "node_pool": "gamers",
+            "name": around.region,
+            "datacenter": DATACENTER,
+            "node_pool": NODE_POOL,
             "servers": [around.servers.rpc_address()],
             "nomad": [around.servers.operator_files().address],
             "ca": pki.ca,
@@ -143,12 +148,16 @@ fn config(dir: &Path, port: u16, around: &Surroundings<'_>) -> Value {
         },
         "s3": {
             "endpoint": around.bucket.url(),
-            "region": REGION,
+            "region": LOCATION,
             "bucket": BUCKET,
             "access_key_file": access_key_file,
             "secret_key_file": secret_key_file,
         },
-        "prices": { "currency": "USDC", "default_micros_per_hour": MICROS_PER_HOUR },
+        "prices": {
+            "currency": "USDC",
+            "default_micros_per_hour": MICROS_PER_HOUR,
+            "gpus": BTreeMap::from(MICROS_BY_GPU),
+        },
     });
     if let Some(life) = around.certificate_life {
         config["devices"]["lifetime_s"] = json!(life.as_secs());

@@ -1,4 +1,4 @@
-//! The io.net side on loopback: identity provider, S3, the region's Nomad server and the supplier gateway, started for real, watched, and
+//! The io.net side on loopback: identity provider, S3, and for each region a Nomad server and the supplier gateway, started for real, watched, and
 //! ended without leaving anything behind. Used by `./dev demo`, the journeys and the benches alike.
 //!
 //! ```no_run
@@ -24,14 +24,16 @@ mod pki;
 mod platform;
 mod ports;
 mod region;
+mod regions;
 mod servers;
 mod stage;
 
 pub use agent::{Agent, AgentKind, NomadChoice};
-pub use engine::{EngineFacts, IMAGE};
-pub use facts::{CustomerAccess, Endpoints, Facts};
+pub use engine::{Engine, EngineFacts, IMAGE};
+pub use facts::{CustomerAccess, Endpoints, Facts, RegionFacts};
 pub use pki::{KeyPairFiles, Pki};
 pub use platform::asked_to_end;
 pub use region::{ApiFiles, Region, RegionError, Token, example_job};
+pub use regions::StagedRegion;
 pub use servers::Heartbeat;
 pub use stage::{Options, Stage};

@@ -1,13 +1,15 @@
 //! `ionet-stage`: the io.net side on loopback, and the demo's customer.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
+
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use ionet_stage::{Facts, NomadChoice, Options, Stage, asked_to_end, example_job};
+use ionet_stage::{Engine, Facts, NomadChoice, Options, Stage, asked_to_end, example_job};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -24,6 +26,9 @@ struct Arguments {
     /// Take the double even if there is a real Nomad.
     #[arg(long, conflicts_with = "nomad")]
     double: bool,
+    /// A region's name; several make several regions. For jobs: the region to ask, else the first.
+    #[arg(long = "region", global = true)]
+    regions: Vec<String>,
     /// Also start a container engine of the stage's own (needs root and docker.io).
     #[arg(long)]
     engine: bool,
@@ -31,7 +36,7 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Submits a job to the running stage's region as the demo's customer.
     Submit {
@@ -45,6 +50,8 @@ enum Command {
     Jobs,
     /// Prints the running stage's facts as JSON.
     Facts,
+    /// Starts a container engine and nothing else, and keeps it until Ctrl-C (needs root and docker.io).
+    Engine,
 }
 
 #[tokio::main]
@@ -59,11 +66,13 @@ async fn main() -> ExitCode {
         .with_target(false)
         .init();
     let arguments = Arguments::parse();
-    let done = match arguments.command {
+    let region = arguments.regions.first().map(String::as_str);
+    let done = match arguments.command.clone() {
         None => run(arguments).await,
-        Some(Command::Submit { job, name }) => submit(&arguments.dir, job, name).await,
-        Some(Command::Jobs) => jobs(&arguments.dir).await,
+        Some(Command::Submit { job, name }) => submit(&arguments.dir, region, job, name).await,
+        Some(Command::Jobs) => jobs(&arguments.dir, region).await,
         Some(Command::Facts) => facts(&arguments.dir),
+        Some(Command::Engine) => engine(&arguments.dir).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,6 +86,9 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<()> {
     let mut options = Options::new(arguments.dir);
     options.engine = arguments.engine;
+    if !arguments.regions.is_empty() {
+        options.regions = arguments.regions;
+    }
     options.nomad = match arguments.nomad {
         Some(path) => NomadChoice::Path(path),
         None if arguments.double => NomadChoice::Double,
@@ -88,8 +100,11 @@ async fn run(arguments: Arguments) -> Result<()> {
     };
     let facts = stage.facts();
     println!("ready");
-    println!("  region    {} ({:?} {})", facts.nomad.api.address, facts.agent.kind, facts.agent.version);
-    println!("  gateway   {}", facts.gateway);
+    println!("  agent     {:?} {}", facts.agent.kind, facts.agent.version);
+    for region in &facts.regions {
+        println!("  region    {} at {}", region.name, region.nomad.api.address);
+        println!("  gateway   {}", region.gateway);
+    }
     println!("  sign-in   {}", facts.issuer);
     println!("  bucket    {}", facts.bucket.display());
     asked_to_end().await;
@@ -98,9 +113,9 @@ async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-async fn submit(dir: &std::path::Path, job: Option<PathBuf>, name: Option<String>) -> Result<()> {
+async fn submit(dir: &Path, region: Option<&str>, job: Option<PathBuf>, name: Option<String>) -> Result<()> {
     let facts = Facts::read(dir)?;
-    let region = facts.customer()?;
+    let region = facts.region(region)?.customer()?;
     let job = match job {
         Some(file) => {
             let text = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
@@ -126,8 +141,8 @@ async fn submit(dir: &std::path::Path, job: Option<PathBuf>, name: Option<String
     Ok(())
 }
 
-async fn jobs(dir: &std::path::Path) -> Result<()> {
-    let region = Facts::read(dir)?.customer()?;
+async fn jobs(dir: &Path, region: Option<&str>) -> Result<()> {
+    let region = Facts::read(dir)?.region(region)?.customer()?;
     let jobs = region.get("/v1/jobs").await?;
     for job in jobs.as_array().into_iter().flatten() {
         let id = text(&job["ID"]);
@@ -139,8 +154,18 @@ async fn jobs(dir: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-fn facts(dir: &std::path::Path) -> Result<()> {
+fn facts(dir: &Path) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(&Facts::read(dir)?)?);
+    Ok(())
+}
+
+async fn engine(dir: &Path) -> Result<()> {
+    let engine = tokio::select! {
+        started = Engine::alone(dir) => started?,
+        () = asked_to_end() => return Ok(()),
+    };
+    println!("ready {}", engine.facts().host);
+    asked_to_end().await;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The region's certificates: who may be what is decided by who signs and which name stands inside.
 //!
-//! The root signs servers, the gateway and API callers; its key is used once and never written. The devices' intermediate can sign
-//! `client.eu.nomad` and names below it, nothing else. See `platform/region/README.md`.
+//! The root signs servers, the gateway and API callers; its key is used once and never written. In the region `eu` the devices'
+//! intermediate can sign `client.eu.nomad` and names below it, nothing else. See `platform/region/README.md`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,6 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::platform::write_private;
-
-pub(crate) const REGION: &str = "eu";
 
 const LIFE: Duration = Duration::days(365);
 
@@ -30,7 +28,7 @@ pub struct KeyPairFiles {
 pub struct Pki {
     /// The root's certificate: all that servers and PCs need to trust.
     pub ca: PathBuf,
-    /// `server.eu.nomad`: full power over the region.
+    /// `server.REGION.nomad`: full power over the region.
     pub server: KeyPairFiles,
     /// The intermediate that signs PCs' certificates.
     pub devices: KeyPairFiles,
@@ -45,22 +43,22 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// Makes everything new in `dir`, which must exist. Keys are 0600.
+    /// Makes everything of `region` new in `dir`, which must exist. Keys are 0600.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn make(dir: &Path) -> Result<Self> {
+    pub(crate) fn make(dir: &Path, region: &str) -> Result<Self> {
         let root = Authority::root()?;
         let ca = dir.join("ca.pem");
         std::fs::write(&ca, &root.cert_pem).with_context(|| format!("{} cannot be written", ca.display()))?;
 
-        let devices = root.devices_intermediate()?;
-        let api = |name: &str| root.leaf(dir, name, &[&format!("cli.{REGION}.nomad")], &[CLIENT_AUTH]);
+        let devices = root.devices_intermediate(region)?;
+        let api = |name: &str| root.leaf(dir, name, &[&format!("cli.{region}.nomad")], &[CLIENT_AUTH]);
         Ok(Self {
             server: root.leaf(
                 dir,
                 "server",
-                &[&format!("server.{REGION}.nomad"), "localhost", "127.0.0.1"],
+                &[&format!("server.{region}.nomad"), "localhost", "127.0.0.1"],
                 &[ExtendedKeyUsagePurpose::ServerAuth, CLIENT_AUTH],
             )?,
             devices: write_pair(dir, "devices", &devices.cert_pem, &devices.key_pem)?,
@@ -94,12 +92,12 @@ impl Authority {
         Ok(Self { key_pem: key.serialize_pem(), issuer: Issuer::new(params, key), cert_pem })
     }
 
-    fn devices_intermediate(&self) -> Result<Self> {
+    fn devices_intermediate(&self, region: &str) -> Result<Self> {
         let key = KeyPair::generate()?;
         let mut params = authority_params("io.net devices (demo)", BasicConstraints::Constrained(0));
         params.use_authority_key_identifier_extension = true;
         params.name_constraints = Some(NameConstraints {
-            permitted_subtrees: vec![GeneralSubtree::DnsName(format!("client.{REGION}.nomad"))],
+            permitted_subtrees: vec![GeneralSubtree::DnsName(format!("client.{region}.nomad"))],
             excluded_subtrees: Vec::new(),
         });
         let cert_pem = params.signed_by(&key, &self.issuer)?.pem();
@@ -192,7 +190,7 @@ mod tests {
     #[test]
     fn a_device_certificate_leads_to_the_root() {
         let dir = tempfile::tempdir().unwrap();
-        let pki = Pki::make(dir.path()).unwrap();
+        let pki = Pki::make(dir.path(), "eu").unwrap();
 
         let leaf = device_leaf(&pki, &["client.eu.nomad", "d-1.client.eu.nomad"]);
 
@@ -202,11 +200,22 @@ mod tests {
     #[test]
     fn the_devices_intermediate_cannot_make_a_server() {
         let dir = tempfile::tempdir().unwrap();
-        let pki = Pki::make(dir.path()).unwrap();
+        let pki = Pki::make(dir.path(), "eu").unwrap();
 
         assert!(!accepted(&pki, &device_leaf(&pki, &["server.eu.nomad"])));
         assert!(!accepted(&pki, &device_leaf(&pki, &["client.eu.nomad", "server.eu.nomad"])));
         assert!(!accepted(&pki, &device_leaf(&pki, &["client.us.nomad"])));
+    }
+
+    #[test]
+    fn every_region_has_names_and_a_root_of_its_own() {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let eu = Pki::make(dirs[0].path(), "eu").unwrap();
+        let us = Pki::make(dirs[1].path(), "us").unwrap();
+
+        assert!(accepted(&us, &device_leaf(&us, &["client.us.nomad"])));
+        assert!(!accepted(&us, &device_leaf(&us, &["client.eu.nomad"])));
+        assert!(!accepted(&us, &device_leaf(&eu, &["client.us.nomad"])));
     }
 
     #[cfg(unix)]
@@ -214,7 +223,7 @@ mod tests {
     fn only_the_owner_may_read_a_key_and_the_roots_key_is_not_written() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        let _pki = Pki::make(dir.path()).unwrap();
+        let _pki = Pki::make(dir.path(), "eu").unwrap();
 
         let entries = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap());
         let keys: Vec<_> =

@@ -15,6 +15,8 @@ use crate::platform::write_private;
 /// Where the API listens and what a caller shows there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ApiFiles {
+    /// Whose servers they are.
+    pub region: String,
     /// `https://127.0.0.1:PORT`.
     pub address: String,
     pub ca: PathBuf,
@@ -40,6 +42,7 @@ pub enum RegionError {
 /// One caller of the region's API.
 #[derive(Debug, Clone)]
 pub struct Region {
+    name: String,
     address: String,
     http: reqwest::Client,
 }
@@ -69,7 +72,7 @@ impl Region {
             .no_proxy()
             .timeout(Duration::from_secs(15))
             .build()?;
-        Ok(Self { address: files.address.clone(), http })
+        Ok(Self { name: files.region.clone(), address: files.address.clone(), http })
     }
 
     /// Reads `path` (`/v1/…`, with any query).
@@ -96,12 +99,16 @@ impl Region {
         self.send(Method::DELETE, path, None).await
     }
 
-    /// Submits a job in the form of Nomad's API, `{"Job": {…}}`; gives the evaluation's id.
+    /// Submits a job in the form of Nomad's API, `{"Job": {…}}`, to this region unless it names another; gives the evaluation's id.
     ///
     /// # Errors
     /// See [`RegionError`].
     pub async fn submit(&self, job: &Value) -> Result<String, RegionError> {
-        let answer = self.put("/v1/jobs", job).await?;
+        let mut job = job.clone();
+        if job["Job"]["Region"].is_null() {
+            job["Job"]["Region"] = json!(self.name);
+        }
+        let answer = self.put("/v1/jobs", &job).await?;
         Ok(answer["EvalID"].as_str().unwrap_or_default().to_owned())
     }
 

@@ -18,6 +18,10 @@ const GATEWAY_POLICY: &str = include_str!("../../region/policies/gateway.hcl");
 const CUSTOMER_POLICY: &str = include_str!("../../region/policies/customer.hcl");
 const GAMERS_POOL: &str = include_str!("../../region/pools/gamers.json");
 
+/// Where PCs are, for the scheduler: the same in every region, as `platform/region` has it.
+pub(crate) const DATACENTER: &str = "home";
+pub(crate) const NODE_POOL: &str = "gamers";
+
 const READY: Duration = Duration::from_secs(30);
 
 /// How soon the servers notice that a PC is gone. Nomad's own defaults are 10 s and 10 s.
@@ -59,6 +63,7 @@ impl Servers {
     pub(crate) async fn start(
         agent: &Agent,
         dir: &Path,
+        region: &str,
         pki: &Pki,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self> {
@@ -67,9 +72,10 @@ impl Servers {
         let [http, rpc, serf] = ports::free()?;
         let ports = Ports { http, rpc, serf };
         std::fs::write(dir.join("server.hcl"), SERVER_HCL)?;
-        write_private(&dir.join("this-machine.hcl"), &this_machine(&dir, pki, ports, heartbeat))?;
+        write_private(&dir.join("this-machine.hcl"), &this_machine(&dir, region, pki, ports, heartbeat))?;
 
         let operator = ApiFiles {
+            region: region.to_owned(),
             address: format!("https://127.0.0.1:{http}"),
             ca: pki.ca.clone(),
             cert: pki.operator.cert.clone(),
@@ -159,7 +165,7 @@ async fn grant(region: &Region, name: &str, rules: &str) -> Result<Token> {
 }
 
 /// What differs from one machine to the next. Merged by Nomad over `server.hcl`.
-fn this_machine(dir: &Path, pki: &Pki, ports: Ports, heartbeat: Option<Heartbeat>) -> String {
+fn this_machine(dir: &Path, region: &str, pki: &Pki, ports: Ports, heartbeat: Option<Heartbeat>) -> String {
     let gossip_key = ports::random_base64_32();
     let Ports { http, rpc, serf } = ports;
     let heartbeat = heartbeat.map_or_else(String::new, |heartbeat| {
@@ -171,6 +177,7 @@ fn this_machine(dir: &Path, pki: &Pki, ports: Ports, heartbeat: Option<Heartbeat
     });
     format!(
         r#"# Made by the stage: this machine's part of the server's configuration.
+region    = "{region}"
 name      = "server-1"
 data_dir  = {data_dir}
 bind_addr = "127.0.0.1"
@@ -242,9 +249,10 @@ mod tests {
 
     #[test]
     fn this_machines_part_names_ports_folders_and_certificates_and_no_policy() {
-        let text = this_machine(Path::new("/stage/nomad"), &pki(), PORTS, None);
+        let text = this_machine(Path::new("/stage/nomad"), "us", &pki(), PORTS, None);
 
         for line in [
+            "region    = \"us\"",
             "data_dir  = \"/stage/nomad/data\"",
             "bind_addr = \"127.0.0.1\"",
             "  http = 1",
@@ -263,7 +271,7 @@ mod tests {
     fn a_shorter_heartbeat_is_written_only_when_asked_for() {
         let heartbeat = Heartbeat { min_ttl: Duration::from_secs(1), grace: Duration::from_millis(500) };
 
-        let text = this_machine(Path::new("/stage/nomad"), &pki(), PORTS, Some(heartbeat));
+        let text = this_machine(Path::new("/stage/nomad"), "us", &pki(), PORTS, Some(heartbeat));
 
         assert!(
             text.contains("  min_heartbeat_ttl = \"1000ms\"\n  heartbeat_grace   = \"500ms\"\n}"),
@@ -293,13 +301,13 @@ mod tests {
         let agent = match NomadChoice::Found.resolve() {
             Ok(agent) => agent,
             Err(error) => {
-                eprintln!("left out: {error:#}");
+                println!("skipped: needs a Nomad: {error:#}");
                 return None;
             }
         };
         let dir = tempfile::tempdir().unwrap();
-        let pki = Pki::make(dir.path()).unwrap();
-        let servers = Servers::start(&agent, &dir.path().join("nomad"), &pki, None).await.unwrap();
+        let pki = Pki::make(dir.path(), "us").unwrap();
+        let servers = Servers::start(&agent, &dir.path().join("nomad"), "us", &pki, None).await.unwrap();
         let tokens = servers.set_up().await.unwrap();
         Some((servers, tokens, pki, dir))
     }

@@ -10,13 +10,13 @@ use crate::agent::{Agent, NomadChoice};
 use crate::bucket::Bucket;
 use crate::child;
 use crate::engine::Engine;
-use crate::facts::{CustomerAccess, Endpoints, Facts, replace_json};
-use crate::gateway::{Gateway, Surroundings};
+use crate::facts::{Endpoints, Facts, replace_json};
 use crate::identity::Identity;
 use crate::pki::Pki;
 use crate::platform::private_folder;
-use crate::region::{ApiFiles, Region, RegionError, Token};
-use crate::servers::{Heartbeat, Servers, Tokens};
+use crate::region::{Region, RegionError};
+use crate::regions::{self, Shared, StagedRegion};
+use crate::servers::Heartbeat;
 
 /// How to set the stage.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Options {
     pub access_token_life: Option<Duration>,
     /// Also start a container engine (needs root and Debian's docker.io).
     pub engine: bool,
+    /// The regions' names. The app's endpoints are the first one's.
+    pub regions: Vec<String>,
     /// Where `platform/identity` lies.
     pub identity: PathBuf,
     /// None: `ionet-gateway` beside the running program.
@@ -44,15 +46,11 @@ pub struct Options {
 pub struct Stage {
     // Fields drop from the top: what was started last ends first.
     engine: Option<Engine>,
-    gateway: Gateway,
-    servers: Servers,
+    /// At least one.
+    regions: Vec<StagedRegion>,
     bucket: Bucket,
     identity: Identity,
     agent: Agent,
-    pki: Pki,
-    tokens: Tokens,
-    operator: Region,
-    customer: Region,
     dir: PathBuf,
     /// Held as long as the stage stands.
     _lock: File,
@@ -67,6 +65,7 @@ impl Options {
             certificate_life: None,
             access_token_life: None,
             engine: false,
+            regions: vec![regions::DEFAULT.to_owned()],
             identity: Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("identity"),
             gateway: None,
         }
@@ -79,43 +78,25 @@ impl Stage {
     /// # Errors
     /// A part is missing or does not come up; what was started until then is ended.
     pub async fn start(options: Options) -> Result<Self> {
-        let Ground { dir, lock, agent, gateway, pki } = Ground::prepare(&options)?;
+        let Ground { dir, lock, agent, gateway } = Ground::prepare(&options)?;
         tracing::info!("starting the identity provider");
         let identity =
             Identity::start(&options.identity, &dir.join("identity"), options.access_token_life).await?;
         let bucket = Bucket::start(&dir.join("s3"))?;
-        tracing::info!(agent = ?agent.kind, version = agent.version, "starting the region");
-        let servers = Servers::start(&agent, &dir.join("nomad"), &pki, options.heartbeat).await?;
-        let tokens = servers.set_up().await?;
-        tracing::info!("starting the gateway");
-        let around = Surroundings {
-            pki: &pki,
+        let shared = Shared {
+            agent: &agent,
+            gateway: &gateway,
             issuer: identity.issuer(),
-            servers: &servers,
-            tokens: &tokens,
             bucket: &bucket,
+            heartbeat: options.heartbeat,
             certificate_life: options.certificate_life,
         };
-        let gateway = Gateway::start(gateway, &dir.join("gateway"), &around).await?;
+        let mut regions = Vec::new();
+        for name in &options.regions {
+            regions.push(StagedRegion::start(name, &dir.join("regions").join(name), &shared).await?);
+        }
         let engine = if options.engine { Some(Engine::start(&dir.join("engine")).await?) } else { None };
-
-        let operator = Region::connect(servers.operator_files(), Some(&Token::read(&tokens.operator)?))?;
-        let customer =
-            Region::connect(&customer_files(&servers, &pki), Some(&Token::read(&tokens.customer)?))?;
-        let stage = Self {
-            engine,
-            gateway,
-            servers,
-            bucket,
-            identity,
-            agent,
-            pki,
-            tokens,
-            operator,
-            customer,
-            dir,
-            _lock: lock,
-        };
+        let stage = Self { engine, regions, bucket, identity, agent, dir, _lock: lock };
         replace_json(&stage.dir.join(Endpoints::FILE), &stage.endpoints())?;
         stage.write_facts()?;
         Ok(stage)
@@ -134,28 +115,21 @@ impl Stage {
         Facts {
             agent: self.agent.clone(),
             issuer: self.identity.issuer().to_owned(),
-            gateway: self.gateway.url().to_owned(),
-            ca_pem: self.pki.ca.clone(),
-            nomad: CustomerAccess {
-                api: customer_files(&self.servers, &self.pki),
-                token_file: self.tokens.customer.clone(),
-                rpc: self.servers.rpc_address(),
-            },
+            regions: self.regions.iter().map(StagedRegion::facts).collect(),
             bucket: self.bucket.folder().to_owned(),
-            gateway_db: self.gateway.database(),
             pids: self.pids(),
             engine: self.engine.as_ref().map(|engine| engine.facts().clone()),
         }
     }
 
-    /// What the app needs to find this side.
+    /// What the app needs to find this side, in the first region.
     pub fn endpoints(&self) -> Endpoints {
         Endpoints {
             issuer: self.identity.issuer().to_owned(),
             client_id: "ionet-supplier".to_owned(),
-            gateway: self.gateway.url().to_owned(),
-            gateway_ca_pem: std::fs::read_to_string(&self.pki.ca).ok(),
-            region_roots_pem: std::fs::read_to_string(&self.pki.ca).into_iter().collect(),
+            gateway: self.home().gateway_url().to_owned(),
+            gateway_ca_pem: std::fs::read_to_string(&self.home().pki().ca).ok(),
+            region_roots_pem: std::fs::read_to_string(&self.home().pki().ca).into_iter().collect(),
             upload_hosts: vec![self.bucket.url().trim_start_matches("http://").to_owned()],
         }
     }
@@ -166,13 +140,21 @@ impl Stage {
 
     /// Every process of the stage that runs just now, by name. S3 runs inside this process.
     pub fn pids(&self) -> BTreeMap<String, u32> {
-        let parts = [
-            ("identity", self.identity.pid()),
-            ("nomad", self.servers.pid()),
-            ("gateway", self.gateway.pid()),
-            ("engine", self.engine.as_ref().map(Engine::pid)),
+        let own = [
+            ("identity".to_owned(), self.identity.pid()),
+            ("engine".to_owned(), self.engine.as_ref().map(Engine::pid)),
         ];
-        parts.into_iter().filter_map(|(name, pid)| Some((name.to_owned(), pid?))).collect()
+        let own = own.into_iter().filter_map(|(name, pid)| Some((name, pid?)));
+        own.chain(self.regions.iter().flat_map(StagedRegion::pids)).collect()
+    }
+
+    pub fn regions(&self) -> &[StagedRegion] {
+        &self.regions
+    }
+
+    /// The first region: what follows is about this one.
+    pub fn home(&self) -> &StagedRegion {
+        &self.regions[0]
     }
 
     pub fn dir(&self) -> &Path {
@@ -180,7 +162,7 @@ impl Stage {
     }
 
     pub fn pki(&self) -> &Pki {
-        &self.pki
+        self.home().pki()
     }
 
     /// The folder of the bucket: an object's key is its path below.
@@ -189,7 +171,7 @@ impl Stage {
     }
 
     pub fn gateway_db(&self) -> PathBuf {
-        self.gateway.database()
+        self.home().gateway.database()
     }
 
     /// What the gateway's `/healthz` says.
@@ -197,7 +179,7 @@ impl Stage {
     /// # Errors
     /// It does not answer, or says that it is not well.
     pub async fn gateway_health(&self) -> Result<String> {
-        self.gateway.health().await
+        self.home().gateway.health().await
     }
 
     /// The containers of the stage's own engine, whatever their state; none where it has no engine.
@@ -210,17 +192,17 @@ impl Stage {
 
     /// For the gateway's own commands: `ionet-gateway --config FILE lost DEVICE`.
     pub fn gateway_config(&self) -> PathBuf {
-        self.gateway.config_file()
+        self.home().gateway.config_file()
     }
 
     /// The region with the management token: sees and may everything.
     pub fn operator(&self) -> &Region {
-        &self.operator
+        self.home().operator()
     }
 
     /// The region as the demo's customer.
     pub fn customer(&self) -> &Region {
-        &self.customer
+        self.home().customer()
     }
 
     /// Submits a job (`{"Job": {…}}`) as the customer; gives the evaluation's id.
@@ -228,7 +210,7 @@ impl Stage {
     /// # Errors
     /// See [`RegionError`].
     pub async fn submit_job(&self, job: &Value) -> Result<String, RegionError> {
-        self.customer.submit(job).await
+        self.customer().submit(job).await
     }
 
     /// Reads from the region with the management token.
@@ -236,7 +218,7 @@ impl Stage {
     /// # Errors
     /// See [`RegionError`].
     pub async fn nomad_get(&self, path: &str) -> Result<Value, RegionError> {
-        self.operator.get(path).await
+        self.operator().get(path).await
     }
 
     /// The region vanishes: its server ends and its ports answer nobody.
@@ -244,7 +226,7 @@ impl Stage {
     /// # Errors
     /// `stage.json` cannot be written.
     pub fn stop_region(&mut self) -> Result<()> {
-        self.servers.stop();
+        self.regions[0].servers.stop();
         self.write_facts()
     }
 
@@ -253,7 +235,7 @@ impl Stage {
     /// # Errors
     /// It does not come up.
     pub async fn start_region(&mut self) -> Result<()> {
-        self.servers.resume().await?;
+        self.regions[0].servers.resume().await?;
         self.write_facts()
     }
 
@@ -262,7 +244,7 @@ impl Stage {
     /// # Errors
     /// `stage.json` cannot be written.
     pub fn stop_gateway(&mut self) -> Result<()> {
-        self.gateway.stop();
+        self.regions[0].gateway.stop();
         self.write_facts()
     }
 
@@ -271,14 +253,14 @@ impl Stage {
     /// # Errors
     /// `stage.json` cannot be written.
     pub fn kill_gateway(&mut self) -> Result<()> {
-        self.gateway.kill();
+        self.regions[0].gateway.kill();
         self.write_facts()
     }
 
     /// # Errors
     /// It does not come up.
     pub async fn start_gateway(&mut self) -> Result<()> {
-        self.gateway.resume().await?;
+        self.regions[0].gateway.resume().await?;
         self.write_facts()
     }
 
@@ -294,6 +276,13 @@ impl Stage {
     pub async fn start_identity(&mut self) -> Result<()> {
         self.identity.resume().await?;
         self.write_facts()
+    }
+
+    /// Every file that holds a secret which no PC may ever see: tokens of the regions, keys of the store.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let (access, secret) = self.bucket.key_files();
+        let tokens = self.regions.iter().flat_map(StagedRegion::token_files);
+        tokens.chain([access.to_owned(), secret.to_owned()]).collect()
     }
 
     /// From now on the bucket answers every request with 403, or serves again.
@@ -313,15 +302,6 @@ impl Drop for Stage {
     }
 }
 
-fn customer_files(servers: &Servers, pki: &Pki) -> ApiFiles {
-    ApiFiles {
-        address: servers.operator_files().address.clone(),
-        ca: pki.ca.clone(),
-        cert: pki.customer.cert.clone(),
-        key: pki.customer.key.clone(),
-    }
-}
-
 /// What must be there before the first process starts.
 struct Ground {
     dir: PathBuf,
@@ -329,26 +309,24 @@ struct Ground {
     agent: Agent,
     /// The gateway's program.
     gateway: PathBuf,
-    pki: Pki,
 }
 
 impl Ground {
     fn prepare(options: &Options) -> Result<Self> {
+        regions::check_names(&options.regions)?;
         private_folder(&options.dir).with_context(|| format!("{} cannot be made", options.dir.display()))?;
         let dir = options.dir.canonicalize()?;
         let lock = take_over(&dir)?;
         let agent = options.nomad.resolve()?;
         let gateway = options.gateway.clone().map_or_else(|| child::sibling("ionet-gateway"), Ok)?;
-        let pki_dir = dir.join("pki");
-        private_folder(&pki_dir)?;
-        Ok(Self { lock, agent, gateway, pki: Pki::make(&pki_dir)?, dir })
+        Ok(Self { dir, lock, agent, gateway })
     }
 }
 
 const LOCK: &str = "stage.lock";
 
 /// Makes sure that the folder is ours alone, and empties it of an earlier stage.
-fn take_over(dir: &Path) -> Result<File> {
+pub(crate) fn take_over(dir: &Path) -> Result<File> {
     let lock_file = dir.join(LOCK);
     let mut entries = std::fs::read_dir(dir)?.peekable();
     if entries.peek().is_some() && !lock_file.is_file() {
@@ -372,6 +350,8 @@ fn take_over(dir: &Path) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -411,7 +391,7 @@ mod tests {
             (!options.identity.join("node_modules").is_dir())
                 .then(|| "npm ci in platform/identity".to_owned()),
         ];
-        missing.iter().flatten().for_each(|what| eprintln!("left out: {what}"));
+        missing.iter().flatten().for_each(|what| println!("skipped: needs {what}"));
         missing.iter().all(Option::is_none)
     }
 
@@ -432,7 +412,7 @@ mod tests {
         let mut stage = Stage::start(options).await.unwrap();
         let file = stage.dir().join(Facts::FILE);
         let names: Vec<String> = stage.pids().into_keys().collect();
-        assert_eq!(names, ["gateway", "identity", "nomad"]);
+        assert_eq!(names, ["gateway eu", "identity", "nomad eu"]);
         assert_eq!(Facts::read(stage.dir()).unwrap().pids, stage.pids());
 
         stage.stop_region().unwrap();
@@ -445,5 +425,36 @@ mod tests {
         stage.stop().await;
         assert!(!pids.values().any(|&pid| alive(pid)), "{pids:?}");
         assert!(!file.exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn two_regions_stand_side_by_side_and_share_neither_jobs_nor_certificates() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = Options::new(dir.path().join("stage"));
+        options.regions = ["us", "asia"].map(str::to_owned).into();
+        if !everything_is_here(&options) {
+            return;
+        }
+
+        let stage = Stage::start(options).await.unwrap();
+        let [us, asia] = stage.regions() else { panic!("{:?}", stage.regions()) };
+        us.customer().submit(&crate::region::example_job("a", false)).await.unwrap();
+        let own = us.customer().get("/v1/job/a").await.unwrap();
+        let others = asia.customer().get("/v1/jobs").await.unwrap();
+        let facts = Facts::read(stage.dir()).unwrap();
+
+        assert_eq!((&own["ID"], &own["Region"], others), (&json!("a"), &json!("us"), json!([])));
+        assert_eq!(
+            facts.regions.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),
+            ["us", "asia"]
+        );
+        assert_eq!(stage.endpoints().gateway, us.gateway_url());
+        assert_ne!(us.gateway_url(), asia.gateway_url());
+        let config = std::fs::read_to_string(asia.gateway.config_file()).unwrap();
+        assert!(config.contains("name = \"asia\"") && !config.contains("\"us\""), "{config}");
+        let names: Vec<String> = stage.pids().into_keys().collect();
+        assert_eq!(names, ["gateway asia", "gateway us", "identity", "nomad asia", "nomad us"]);
+        stage.stop().await;
     }
 }

@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result, ensure};
 use ionet_core::money::Money;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Step, job};
 use crate::audit::{self, Audit, Books};
-use crate::breaks;
 use crate::wait::until;
 use crate::world::World;
+use crate::{breaks, card, region};
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let more_than_nothing = |amount: &str| amount.parse().is_ok_and(|money: Money| money.micros > 0);
@@ -63,11 +63,14 @@ async fn recompute(world: &World) -> Result<Audit> {
     let allocation = world.learnt.first_allocation.clone().context("no job ran")?;
     let events = world.stage.operator().told(|lines| tells_the_end(lines, &allocation)).await?;
     let as_of_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+    let prices = region::prices(&world.stage)?;
+    let own = world.learnt.card.as_ref().is_some_and(|card| prices["gpus"][card].is_i64());
+    ensure!(own || card::is_real(), "the card that the job asks for has no price of its own");
     let books = Books {
         allocations: &world.stage.nomad_get("/v1/allocations").await?,
         events: &Value::Array(events),
         jobs: &Value::Object(jobs),
-        prices: &prices(world)?,
+        prices: &prices,
         ledger: &world.stage.gateway_db(),
         node: world.learnt.node()?,
         as_of_ns: i64::try_from(as_of_ns)?,
@@ -79,16 +82,6 @@ fn tells_the_end(lines: &[Value], allocation: &str) -> bool {
     let events = lines.iter().filter_map(|line| line["Events"].as_array()).flatten();
     let mut told = events.map(|event| &event["Payload"]["Allocation"]).filter(|of| of["ID"] == allocation);
     told.any(|of| matches!(of["ClientStatus"].as_str(), Some("complete" | "failed" | "lost")))
-}
-
-/// The price list that the gateway was given.
-fn prices(world: &World) -> Result<Value> {
-    let text = std::fs::read_to_string(world.stage.dir().join("gateway/gateway.toml"))?;
-    let config: toml::Table = toml::from_str(&text)?;
-    let prices = config.get("prices").context("the gateway has no prices")?;
-    let default = prices.get("default_micros_per_hour").and_then(toml::Value::as_integer);
-    let gpus = prices.get("gpus").cloned().unwrap_or_else(|| toml::Table::new().into());
-    Ok(json!({"default_micros_per_hour": default.context("no default price")?, "gpus": gpus}))
 }
 
 fn amount(micros: i64) -> String {

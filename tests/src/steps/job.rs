@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Step;
 use crate::breaks;
@@ -41,9 +41,14 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     ))
 }
 
-/// Submits the example under this name, as the demo's customer.
+/// Submits the example under this name, as the demo's customer, for the kind of card that this PC has.
 pub(super) async fn submit(world: &mut World, name: &str) -> Result<()> {
     let mut job = ionet_stage::example_job(name, world.options.engine);
+    let node = world.node().await?;
+    let card = node["Meta"]["ionet.gpu"].as_str().context("the node names no card")?;
+    let wish = json!({"LTarget": "${meta.ionet.gpu}", "RTarget": card, "Operand": "="});
+    job["Job"]["Constraints"].as_array_mut().context("a job without constraints")?.push(wish);
+    world.learnt.card = Some(card.to_owned());
     if world.is_broken(Step::Job) {
         job = breaks::failing(job);
     }

@@ -85,14 +85,8 @@ fn same_as_kept(prefix: &Path, shipped: &Path) -> Result<usize> {
 /// No token of the owner, of the region, of the store, and no grant.
 fn no_secret(world: &World, objects: &Objects) -> Result<()> {
     let mut secrets = world.learnt.kept_secrets.clone();
-    for file in [
-        "nomad/gateway.token",
-        "nomad/operator.token",
-        "nomad/customer.token",
-        "s3/secret-key",
-        "s3/access-key",
-    ] {
-        let secret = std::fs::read(world.stage.dir().join(file)).with_context(|| file.to_owned())?;
+    for file in world.stage.secret_files() {
+        let secret = std::fs::read(&file).with_context(|| file.display().to_string())?;
         secrets.push(secret.trim_ascii().to_vec());
     }
     let marks: [&[u8]; 3] = [b"eyJhbGciOi", b"X-Amz-Signature", b"PRIVATE KEY"];

@@ -1,5 +1,7 @@
 //! The ten steps, and the walk through them.
 
+#![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
+
 mod detection;
 mod earnings;
 mod enrolment;

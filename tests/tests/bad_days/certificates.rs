@@ -3,13 +3,13 @@
 use std::fs;
 use std::time::Duration;
 
-use ionet_core::{Phase, ProblemCode as Code};
+use ionet_core::{Phase, ProblemCode as Code, Snapshot};
 use ionet_stage::AgentKind;
-use journeys::breaks;
+use journeys::machine::Machine;
+use journeys::site::{PATIENCE, Site, now_ms, work};
 use journeys::wait::until;
+use journeys::{breaks, read};
 use serde_json::{Value, json};
-
-use crate::site::{Machine, PATIENCE, Site, now_ms, work};
 
 /// Takes as long as the shortest life that a gateway gives: a minute.
 #[tokio::test(flavor = "multi_thread")]
@@ -19,18 +19,19 @@ async fn a_short_certificate_is_renewed_in_time_and_one_that_ran_out_while_the_p
     let (mut on, mut off) = (site.machine("on").await, site.machine("off").await);
     on.start();
     off.start();
-    let (first, old) = (on.online().await.device.unwrap(), off.online().await.device.unwrap());
-    let node = on.node().await;
+    let certificate = |now: &Snapshot| read::certificate(now).unwrap();
+    let (first, old) = (certificate(&on.online().await), certificate(&off.online().await));
+    let (node, devices) = (on.node().await, (on.device().await, off.device().await));
     off.leave().await;
 
-    let renewed = until("the certificate is renewed", life * 2, || async {
+    until("the certificate is renewed", life * 2, || async {
         assert!(is_ready(&site, &node).await, "the node fell out of the region");
-        Ok(on.snapshot().await.device.filter(|device| device.expires_at != first.expires_at))
+        Ok((certificate(&on.snapshot().await).expires_ms != first.expires_ms).then_some(()))
     })
     .await
     .unwrap();
     let renewed_at = now_ms();
-    let both = first.expires_at.0.max(old.expires_at.0);
+    let both = first.expires_ms.max(old.expires_ms);
     until("the first certificates have run out", life * 2, || async {
         assert!(is_ready(&site, &node).await, "the node fell out of the region");
         Ok((now_ms() > both).then_some(()))
@@ -38,14 +39,14 @@ async fn a_short_certificate_is_renewed_in_time_and_one_that_ran_out_while_the_p
     .await
     .unwrap();
     off.start();
-    let new = off.online().await.device.unwrap();
+    let new = certificate(&off.online().await);
     on.online().await;
     site.job("after-the-renewal", &on).await;
     site.job("after-the-end", &off).await;
 
-    assert!((first.renew_at.0..first.expires_at.0).contains(&renewed_at), "{first:?}, at {renewed_at}");
-    assert_eq!((renewed.id, new.id), (first.id, old.id));
-    assert!(new.expires_at.0 > both);
+    assert!((first.renew_ms..first.expires_ms).contains(&renewed_at), "{first:?}, at {renewed_at}");
+    assert_eq!((on.device().await, off.device().await), devices);
+    assert!(new.expires_ms > both);
 }
 
 async fn is_ready(site: &Site, node: &str) -> bool {
@@ -62,7 +63,7 @@ async fn a_certificate_that_the_region_refuses_is_said_and_another_is_asked_for_
 
     pc.start();
     let (exit, told) = pc.says(Code::CertificateRefused).await;
-    let device = pc.snapshot().await.device.unwrap().id;
+    let device = pc.device().await;
     let nodes = site.nodes(&device).await.unwrap();
     fs::write(&devices.cert, &ours[0]).unwrap();
     fs::write(&devices.key, &ours[1]).unwrap();
@@ -71,8 +72,8 @@ async fn a_certificate_that_the_region_refuses_is_said_and_another_is_asked_for_
     let well = pc.online().await;
 
     assert_eq!((exit, nodes), (Some(5), vec![]));
-    assert_eq!(told["phase"], json!({"phase": "blocked", "code": "certificate-refused"}));
-    assert_eq!(well.device.unwrap().id, device);
+    assert_eq!(read::told_phase(&told), &read::blocked(Code::CertificateRefused));
+    assert_eq!(read::device(&well), Some(device));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +82,8 @@ async fn a_pc_reported_lost_stops_and_stays_stopped_and_the_accounts_other_pc_wo
     let (mut lost, mut kept) = (site.machine("lost").await, site.machine("kept").await);
     lost.start();
     kept.start();
-    let device = lost.online().await.device.unwrap().id;
+    lost.online().await;
+    let device = lost.device().await;
     kept.online().await;
     let (gone, stays) = (site.job("gone", &lost).await, site.job("stays", &kept).await);
     let (node, task) = (lost.node().await, work(&stays));
@@ -104,10 +106,8 @@ async fn untouched(site: &Site, pc: &Machine, allocation: &str, task: &[(u32, u6
     let (exit, told) = pc.status().await;
     let node = site.stage.nomad_get(&format!("/v1/node/{}", pc.node().await)).await.unwrap();
 
-    assert_eq!(
-        (exit, &told["phase"], &told["problems"]),
-        (Some(0), &json!({"phase": "earning"}), &json!([]))
-    );
+    assert_eq!((exit, read::told_phase(&told)), (Some(0), &json!({"phase": "earning"})));
+    assert!(read::tells_no_problem(&told), "{told}");
     assert_eq!((&node["Status"], &node["SchedulingEligibility"]), (&json!("ready"), &json!("eligible")));
     assert_eq!(site.allocation(allocation).await["ClientStatus"], "running");
     assert_eq!(work(allocation), task);
@@ -119,12 +119,13 @@ async fn untouched(site: &Site, pc: &Machine, allocation: &str, task: &[(u32, u6
 async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_introduction() {
     let Some(site) = Site::start().await else { return };
     if site.stage.agent().kind != AgentKind::Nomad {
-        eprintln!("skipped: needs NOMAD=/path of a real Nomad");
+        println!("skipped: needs NOMAD=/path of a real Nomad");
         return;
     }
     let mut pc = site.machine("pc").await;
     pc.start();
-    let device = pc.online().await.device.unwrap().id;
+    pc.online().await;
+    let device = pc.device().await;
     let node = pc.node().await;
     pc.leave().await;
     let region = site.stage.operator();
@@ -141,9 +142,9 @@ async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_in
     }
 
     pc.start();
-    let well = pc.online().await;
+    pc.online().await;
 
-    assert_eq!((well.device.unwrap().id, pc.node().await), (device, node));
+    assert_eq!((pc.device().await, pc.node().await), (device, node));
     let log = pc.pc.note("resident.out").unwrap();
     assert!(log.contains("the servers deny the registration"), "it was never denied");
 }

@@ -4,12 +4,12 @@ use std::fs;
 use std::process::Command;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code, Snapshot};
-use journeys::files;
-use journeys::wait::until;
+use journeys::site::{PATIENCE, Site};
+use journeys::wait::{until, until_seen};
+use journeys::{files, read};
 use serde_json::json;
 
 use crate::PAUSED;
-use crate::site::{PATIENCE, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_settings_keep_the_pc_paused_until_its_owner_agrees_and_resumes() {
@@ -35,7 +35,7 @@ async fn damaged_settings_keep_the_pc_paused_until_its_owner_agrees_and_resumes(
     pc.start();
     pc.online().await;
 
-    assert_eq!(not_agreed["phase"], json!({"phase": "agreement"}));
+    assert_eq!(read::told_phase(&not_agreed), &json!({"phase": "agreement"}));
     assert!(paused.problems.iter().all(|problem| problem.code != Code::SettingsDamaged));
     assert_eq!((ran_unagreed, ran_paused), (vec![], vec![]));
     let beside = fs::read_dir(settings.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
@@ -49,16 +49,16 @@ async fn a_damaged_identity_is_made_anew_with_the_same_key_for_the_same_device()
     let Some(site) = Site::start().await else { return };
     let mut pc = site.machine("pc").await;
     pc.start();
-    let before = pc.online().await.device.unwrap();
+    let before = read::device(&pc.online().await);
     pc.leave().await;
     let identity = pc.pc.folders().identity();
     let key = fs::read(identity.join("device-key.pem")).unwrap();
     fs::write(identity.join("device.json"), "\0\0\0\0").unwrap();
 
     pc.start();
-    let after = pc.online().await.device.unwrap();
+    let after = read::device(&pc.online().await);
 
-    assert_eq!(after.id, before.id);
+    assert!(after.is_some() && after == before, "{after:?}");
     assert_eq!(fs::read(identity.join("device-key.pem")).unwrap(), key);
     assert_eq!(site.account.devices().await.unwrap().devices.len(), 1);
 }
@@ -69,7 +69,7 @@ async fn logs_that_the_store_refuses_wait_over_a_restart_and_are_all_shipped_lat
     let mut pc = site.machine("pc").await;
     site.stage.refuse_uploads(true);
     pc.start();
-    let device = pc.phase(&Phase::Waiting).await.device.unwrap().id;
+    let device = read::device(&pc.phase(&Phase::Waiting).await).unwrap();
     let exit = pc.leave().await;
     let outbox = pc.pc.folders().logs.join("outbox");
     let waiting = files::below(&outbox).unwrap();
@@ -81,16 +81,16 @@ async fn logs_that_the_store_refuses_wait_over_a_restart_and_are_all_shipped_lat
         .collect();
 
     pc.start();
-    pc.until("it counts what waits", |now| now.logs.waiting > 0).await;
+    pc.until("it counts what waits", |now| read::waiting_logs(now) > 0).await;
     let (_, told) = pc.says(Code::LogRefused).await;
     let worked = pc.phase(&Phase::Waiting).await;
     site.stage.refuse_uploads(false);
-    let shipped = |now: &Snapshot| now.problems.is_empty() && now.logs.waiting == 0;
+    let shipped = |now: &Snapshot| read::is_well(now) && read::waiting_logs(now) == 0;
     pc.until("everything is shipped", shipped).await;
 
     assert_eq!(exit, Some(0));
-    assert!(!kept.is_empty() && told["logs"]["waiting"].as_u64() > Some(0), "{told}");
-    assert!(worked.problems.iter().all(|problem| !problem.blocking), "{:?}", worked.problems);
+    assert!(!kept.is_empty() && read::told_waiting_logs(&told) > Some(0), "{told}");
+    assert!(read::problems(&worked).contains(&Code::LogRefused), "{worked:?}");
     let prefix = site.stage.bucket_dir().join("devices").join(device);
     for (name, bytes) in kept {
         assert_eq!(fs::read(prefix.join(&name)).unwrap(), bytes, "{name}");
@@ -100,7 +100,7 @@ async fn logs_that_the_store_refuses_wait_over_a_restart_and_are_all_shipped_lat
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_log_disk_is_said_and_the_pc_earns_on() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: needs root to mount a small disk");
+        println!("skipped: needs root to mount a small disk");
         return;
     }
     let Some(site) = Site::start().await else { return };
@@ -119,17 +119,17 @@ async fn a_full_log_disk_is_said_and_the_pc_earns_on() {
     until("the full disk is said", PATIENCE, || async {
         // Whatever is asked for is written down, or would be.
         pc.pc.ask(Intent::Retry).await?;
-        let problems = pc.snapshot().await.problems;
-        Ok(problems.iter().any(|problem| problem.code == Code::LogDiskFull).then_some(()))
+        let problems = read::problems(&pc.snapshot().await);
+        Ok(problems.contains(&Code::LogDiskFull).then_some(()))
     })
     .await
     .unwrap();
     let allocation = site.job("render", &pc).await;
     fs::remove_file(&filler).unwrap();
     pc.pc.ask(Intent::Retry).await.unwrap();
-    let well = pc.until("there is room again", |now| now.problems.is_empty()).await;
+    let well = pc.until("there is room again", read::is_well).await;
 
     assert!(full.is_err(), "the disk was not full");
-    assert_eq!(well.phase, Phase::Earning);
+    assert_eq!(*read::phase(&well), Phase::Earning);
     assert_eq!(site.allocation(&allocation).await["ClientStatus"], "running");
 }

@@ -3,21 +3,20 @@
 use ionet_core::Phase;
 use ionet_stage::AgentKind;
 use journeys::needs;
+use journeys::site::{PATIENCE, Site};
 use journeys::wait::until;
 use serde_json::{Value, json};
-
-use crate::site::{PATIENCE, Site};
 
 /// The engine that holds its container would give it: the PC's gate to that engine does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_asks_for_the_hosts_network_or_a_device_fails_with_the_reason_and_an_honest_one_runs() {
     if let Some(lacking) = needs::engine() {
-        eprintln!("skipped: needs {lacking}");
+        println!("skipped: needs {lacking}");
         return;
     }
     let Some(site) = Site::start_with(|options| options.engine = true).await else { return };
     if site.stage.agent().kind != AgentKind::Nomad {
-        eprintln!("skipped: needs NOMAD=/path of a real Nomad");
+        println!("skipped: needs NOMAD=/path of a real Nomad");
         return;
     }
     let mut pc = site.machine("pc").await;

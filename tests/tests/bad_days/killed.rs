@@ -5,10 +5,12 @@ use std::fs;
 use ionet_core::target::PauseEnd;
 use ionet_core::wind_down::Stage;
 use ionet_core::{Intent, Phase};
+use journeys::machine::Machine;
 use journeys::processes::Process;
+use journeys::read;
+use journeys::site::{PATIENCE, Site, work};
 use journeys::wait::until_seen;
 
-use crate::site::{Machine, PATIENCE, Site, work};
 use crate::{GIVEN_BACK, PAUSED};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +72,7 @@ async fn an_app_that_is_killed_while_it_pauses_comes_back_paused_with_nothing_ru
 
     let mut watcher = pc.pc.watch(PATIENCE).await.unwrap();
     watcher.send(Intent::Pause { until: PauseEnd::Resumed }).await.unwrap();
-    while watcher.next().await.unwrap().stage.is_none() {}
+    while read::giving_back(&watcher.next().await.unwrap()).is_none() {}
     until_seen("the pause is written down", PATIENCE, || {
         Ok(fs::read_to_string(&settings)?.contains("paused").then_some(()))
     })
@@ -127,7 +129,7 @@ async fn an_app_that_is_killed_while_it_quits_leaves_nothing_and_earns_at_its_ne
 
     let mut watcher = pc.pc.watch(PATIENCE).await.unwrap();
     watcher.send(Intent::Quit { confirmed: true }).await.unwrap();
-    while watcher.next().await.unwrap().stage != Some(Stage::StoppingAllocations) {}
+    while read::giving_back(&watcher.next().await.unwrap()) != Some(Stage::StoppingAllocations) {}
     pc.kill().await;
     pc.pc.nothing_left(GIVEN_BACK, |_| true).await.unwrap();
     let left = work(&allocation);

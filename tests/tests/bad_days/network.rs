@@ -8,11 +8,11 @@ use ionet_core::event::{SessionStore, SignInMethod};
 use ionet_core::snapshot::AccountView;
 use ionet_core::target::AGREEMENT_VERSION;
 use ionet_core::{Intent, Phase, ProblemCode as Code};
-use journeys::needs;
+use journeys::impostor::Impostor;
+use journeys::site::{PATIENCE, Site, work};
 use journeys::wait::{until, until_seen};
-use serde_json::json;
+use journeys::{needs, read};
 
-use crate::site::{Impostor, PATIENCE, Site, work};
 use crate::{GIVEN_BACK, PAUSED};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,8 +26,8 @@ async fn a_gateway_that_is_down_at_the_first_start_is_said_and_the_pc_enrols_whe
     site.stage.start_gateway().await.unwrap();
     pc.online().await;
 
-    assert_eq!((exit, &told["device"]), (Some(5), &json!(null)));
-    assert_eq!(told["phase"], json!({"phase": "blocked", "code": "gateway-down"}));
+    assert_eq!((exit, read::told_device(&told)), (Some(5), None));
+    assert_eq!(read::told_phase(&told), &read::blocked(Code::GatewayDown));
     assert_eq!(site.account.devices().await.unwrap().devices.len(), 1);
 }
 
@@ -66,10 +66,10 @@ async fn a_job_goes_on_while_the_gateway_is_gone_and_no_second_of_it_goes_unpaid
     let well = pc.online().await;
 
     assert!(!task.is_empty() && still == task, "{task:?} became {still:?}");
-    assert!(told["stale_since"].is_i64(), "{told}");
-    assert_eq!(told["jobs"][0]["allocation"], json!(allocation), "what it said last is still shown");
-    assert_eq!(well.stale_since, None);
-    assert_eq!(well.earnings.unwrap().today.micros, audit.recomputed);
+    assert!(read::told_stale_since(&told).is_some(), "{told}");
+    assert_eq!(read::told_allocations(&told), [allocation.as_str()], "what it said last is still shown");
+    assert_eq!(read::stale_since(&well), None);
+    assert_eq!(read::earned_today(&well), Some(audit.recomputed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,7 @@ async fn with_gateway_and_region_gone_pause_and_sigterm_still_leave_nothing_runn
     paused.at_work().await;
 
     assert_eq!((ran, left), ([1, 1], [0, 0]));
-    assert_eq!((given_back.phase, exit), (PAUSED, Some(0)));
+    assert_eq!((read::phase(&given_back), exit), (&PAUSED, Some(0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +152,7 @@ async fn a_gateway_that_fails_somebody_else_at_its_address_and_one_that_is_too_s
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pc_without_a_network_says_so_and_enrols_when_it_has_one() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: needs root to take a network away");
+        println!("skipped: needs root to take a network away");
         return;
     }
     let Some(site) = Site::start().await else { return };
@@ -166,7 +166,7 @@ async fn a_pc_without_a_network_says_so_and_enrols_when_it_has_one() {
     pc.online().await;
 
     assert_eq!((exit, agents, left), (Some(5), vec![], Some(0)));
-    assert_eq!(told["phase"], json!({"phase": "blocked", "code": "no-network"}));
+    assert_eq!(read::told_phase(&told), &read::blocked(Code::NoNetwork));
 }
 
 /// On a PC without a browser and without a keyring: the sign-in goes on by code, and is kept in a file.
@@ -195,20 +195,19 @@ async fn a_provider_that_is_down_is_said_and_its_owner_signs_in_by_code_when_it_
     pc.pc.ask(Intent::Agree { version: AGREEMENT_VERSION }).await.unwrap();
     let well = pc.phase(&Phase::Waiting).await;
 
-    assert_eq!((exit, &told["phase"]), (Some(5), &json!({"phase": "blocked", "code": "provider-down"})));
+    assert_eq!((exit, read::told_phase(&told)), (Some(5), &read::blocked(Code::ProviderDown)));
     assert!(
         matches!(&signed_in.account, AccountView::SignedIn { name, store: SessionStore::File } if name.shown == "alice@example.test"),
         "{:?}",
         signed_in.account
     );
-    let left: Vec<Code> = well.problems.iter().map(|problem| problem.code).collect();
-    assert_eq!(left, [Code::NoKeyring]);
+    assert_eq!(read::problems(&well), [Code::NoKeyring]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_clock_is_said_with_its_size_and_the_pc_goes_on_once_it_is_right() {
     let Some(library) = needs::false_clock() else {
-        eprintln!("skipped: needs libfaketimeMT.so.1 (package libfaketime)");
+        println!("skipped: needs libfaketimeMT.so.1 (package libfaketime)");
         return;
     };
     let Some(site) = Site::start().await else { return };
@@ -227,8 +226,7 @@ async fn a_wrong_clock_is_said_with_its_size_and_the_pc_goes_on_once_it_is_right
         fs::write(&clock, "+0").unwrap();
         pc.online().await;
 
-        let problems = told["problems"].as_array().unwrap();
-        let args = &problems.iter().find(|problem| problem["code"] == "clock-wrong").unwrap()["args"];
+        let args = &read::problem(&told, Code::ClockWrong).unwrap()["args"];
         assert_eq!(args["direction"], direction, "{args}");
         let said: i64 = args["hours"].as_str().unwrap().parse().unwrap();
         let meant: i64 = hours.parse().unwrap();

@@ -1,5 +1,7 @@
 //! The real identity provider of `platform/identity`, as a child process.
 
+#![expect(clippy::print_stdout, reason = "a test that is left out says so")]
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

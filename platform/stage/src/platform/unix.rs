@@ -1,6 +1,7 @@
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -75,4 +76,9 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 
 fn as_pid(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// A connection to whoever listens at this path.
+pub(crate) fn connect(socket: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(socket)
 }

@@ -1,6 +1,8 @@
 //! `nomad-double`: plays Nomad 2.0.5, as far as this project uses it, on machines without Nomad. Every
 //! behaviour is held to the real one, or to recordings of it, by the suite in `tests/contract`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints what Nomad prints")]
+
 mod client;
 mod config;
 mod go;

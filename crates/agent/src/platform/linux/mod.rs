@@ -16,6 +16,8 @@ mod signals;
 pub(crate) mod work;
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 mod gate_tests;
 #[cfg(test)]
 mod guard_tests;

@@ -1,5 +1,7 @@
 //! The executor process: parent of one task, reachable over a socket, alive until told to shut down.
 
+#![expect(clippy::print_stdout, reason = "its parent reads it")]
+
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{BufRead, BufReader, Write},
@@ -65,6 +67,10 @@ pub(super) fn run(config: &str) -> ExitCode {
     let task = Arc::new(Task::default());
     for stream in listener.incoming().flatten() {
         let (task, socket) = (task.clone(), socket.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nothing is left to drop, and the other threads never end"
+        )]
         thread::spawn(move || {
             if converse(&task, stream).is_some_and(|told| matches!(told, Told::Done)) {
                 _ = fs::remove_file(socket);

@@ -1,5 +1,7 @@
 //! The log collector process: reads a task's two pipes and writes its rotating log files.
 
+#![expect(clippy::print_stdout, reason = "its parent reads it")]
+
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,

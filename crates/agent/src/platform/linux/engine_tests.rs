@@ -1,0 +1,196 @@
+//! The gate and what is asked of an engine, held to a real one: that of `./dev test`, on a socket of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::gate::Gate;
+use super::stage::{ALLOC, Stage};
+use crate::http;
+use crate::teardown::sweep;
+use crate::workloads::{count, freeze, thaw};
+
+/// What `ionet-stage engine` holds: a static busybox.
+const IMAGE: &str = "ionet-example:1";
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// None, and said, where `./dev test` started no engine: that takes root.
+fn engine() -> Option<PathBuf> {
+    let socket = std::env::var_os("IONET_TEST_ENGINE").map(PathBuf::from);
+    if socket.is_none() {
+        println!("skipped: needs root to start a container engine, and ./dev test, which does");
+    }
+    socket
+}
+
+async fn ask(socket: &Path, method: Method, target: &str, body: Value) -> (u16, Value) {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    let body = (!body.is_null()).then(|| body.to_string());
+    let answer = http::ask(stream, method, target, body, SOON).await.unwrap();
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::String(text)))
+}
+
+/// A container as Nomad's docker driver asks for one, with `folder` as its allocation's.
+fn asked(folder: &Path, script: &str) -> Value {
+    json!({
+        "Image": IMAGE,
+        "Cmd": ["/bin/sh", "-c", script],
+        "Labels": {"com.hashicorp.nomad.alloc_id": ALLOC},
+        "HostConfig": {
+            "NetworkMode": "none",
+            "Binds": [format!("{}:/alloc", folder.display())],
+            "CapDrop": ["ALL"],
+        },
+    })
+}
+
+/// Made and started through `socket`. Gone with the test, whatever it came to.
+struct Container {
+    engine: PathBuf,
+    id: String,
+}
+
+impl Container {
+    async fn start(engine: &Path, socket: &Path, asked: &Value) -> Self {
+        let (status, made) = ask(socket, Method::POST, "/v1.41/containers/create", asked.clone()).await;
+        assert_eq!(status, 201, "{made}");
+        let container = Self { engine: engine.to_owned(), id: made["Id"].as_str().unwrap().to_owned() };
+        let started = container.verb(socket, "start").await;
+        assert_eq!(started.0, 204, "{}", started.1);
+        container
+    }
+
+    async fn verb(&self, socket: &Path, verb: &str) -> (u16, Value) {
+        ask(socket, Method::POST, &format!("/v1.41/containers/{}/{verb}", self.id), Value::Null).await
+    }
+
+    /// What the engine says of it; none when it knows no such container.
+    async fn seen(&self) -> Option<Value> {
+        let target = format!("/containers/{}/json", self.id);
+        let (status, seen) = ask(&self.engine, Method::GET, &target, Value::Null).await;
+        (status == 200).then_some(seen)
+    }
+
+    async fn status(&self) -> Option<String> {
+        Some(self.seen().await?["State"]["Status"].as_str()?.to_owned())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        use std::io::{Read, Write};
+        let request = format!("DELETE /containers/{}?force=1 HTTP/1.0\r\nHost: e\r\n\r\n", self.id);
+        if let Ok(mut stream) = std::os::unix::net::UnixStream::connect(&self.engine) {
+            let _ = stream.write_all(request.as_bytes());
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    }
+}
+
+fn gate(stage: &Stage, engine: &Path) -> (Gate, PathBuf) {
+    let socket = stage.dir.path().join("gate.sock");
+    (Gate::open(socket.clone(), engine, &stage.data()).unwrap(), socket)
+}
+
+fn allocation(stage: &Stage) -> PathBuf {
+    stage.data().join("alloc").join(ALLOC).join("alloc")
+}
+
+#[tokio::test]
+async fn a_real_engine_runs_what_the_gate_admits_and_never_hears_of_what_it_refuses() {
+    let Some(engine) = engine() else { return };
+    let stage = Stage::new();
+    let (_gate, socket) = gate(&stage, &engine);
+    let honest = asked(&allocation(&stage), "echo from the container > /alloc/word");
+    let mut refused = Vec::new();
+
+    for (field, value) in [
+        ("NetworkMode", json!("host")),
+        ("Privileged", json!(true)),
+        ("Binds", json!(["/etc:/etc"])),
+        ("Devices", json!([{"PathOnHost": "/dev/kmsg"}])),
+        ("SecurityOpt", json!(["seccomp=unconfined"])),
+        ("PidMode", json!("host")),
+    ] {
+        let mut greedy = honest.clone();
+        greedy["HostConfig"][field] = value;
+        let name = format!("greedy-{}-{field}", std::process::id());
+        let target = format!("/v1.41/containers/create?name={name}");
+        let (status, said) = ask(&socket, Method::POST, &target, greedy).await;
+        let (known, _) = ask(&engine, Method::GET, &format!("/containers/{name}/json"), Value::Null).await;
+        refused.push((field, status, known, said.to_string().contains("this PC does not allow")));
+    }
+    let container = Container::start(&engine, &socket, &honest).await;
+    let (_, ended) = container.verb(&socket, "wait").await;
+
+    let expected = ["NetworkMode", "Privileged", "Binds", "Devices", "SecurityOpt", "PidMode"];
+    assert_eq!(refused, expected.map(|field| (field, 403, 404, true)));
+    assert_eq!(ended["StatusCode"], 0, "{ended}");
+    assert_eq!(std::fs::read_to_string(allocation(&stage).join("word")).unwrap(), "from the container\n");
+}
+
+#[tokio::test]
+async fn a_program_run_in_a_real_container_is_spoken_with_through_the_gate() {
+    let Some(engine) = engine() else { return };
+    let stage = Stage::new();
+    let (_gate, socket) = gate(&stage, &engine);
+    let container = Container::start(&engine, &socket, &asked(&allocation(&stage), "sleep 600")).await;
+    let program = json!({
+        "Cmd": ["/bin/sh", "-c", "read word; echo got $word"],
+        "AttachStdin": true, "AttachStdout": true, "Tty": true,
+    });
+    let target = format!("/v1.41/containers/{}/exec", container.id);
+    let (status, made) = ask(&socket, Method::POST, &target, program).await;
+    assert_eq!(status, 201, "{made}");
+
+    let mut stream = UnixStream::connect(&socket).await.unwrap();
+    let body = r#"{"Detach":false,"Tty":true}"#;
+    let request = format!(
+        "POST /v1.41/exec/{}/start HTTP/1.1\r\nhost: d\r\nconnection: Upgrade\r\nupgrade: tcp\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        made["Id"].as_str().unwrap(),
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(b"hello\n").await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await;
+
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(read.is_ok() && answer.starts_with("HTTP/1.1 101"), "{answer}");
+    assert!(answer.contains("got hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn containers_in_a_real_engine_are_frozen_let_go_slowly_and_removed_and_others_left_alone() {
+    let Some(engine) = engine() else { return };
+    let (stage, other) = (Stage::new(), Stage::new());
+    // It ignores every signal that it can.
+    let stubborn = "trap '' TERM; while :; do sleep 1; done";
+    let ours = Container::start(&engine, &engine, &asked(&allocation(&stage), stubborn)).await;
+    let theirs = Container::start(&engine, &engine, &asked(&allocation(&other), "sleep 600")).await;
+    let docker = Some(engine.as_path());
+
+    freeze(&stage.data(), docker).await.unwrap();
+    let frozen = ours.status().await;
+    thaw(&stage.data(), docker).await.unwrap();
+    let thawed = ours.seen().await.unwrap();
+    freeze(&stage.data(), docker).await.unwrap();
+    let counted = count(&stage.data(), docker).await;
+    let began = Instant::now();
+    sweep(&stage.data(), docker).await.unwrap();
+
+    assert_eq!(frozen.as_deref(), Some("paused"));
+    assert_eq!(thawed["State"]["Status"], "running");
+    assert_eq!(thawed["HostConfig"]["CpuShares"], 2);
+    assert_eq!(counted, Ok(1));
+    assert_eq!(ours.seen().await, None);
+    assert_eq!(theirs.status().await.as_deref(), Some("running"));
+    assert!(began.elapsed() < SOON, "it was waited for as long as the container liked");
+}

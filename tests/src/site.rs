@@ -1,0 +1,154 @@
+//! One harness for all that is tried without a desktop: the io.net side, and machines that enrol by a token. It ends the
+//! test at the first thing that is not as it should be.
+
+#![expect(clippy::print_stdout, reason = "a test that is left out says so")]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ionet_core::Phase;
+use ionet_stage::{Options, Stage};
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::account::Account;
+use crate::audit::{self, Audit, Books};
+use crate::machine::Machine;
+use crate::processes::{self, Process};
+use crate::root::Root;
+use crate::wait::until;
+use crate::{needs, region};
+
+/// Guards against hanging, and against nothing else.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Each site has a region of its own.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+#[derive(Debug)]
+pub struct Site {
+    // Fields drop from the top.
+    pub stage: Stage,
+    pub account: Account,
+    programs: PathBuf,
+    root: Root,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl Site {
+    /// None, and said, where something is missing that a walk needs.
+    pub async fn start() -> Option<Self> {
+        Self::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Option<Self> {
+        let programs = needs::programs().unwrap();
+        let missing = needs::missing_for_headless(&programs);
+        if !missing.is_empty() {
+            println!("skipped: needs {}", missing.join(", "));
+            return None;
+        }
+        let turn = AT_ONCE.acquire().await.unwrap();
+        let root = Root::new(None).unwrap();
+        let mut options = Options::new(root.path().join("stage"));
+        options.gateway = Some(programs.join("ionet-gateway"));
+        change(&mut options);
+        let stage = Stage::start(options).await.unwrap();
+        let account = Account::sign_in(&stage.endpoints(), "alice", "demo").await.unwrap();
+        Some(Self { stage, account, programs, root, _turn: turn })
+    }
+
+    /// A machine with a card, and a token to enrol by; nothing runs on it yet.
+    pub async fn machine(&self, name: &str) -> Machine {
+        let token = self.account.enrolment_token().await.unwrap().token;
+        Machine::new(&self.folder(name), &self.stage, &self.programs, &token).unwrap()
+    }
+
+    /// A folder of a machine's own.
+    pub fn folder(&self, machine: &str) -> PathBuf {
+        self.root.path().join(machine)
+    }
+
+    /// Submits the example under this name for one machine alone, and waits until it runs there and the app says so;
+    /// gives the allocation's id.
+    pub async fn job(&self, name: &str, machine: &Machine) -> String {
+        let device = machine.device().await;
+        let mut job = ionet_stage::example_job(name, false);
+        let constraint = json!({"LTarget": "${node.unique.name}", "RTarget": device, "Operand": "="});
+        job["Job"]["Constraints"].as_array_mut().unwrap().push(constraint);
+        self.stage.submit_job(&job).await.unwrap();
+        machine.phase(&Phase::Earning).await;
+        let node = machine.node().await;
+        let found = until("the region runs the job there", PATIENCE, || async {
+            let live = self.live(&node).await?;
+            Ok(live.into_iter().find(|one| one["JobID"] == name && one["ClientStatus"] == "running"))
+        });
+        found.await.unwrap()["ID"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn allocation(&self, id: &str) -> Value {
+        self.stage.nomad_get(&format!("/v1/allocation/{id}")).await.unwrap()
+    }
+
+    /// The node's allocations that are pending or running.
+    pub async fn live(&self, node: &str) -> anyhow::Result<Vec<Value>> {
+        region::live(&self.stage, node).await
+    }
+
+    /// The nodes that bear this device's name.
+    pub async fn nodes(&self, device: &str) -> anyhow::Result<Vec<Value>> {
+        let list = self.stage.nomad_get("/v1/nodes").await?;
+        Ok(list
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|one| one["Name"] == device)
+            .collect())
+    }
+
+    /// Waits until the region takes nothing more for this node and has nothing on it.
+    pub async fn held(&self, node: &str) {
+        until("the region holds the node and has nothing on it", PATIENCE, || async {
+            let now = self.stage.nomad_get(&format!("/v1/node/{node}")).await?;
+            anyhow::ensure!(now["SchedulingEligibility"] == "ineligible", "the node is still eligible");
+            let live = self.live(node).await?;
+            anyhow::ensure!(live.is_empty(), "{} allocations hold the machine", live.len());
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// The second opinion on all that this node earned by `job`.
+    pub async fn audit(&self, job: &str, node: &str) -> anyhow::Result<Audit> {
+        let books = Books {
+            allocations: &self.stage.nomad_get("/v1/allocations").await?,
+            jobs: &json!({job: self.stage.nomad_get(&format!("/v1/job/{job}")).await?}),
+            prices: &region::prices(&self.stage)?,
+            ledger: &self.stage.gateway_db(),
+            node,
+            as_of_ns: i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?,
+        };
+        audit::recompute(&self.folder("audit"), &books).await
+    }
+}
+
+/// The allocation's processes on this machine, Nomad's own helpers left out.
+pub fn work(allocation: &str) -> Vec<(u32, u64)> {
+    // A shell's own children come and go; it is the shell that is the task.
+    let shell = |process: &Process| process.command.starts_with("/bin/sh");
+    processes::of_allocation(allocation).into_iter().filter(shell).map(|one| (one.pid, one.started)).collect()
+}
+
+pub fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// Lets `link` lead to `target` from one moment to the next.
+pub fn point(link: &Path, target: &Path) {
+    let beside = link.with_extension("new");
+    std::os::unix::fs::symlink(target, &beside).unwrap();
+    std::fs::rename(&beside, link).unwrap();
+}

@@ -148,7 +148,7 @@ async fn show_status(folders: &Folders, json: bool) -> Result<u8> {
     };
     let snapshot = client.next().await?;
     if json {
-        say::line(serde_json::to_string_pretty(&snapshot)?)?;
+        say::line(status::to_json(&snapshot)?)?;
     } else {
         say::line(status::describe(&snapshot, &Words::of_this_desktop()))?;
     }

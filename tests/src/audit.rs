@@ -145,3 +145,10 @@ mod tests {
         assert_eq!(audit.recomputed, 3_000);
     }
 }
+
+/// Whether these lines of the servers' event stream tell the allocation's end.
+pub fn tells_the_end(lines: &[Value], allocation: &str) -> bool {
+    let events = lines.iter().filter_map(|line| line["Events"].as_array()).flatten();
+    let mut told = events.map(|event| &event["Payload"]["Allocation"]).filter(|of| of["ID"] == allocation);
+    told.any(|of| matches!(of["ClientStatus"].as_str(), Some("complete" | "failed" | "lost")))
+}

@@ -1,6 +1,6 @@
 //! What a snapshot says, read in one place: tests ask here instead of naming its fields.
 
-use ionet_core::wind_down::Stage;
+use ionet_core::giving_back::Step;
 use ionet_core::{Phase, ProblemCode, Snapshot};
 use serde_json::{Value, json};
 
@@ -45,8 +45,8 @@ pub fn waiting_logs(snapshot: &Snapshot) -> u64 {
 }
 
 /// How far giving the PC back has come; none while it is not under way.
-pub fn giving_back(snapshot: &Snapshot) -> Option<Stage> {
-    snapshot.stage
+pub fn giving_back(snapshot: &Snapshot) -> Option<Step> {
+    snapshot.giving_back
 }
 
 /// Since when the gateway has said nothing new.
@@ -105,11 +105,11 @@ pub fn told_node(told: &Value) -> Option<&str> {
 }
 
 /// The version of what `status --json` prints.
-pub fn told_schema(told: &Value) -> Option<u64> {
-    told["schema"].as_u64()
+pub fn told_protocol(told: &Value) -> Option<u64> {
+    told["protocol"].as_u64()
 }
 
 /// Whether `status --json` tells a step of giving the PC back.
 pub fn tells_of_giving_back(told: &Value) -> bool {
-    !told["stage"].is_null()
+    !told["giving_back"].is_null()
 }

@@ -121,10 +121,12 @@ impl Site {
         .unwrap();
     }
 
-    /// The second opinion on all that this node earned by `job`.
-    pub async fn audit(&self, job: &str, node: &str) -> anyhow::Result<Audit> {
+    /// The second opinion on all that this node earned by `job`, whose allocation has ended.
+    pub async fn audit(&self, job: &str, allocation: &str, node: &str) -> anyhow::Result<Audit> {
+        let events = self.stage.operator().told(|lines| audit::tells_the_end(lines, allocation)).await?;
         let books = Books {
             allocations: &self.stage.nomad_get("/v1/allocations").await?,
+            events: &Value::Array(events),
             jobs: &json!({job: self.stage.nomad_get(&format!("/v1/job/{job}")).await?}),
             prices: &region::prices(&self.stage)?,
             ledger: &self.stage.gateway_db(),

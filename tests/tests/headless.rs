@@ -27,10 +27,10 @@ async fn a_machine_without_a_desktop_earns_pauses_resumes_and_ends_on_sigterm() 
     let ended = centre.leave().await;
     let after = centre.pc.command(&["status", "--json"]).await.unwrap();
 
-    let schema = ionet_core::snapshot::SCHEMA;
+    let protocol = ionet_wire::PROTOCOL;
     assert_eq!(
-        (read::told_schema(&told), read::told_node(&told)),
-        (Some(schema.into()), Some(node.as_str()))
+        (read::told_protocol(&told), read::told_node(&told)),
+        (Some(protocol.into()), Some(node.as_str()))
     );
     assert_eq!((online_code, earning_code, paused_code), (Some(0), Some(0), Some(4)));
     assert_eq!(held_while_paused, Vec::<Value>::new());

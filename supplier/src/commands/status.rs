@@ -24,6 +24,17 @@ pub fn exit_code(snapshot: &Snapshot) -> u8 {
     }
 }
 
+/// The whole snapshot for a program, with the version of its form: the wire's.
+pub fn to_json(snapshot: &Snapshot) -> serde_json::Result<String> {
+    #[derive(serde::Serialize)]
+    struct Told<'a> {
+        protocol: u32,
+        #[serde(flatten)]
+        snapshot: &'a Snapshot,
+    }
+    serde_json::to_string_pretty(&Told { protocol: ionet_wire::PROTOCOL, snapshot })
+}
+
 /// A few lines for a person.
 pub fn describe(snapshot: &Snapshot, words: &Words) -> String {
     let mut lines = Vec::new();

@@ -18,18 +18,14 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
         ensure!(gpu.name == card::NAME, "the script plays {}, the app found {}", card::NAME, gpu.name);
         ensure!(hardware.driver.double, "the double does not say that it is one");
     }
-    ensure!(
-        gpu.uuid.starts_with("GPU-") && gpu.memory > Bytes(0),
-        "uuid {}, memory {:?}",
-        gpu.uuid,
-        gpu.memory
-    );
+    let memory = hardware.memory_of(gpu).unwrap_or_default();
+    ensure!(gpu.uuid.starts_with("GPU-") && memory > Bytes(0), "uuid {}, memory {:?}", gpu.uuid, gpu.memory);
     ensure!(hardware.cpu.threads > 0 && hardware.memory > Bytes(0), "processor or memory is missing");
     ensure!(!hardware.os.kernel.is_empty(), "the kernel is missing");
     Ok(format!(
         "window shows “{shown}”; NVML says {} ({} MiB, driver {}), system {} {} with {} threads",
         gpu.name,
-        gpu.memory.0 >> 20,
+        memory.0 >> 20,
         hardware.driver.version,
         hardware.os.name,
         hardware.os.version,

@@ -61,7 +61,7 @@ async fn recompute(world: &World) -> Result<Audit> {
         jobs.insert(name.clone(), world.stage.nomad_get(&format!("/v1/job/{name}")).await?);
     }
     let allocation = world.learnt.first_allocation.clone().context("no job ran")?;
-    let events = world.stage.operator().told(|lines| tells_the_end(lines, &allocation)).await?;
+    let events = world.stage.operator().told(|lines| audit::tells_the_end(lines, &allocation)).await?;
     let as_of_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
     let prices = region::prices(&world.stage)?;
     let own = world.learnt.card.as_ref().is_some_and(|card| prices["gpus"][card].is_i64());
@@ -76,12 +76,6 @@ async fn recompute(world: &World) -> Result<Audit> {
         as_of_ns: i64::try_from(as_of_ns)?,
     };
     audit::recompute(&world.notes("audit"), &books).await
-}
-
-fn tells_the_end(lines: &[Value], allocation: &str) -> bool {
-    let events = lines.iter().filter_map(|line| line["Events"].as_array()).flatten();
-    let mut told = events.map(|event| &event["Payload"]["Allocation"]).filter(|of| of["ID"] == allocation);
-    told.any(|of| matches!(of["ClientStatus"].as_str(), Some("complete" | "failed" | "lost")))
 }
 
 fn amount(micros: i64) -> String {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code, Snapshot};
 use journeys::site::{PATIENCE, Site};
-use journeys::wait::{until, until_seen};
+use journeys::wait::until;
 use journeys::{files, read};
 use serde_json::json;
 

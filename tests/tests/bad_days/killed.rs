@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use ionet_core::giving_back::Step;
 use ionet_core::target::PauseEnd;
-use ionet_core::wind_down::Stage;
 use ionet_core::{Intent, Phase};
 use journeys::machine::Machine;
 use journeys::processes::Process;
@@ -129,7 +129,7 @@ async fn an_app_that_is_killed_while_it_quits_leaves_nothing_and_earns_at_its_ne
 
     let mut watcher = pc.pc.watch(PATIENCE).await.unwrap();
     watcher.send(Intent::Quit { confirmed: true }).await.unwrap();
-    while read::giving_back(&watcher.next().await.unwrap()) != Some(Stage::StoppingAllocations) {}
+    while read::giving_back(&watcher.next().await.unwrap()) != Some(Step::StoppingAllocations) {}
     pc.kill().await;
     pc.pc.nothing_left(GIVEN_BACK, |_| true).await.unwrap();
     let left = work(&allocation);

@@ -57,7 +57,7 @@ async fn a_job_goes_on_while_the_gateway_is_gone_and_no_second_of_it_goes_unpaid
     .unwrap();
     site.stage.start_gateway().await.unwrap();
     let audit = until("ledger and servers agree", PATIENCE, || async {
-        let audit = site.audit("render", &node).await?;
+        let audit = site.audit("render", &allocation, &node).await?;
         anyhow::ensure!(audit.equal && audit.recomputed > 0, "{audit:?}");
         Ok(Some(audit))
     })

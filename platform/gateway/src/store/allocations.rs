@@ -128,12 +128,12 @@ impl Store {
         let query = format!("{ALLOCATION} WHERE a.allocation = $1");
         let read = || sqlx::query_as::<_, AllocationRow>(&query).bind(allocation);
         let Some(row) = read().fetch_optional(&self.pool).await? else { return Ok(None) };
-        let look = look(&row, sighting);
+        let look = look_at(&row, sighting);
         if look.after == look.before {
             return Ok(Some(look));
         }
         let mut tx = self.write_soon().await?;
-        let look = super::allocations::look(&read().fetch_one(&mut *tx).await?, sighting);
+        let look = look_at(&read().fetch_one(&mut *tx).await?, sighting);
         write(&mut tx, allocation, &look.after).await?;
         tx.commit().await?;
         Ok(Some(look))
@@ -247,7 +247,7 @@ impl Store {
     }
 }
 
-fn look(row: &AllocationRow, sighting: Sighting) -> Look {
+fn look_at(row: &AllocationRow, sighting: Sighting) -> Look {
     let before = row.entry();
     let mut after = before.clone();
     after.see(sighting);

@@ -305,7 +305,7 @@ mod tests {
             sqlx::raw_sql(sql).execute(&pool).await.unwrap();
         }
 
-        let rows = Store { pool }.allocations_since("d", 0).await.unwrap();
+        let rows = Store { durable: pool.clone(), pool }.allocations_since("d", 0).await.unwrap();
 
         let earned: Vec<_> = rows
             .iter()

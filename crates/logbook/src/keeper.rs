@@ -1,8 +1,8 @@
 //! The thread that keeps house, and how long it rests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::book::Book;
@@ -57,7 +57,7 @@ pub(crate) struct Keeper {
     stop: Arc<Stop>,
     /// Closing it wakes the thread.
     wake: Option<mpsc::Sender<()>>,
-    ended: std::sync::Mutex<mpsc::Receiver<()>>,
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Keeper {
@@ -81,7 +81,7 @@ impl Keeper {
                 drop(end);
             },
         )?;
-        Ok(Self { stop, wake: Some(wake), ended: std::sync::Mutex::new(ended) })
+        Ok(Self { stop, wake: Some(wake), ended: Mutex::new(ended) })
     }
 }
 
@@ -89,7 +89,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop.ask();
         self.wake = None;
-        let ended = self.ended.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(LAST_WAIT);
     }
 }

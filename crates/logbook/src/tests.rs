@@ -255,6 +255,12 @@ fn a_folder_that_cannot_be_made_is_said_so() {
 }
 
 #[test]
+fn a_logbook_is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Logbook>();
+}
+
+#[test]
 fn dropping_the_logbook_writes_out_what_is_queued() {
     let folder = TempDir::new().unwrap();
     let logbook = Logbook::open(folder.path(), Limits::default()).unwrap();

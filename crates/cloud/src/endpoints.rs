@@ -64,7 +64,11 @@ impl Endpoints {
 
     /// What a package must name; a rehearsal's servers and stores are on this PC.
     pub(crate) fn pins(&self, rehearsal: bool) -> Result<Pins, EndpointsFault> {
-        let lists = [("region_servers", &self.region_servers), ("upload_hosts", &self.upload_hosts)];
+        let lists = [
+            ("region_servers", &self.region_servers),
+            ("upload_hosts", &self.upload_hosts),
+            ("region_roots_pem", &self.region_roots_pem),
+        ];
         if let Some((name, _)) = lists.iter().find(|(_, list)| list.is_empty() && !rehearsal) {
             return Err(EndpointsFault::Unpinned(name));
         }

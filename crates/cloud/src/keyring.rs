@@ -76,8 +76,10 @@ impl Entry {
 
     /// A stream that never says anything where the keyring cannot be listened to.
     pub(crate) async fn changes(&self) -> BoxStream<'static, ()> {
-        let silent = || Box::pin(futures_util::stream::pending());
-        tokio::time::timeout(self.patience, self.ring.changes()).await.unwrap_or_else(|_| silent())
+        match tokio::time::timeout(self.patience, self.ring.changes()).await {
+            Ok(changes) => changes,
+            Err(_) => Box::pin(futures_util::stream::pending()),
+        }
     }
 
     pub(crate) async fn get(&self) -> Result<Option<String>, KeyringFault> {
@@ -88,7 +90,9 @@ impl Entry {
     pub(crate) async fn set(&self, secret: String, patience: Option<Duration>) -> Result<(), KeyringFault> {
         let patience = patience.unwrap_or(self.patience);
         // Whoever gave up on it has written the secret elsewhere, or it is worthless by now.
-        let undo = |ring: &dyn Ring, issuer: &str| drop(ring.delete(issuer));
+        let undo = |ring: &dyn Ring, issuer: &str| {
+            let _ = ring.delete(issuer);
+        };
         self.within(patience, move |ring, issuer| ring.set(issuer, &secret), undo).await
     }
 

@@ -105,7 +105,7 @@ fn check(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), Not
         return Err(not_ours("issuer"));
     }
     let audiences: Vec<&str> = match claims.get("aud") {
-        Some(Value::String(one)) => vec![one],
+        Some(Value::String(one)) => vec![one.as_str()],
         Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => vec![],
     };

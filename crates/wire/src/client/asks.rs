@@ -59,40 +59,47 @@ impl Asks {
 
 type Answered = oneshot::Sender<Result<Answer, Refused>>;
 
-/// Those who wait, by the id of their question; none once nobody hears answers any more.
-#[derive(Clone)]
-pub(super) struct Waiting(Arc<Mutex<(u64, Option<BTreeMap<u64, Answered>>)>>);
+/// Those who wait for their answers.
+#[derive(Clone, Default)]
+pub(super) struct Waiting(Arc<Mutex<Held>>);
 
-impl Default for Waiting {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new((0, Some(BTreeMap::new())))))
-    }
+#[derive(Default)]
+struct Held {
+    last: u64,
+    /// By the id of their question.
+    by_id: BTreeMap<u64, Answered>,
+    /// Nobody hears answers any more.
+    closed: bool,
 }
 
 impl Waiting {
     fn add(&self) -> Option<(u64, oneshot::Receiver<Result<Answer, Refused>>)> {
         let (answered, answer) = oneshot::channel();
         let mut held = self.lock();
-        let (last, waiting) = &mut *held;
-        let waiting = waiting.as_mut()?;
+        if held.closed {
+            return None;
+        }
         // Whoever stopped waiting is forgotten with the next question.
-        waiting.retain(|_, answered| !answered.is_closed());
-        *last += 1;
-        waiting.insert(*last, answered);
-        Some((*last, answer))
+        held.by_id.retain(|_, answered| !answered.is_closed());
+        held.last += 1;
+        let id = held.last;
+        held.by_id.insert(id, answered);
+        Some((id, answer))
     }
 
     pub(super) fn answered(&self, id: u64, answer: Result<Answer, Refused>) {
-        if let Some(waits) = self.lock().1.as_mut().and_then(|waiting| waiting.remove(&id)) {
+        if let Some(waits) = self.lock().by_id.remove(&id) {
             let _ = waits.send(answer);
         }
     }
 
     pub(super) fn close(&self) {
-        self.lock().1 = None;
+        let mut held = self.lock();
+        held.closed = true;
+        held.by_id.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, Option<BTreeMap<u64, Answered>>)> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

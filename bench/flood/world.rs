@@ -53,7 +53,7 @@ impl World {
     pub(crate) async fn start(folder: &Path) -> Result<Self> {
         let issuer = Issuer::start().await;
         let region = FakeRegion::start().await;
-        let pki = Pki::make(folder)?;
+        let pki = Pki::make(folder, "eu")?;
         let port = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
         for (name, text) in [("token", "gateway-token\n"), ("access", "access"), ("secret", "secret")] {
             std::fs::write(folder.join(name), text)?;

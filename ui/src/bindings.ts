@@ -10,17 +10,17 @@ export const commands = {
 	/**  What is true now; every change after it comes as an event. */
 	view: () => __TAURI_INVOKE<View>("view"),
 	intent: (intent: Intent) => __TAURI_INVOKE<null>("intent", { intent }),
+	/**  What is too large, or too old, to belong to a snapshot. */
+	ask: (question: Question) => __TAURI_INVOKE<Answer>("ask", { question }),
 	/**  Start the resident program, where none answers. */
 	start: () => __TAURI_INVOKE<null>("start"),
 };
 
 /** Events */
 export const events = {
+	live: makeEvent<Live, Live>("live"),
 	view: makeEvent<View, View>("view"),
 };
-
-/* Constants */
-export const SCHEMA = 1 as const;
 
 /* Types */
 export type AccountName = {
@@ -30,10 +30,14 @@ export type AccountName = {
 	shown: string,
 };
 
-export type AccountView = { account: "signed_out" } | { account: "signing_in"; method: SignInMethod; code: DeviceCode | null } | { account: "signed_in"; name: AccountName; store: SessionStore };
+export type AccountView = { account: "signed_out" } | { account: "signing_in"; method: SignInMethod; code: DeviceCode | null; 
+/**  Nobody has come back from the browser for a while: a code may do. */
+offer_code: boolean } | 
+/**  Signed in before; the keyring that holds the session is locked. */
+{ account: "locked"; name: AccountName } | { account: "signed_in"; name: AccountName; store: SessionStore };
 
 /**  The deed that the problem's button does. */
-export type Action = { do: "none" } | { do: "sign_in" } | { do: "retry" } | { do: "detect" } | { do: "resume" } | { do: "open"; link: Link };
+export type Action = { do: "none" } | { do: "sign_in" } | { do: "retry" } | { do: "detect" } | { do: "resume" } | { do: "take_over" } | { do: "open"; link: Link };
 
 /**  The owner's word that jobs may run here. */
 export type Agreement = {
@@ -47,8 +51,38 @@ export type AgreementView = {
 	agreed: Agreement | null,
 };
 
+export type Answer = { answer: "earnings"; about: EarningsAnswer };
+
 /**  A size in bytes. */
 export type Bytes = number;
+
+export type CardState = { is: "working" } | 
+/**  The system has put it to sleep, and nobody asks it anything that would wake it. */
+{ is: "asleep" } | 
+/**  No job can be given to it. */
+{ is: "out"; trouble: CardTrouble };
+
+/**  Why no job can be given to a card. */
+export type CardTrouble = 
+/**  It was there, and does not answer on its bus any longer. */
+"lost" | "needs_reset" | 
+/**  Its power cables are not plugged in. */
+"unpowered" | 
+/**  Memory that failed and could not be put aside: what it computes may be wrong. */
+"worn" | 
+/**
+ *  Cut into instances (MIG). A job asks for a card by its model and memory, and would get the whole card's name with a
+ *  slice's memory; an instance has neither tag nor price. So the card is not offered until it is whole again.
+ */
+"divided" | 
+/**  Its compute mode lets no program compute on it. */
+"prohibited" | 
+/**  Handed out to virtual machines by this PC's hypervisor. */
+"lent_out" | 
+/**  This user may not talk to it. */
+"forbidden" | 
+/**  It answers none of the questions that every card answers. */
+"silent";
 
 export type Cpu = {
 	name: string,
@@ -59,6 +93,8 @@ export type Cpu = {
 export type Device = {
 	/**  Given by the gateway at enrolment; also the node's name. */
 	id: string,
+	/**  Whose device it is: who is paid. None for one that was enrolled before the gateway told. */
+	owner: AccountName | null,
 	region: string,
 	node_pool: string,
 	/**  The certificate's end. */
@@ -95,25 +131,56 @@ export type Earnings = {
 	as_of: UnixMs,
 };
 
+export type EarningsAnswer = {
+	by: "periods",
+} & Periods | {
+	by: "jobs",
+} & JobsPage;
+
+export type EarningsQuestion = { by: "periods"; scope: Scope; 
+/**
+ *  Rising moments, 2 to 1 000: period `i` is from moment `i` to moment `i + 1`. Days are the owner's, with
+ *  their time zone and its daylight saving, so whoever asks says where they meet.
+ */
+boundaries: UnixMs[] } | 
+/**  A page of jobs, newest placement first. */
+{ by: "jobs"; scope: Scope; from: UnixMs; to: UnixMs; 
+/**  [`JobsPage::next`] of the page before; none for the first. */
+after: string | null; 
+/**  1 to 1 000. */
+limit: number };
+
+/**  What the cards were doing at one moment. A card that did not answer then is not in it, and one that sleeps has no figures. */
+export type Figures = {
+	at: UnixMs,
+	gpus: GpuFigures[],
+};
+
+/**  One card. Everything here stays as it is until the card or its set-up is changed. */
 export type Gpu = {
-	index: number,
-	/**  NVML's own id, `GPU-…`; stable across driver updates and slots. */
+	/**
+	 *  NVML's own id, `GPU-…`, and the card's only identity: it is stable across driver updates and slots, and the order
+	 *  of the cards is not.
+	 */
 	uuid: string,
+	/**  [`UNNAMED`] where the card does not say. */
 	name: string,
-	memory: Bytes,
-	/**  PCI bus id as NVML prints it, `00000000:01:00.0`. */
+	memory: GpuMemory,
+	/**  PCI bus id as NVML prints it, `00000000:01:00.0`; empty where the card does not say. */
 	pci: string,
-	/**  What it was doing when it was looked at; absent where the card does not say. */
-	sample: GpuSample,
+	state: CardState,
+	/**  What a card is cut into that is [`CardTrouble::Divided`]. */
+	instances: Instance[],
+	/**  It puts faulty memory aside at the next restart, and works until then. */
+	repair_pending: boolean,
 };
 
-export type GpuProcess = {
-	pid: number,
-	memory_used: Bytes | null,
-};
-
-/**  One reading of a card. A card that does not answer a question leaves that field empty. */
-export type GpuSample = {
+/**  A question that the card does not answer leaves its field empty. */
+export type GpuFigures = {
+	/**  Of [`Gpu`]. */
+	uuid: string,
+	/**  It was not asked, so as not to wake it. */
+	asleep: boolean,
 	temperature_c: number | null,
 	power_mw: number | null,
 	utilisation_percent: number | null,
@@ -121,8 +188,23 @@ export type GpuSample = {
 	processes: GpuProcess[],
 };
 
-/**  What detection found. Read once at start and again on request. */
+export type GpuMemory = { kind: "own"; total: Bytes } | 
+/**  It has none of its own and works in the system's: DGX Spark, Jetson, Grace. */
+{ kind: "shared" } | 
+/**  The card does not say, or not to this user. */
+{ kind: "unknown" };
+
+export type GpuProcess = {
+	pid: number,
+	memory_used: Bytes | null,
+};
+
+/**
+ *  What a look at this PC found: what is fixed about it, and which of its cards can take jobs. What changes by the second
+ *  is in [`Figures`].
+ */
 export type Hardware = {
+	/**  By PCI address. A card that was seen and is gone stays in the list, as out. */
 	gpus: Gpu[],
 	driver: Driver,
 	cpu: Cpu,
@@ -131,10 +213,20 @@ export type Hardware = {
 	os: Os,
 };
 
-/**  What the owner can ask for. Travels over the wire. */
+/**  A part of a card that is cut into instances. */
+export type Instance = {
+	/**  `MIG-…` */
+	uuid: string,
+	name: string,
+	memory: GpuMemory,
+};
+
+/**  What the owner can ask for. Travels over the wire. Which of it is possible now, [`crate::can`] says; what is not is let be. */
 export type Intent = { intent: "sign_in"; method: SignInMethod } | { intent: "cancel_sign_in" } | { intent: "sign_out" } | 
 /**  Agree to the page of this version. */
-{ intent: "agree"; version: number } | { intent: "pause"; until: PauseEnd } | { intent: "resume" } | 
+{ intent: "agree"; version: number } | 
+/**  This PC is another account's device: make it one of the account that is signed in. */
+{ intent: "take_over" } | { intent: "pause"; until: PauseEnd } | { intent: "resume" } | 
 /**  Look for GPUs again. */
 { intent: "detect" } | 
 /**  Try again now whatever is waiting to be tried again. */
@@ -156,13 +248,50 @@ export type Job = {
 	earned: string,
 };
 
+export type JobEarned = {
+	allocation: string,
+	job: string,
+	device: string,
+	/**  What the owner calls that PC. */
+	label: string,
+	/**  The GPU that it was priced as, a slug; none at the default price. */
+	gpu: string | null,
+	placed_at: UnixMs,
+	/**  Since when it has been paid for; none while it never ran. */
+	started_at: UnixMs | null,
+	ended_at: UnixMs | null,
+	rate_per_hour: string,
+	/**  What it earned between the question's moments. */
+	amount: string,
+	/**  Why it earns no longer; none while it does. */
+	end: JobEnd | null,
+};
+
+/**  Why a job earns no longer. */
+export type JobEnd = "complete" | "failed" | "lost" | "stopped" | "disputed" | 
+/**  A word that this version does not know. */
+string;
+
 /**  Nomad's client status of an allocation. */
-export type JobStatus = "pending" | "running" | "complete" | "failed" | "lost";
+export type JobStatus = "pending" | "running" | "complete" | "failed" | "lost" | 
+/**  A word that this version does not know. */
+string;
+
+export type JobsPage = {
+	jobs: JobEarned[],
+	/**  Where the next page begins; none after the last. */
+	next: string | null,
+	currency: string,
+	as_of: UnixMs,
+};
 
 /**  Pages outside the app. Names, not addresses: a window cannot make the app open anything else. */
 export type Link = "driver_download" | "agent_install" | "help" | 
 /**  Where the device code is typed in. */
 "device_code_page";
+
+/**  Live figures as an update of their own: none while there are no live ones. */
+export type Live = Figures | null;
 
 export type LogReport = {
 	last_shipped_at: UnixMs | null,
@@ -181,7 +310,9 @@ export type Node = {
 };
 
 /**  Nomad's node status. */
-export type NodeStatus = "initializing" | "ready" | "down" | "disconnected";
+export type NodeStatus = "initializing" | "ready" | "down" | "disconnected" | 
+/**  A word that this version does not know. */
+string;
 
 /**  Nobody is there to ask. */
 export type NotConnected = null;
@@ -202,6 +333,13 @@ export type PauseEnd =
 { end: "resumed" } | 
 /**  By itself, at this time by the PC's clock. */
 { end: "at"; at: UnixMs };
+
+/**  One amount a period. Periods that meet add up to the whole, to the millionth. */
+export type Periods = {
+	amounts: string[],
+	currency: string,
+	as_of: UnixMs,
+};
 
 /**  What the window and the tray say first. */
 export type Phase = { phase: "loading" } | { phase: "welcome" } | { phase: "signing_in" } | 
@@ -226,12 +364,27 @@ export type Problem = {
 	code: ProblemCode,
 	args: { [key in string]: string },
 	action: Action,
-	/**  Nothing can be earned until it is gone. */
-	blocking: boolean,
+	stops: Stops,
 };
 
 /**  Stable names: they are in the locale files, in `status --json` and in support requests. */
-export type ProblemCode = "settings-damaged" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "session-ended" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "registration-denied" | "servers-not-trusted" | "servers-unreachable" | "device-lost" | "driver-missing" | "driver-broken" | "driver-too-old" | "no-gpu" | "agent-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "work-still-there" | "engine-down" | "log-disk-full" | "log-quota" | "log-read-only" | "log-not-allowed" | "log-disk-failing" | "log-disk-hangs" | "log-disk-gone" | "log-refused" | "log-store-silent" | "no-keyring";
+export type ProblemCode = "settings-damaged" | "settings-unreadable" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "session-ended" | "sign-in-unreadable" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "gateway-busy" | "gateway-not-trusted" | "proxy-in-the-way" | "connection-opened" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "registration-denied" | "servers-not-trusted" | "servers-unreachable" | "device-lost" | "device-retired" | "driver-missing" | "driver-not-loaded" | "driver-mismatch" | "driver-silent" | "driver-broken" | "driver-too-old" | "no-gpu" | "card-lost" | "card-needs-reset" | "card-unpowered" | "card-worn" | "card-divided" | "card-prohibited" | "card-lent-out" | "card-forbidden" | "card-silent" | "card-repair-pending" | "agent-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "agent-wrong-version" | "agent-not-genuine" | "agent-shim" | "agent-silent" | "agent-no-network" | "agent-state-damaged" | "agent-disk-full" | "agent-folder-unwritable" | "agent-folder-in-use" | "agent-no-control-groups" | "agent-certificate-unreadable" | "agent-pc-unreadable" | "agent-slow" | "agent-busy" | "work-still-there" | "files-left" | "engine-down" | "engine-absent" | "engine-not-permitted" | "engine-refuses" | "engine-foreign" | "engine-no-card" | "engine-confined" | "log-disk-full" | "log-quota" | "log-read-only" | "log-not-allowed" | "log-disk-failing" | "log-disk-hangs" | "log-disk-gone" | "log-refused" | "log-store-silent" | "no-keyring" | "keyring-locked" | "other-account" | "window-failed" | "part-broke";
+
+export type Question = { question: "earnings"; about: EarningsQuestion };
+
+/**  Why there is no answer. */
+export type Refused = 
+/**  The same watcher waits for too many answers already. */
+{ refused: "too_many" } | { refused: "too_late" } | 
+/**  Whoever would answer is gone: the app is ending. */
+{ refused: "no_answer" } | 
+/**  What stands in the way, with its sentences and its next step. */
+{ refused: "problem"; problem: Problem };
+
+/**  Whose earnings. */
+export type Scope = "this_pc" | 
+/**  Every PC of the account. */
+"account";
 
 /**  Where the refresh token lies. */
 export type SessionStore = "keyring" | 
@@ -244,13 +397,17 @@ export type SignInMethod = "browser" |
 
 /**  Its JSON form is `status --json`; `docs/status.md` describes it. */
 export type Snapshot = {
-	/**  Version of this form. A reader refuses one it does not know. */
-	schema: number,
 	/**  A build for rehearsals, or a double of a real part is in play: nothing here is real money. */
 	rehearsal: boolean,
 	phase: Phase,
 	target: Target,
+	/**  What the owner can do now. */
+	can: Verb[],
+	/**  Something of ours runs or may run on this PC. */
+	may_run: boolean,
 	account: AccountView,
+	/**  Who is paid for what this PC does: whose device it is. */
+	paid: AccountName | null,
 	agreement: AgreementView,
 	device: Device | null,
 	hardware: Hardware | null,
@@ -262,18 +419,29 @@ export type Snapshot = {
 	problems: Problem[],
 	logs: LogReport,
 	/**  How far giving the PC back has come; none while nothing is given back. */
-	stage: Stage | null,
+	giving_back: Step | null,
 	/**  A job is running and the owner asked to quit: ask them. */
 	quit_asked: boolean,
 };
 
-export type Stage = "freezing" | "making_ineligible" | "thawing" | "stopping_allocations" | "stopping_agent" | "flushing_logs";
+/**  How far it has come. */
+export type Step = "freezing" | "making_ineligible" | "thawing" | "stopping_allocations" | "stopping_agent" | "signing_out" | "saving" | "flushing_logs";
+
+/**  What a problem stops. Stopping goes beside what runs already: only `Everything` ends that too. */
+export type Stops = "nothing" | 
+/**  No new work comes until it is gone. */
+"new_work" | 
+/**  Nothing runs here until it is gone. */
+"everything";
 
 /**  What the owner wants this PC to do. */
 export type Target = { want: "earning" } | { want: "paused"; until: PauseEnd };
 
 /**  Milliseconds since the Unix epoch, by the PC's own clock unless a field says otherwise. */
 export type UnixMs = number;
+
+/**  A deed that may be possible. */
+export type Verb = "sign_in" | "cancel_sign_in" | "sign_out" | "agree" | "take_over" | "pause" | "resume" | "retry" | "quit";
 
 /**  What the page shows. */
 export type View = 

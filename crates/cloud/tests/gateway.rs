@@ -489,7 +489,7 @@ async fn what_is_wanted_and_stopping_are_told_as_agreed() {
     let wanted = put(async |Json(body): Json<Value>| {
         if body["seq"] == 5 {
             assert_eq!(body, json!({"seq": 5, "eligible": false, "holds": ["GPU-1"]}));
-            return Json(json!({"seq": 5})).into_response();
+            return Json(json!({"seq": 5, "applied": true})).into_response();
         }
         let body = json!({"type": "t", "title": "t", "status": 409, "code": "stale-sequence", "detail": "9"});
         (StatusCode::CONFLICT, Json(body)).into_response()
@@ -503,7 +503,7 @@ async fn what_is_wanted_and_stopping_are_told_as_agreed() {
     let stale = cloud.set_wanted(1, true, &[]).await;
     let stopping = cloud.stop_allocations().await;
 
-    assert_eq!((taken, stale), (Ok(5), Err(WantedFault::Stale { known: 9 })));
+    assert_eq!((taken, stale), (Ok(true), Err(WantedFault::Stale { known: 9 })));
     assert_eq!(stopping, Ok(vec!["a1".to_owned()]));
 }
 

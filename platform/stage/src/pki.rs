@@ -47,7 +47,7 @@ impl Pki {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub(crate) fn make(dir: &Path, region: &str) -> Result<Self> {
+    pub fn make(dir: &Path, region: &str) -> Result<Self> {
         let root = Authority::root()?;
         let ca = dir.join("ca.pem");
         std::fs::write(&ca, &root.cert_pem).with_context(|| format!("{} cannot be written", ca.display()))?;

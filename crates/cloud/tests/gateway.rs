@@ -240,7 +240,8 @@ fn kept(home: &Path) -> Vec<(String, Vec<u8>)> {
 #[tokio::test]
 async fn a_gateway_that_names_another_root_or_another_server_is_refused_by_name_and_nothing_is_written() {
     let (authority, evil) = (Authority::new(), Authority::named("Evil Root"));
-    let changes: [(fn(&mut Certificate, &Authority), &str); 3] = [
+    type Change = fn(&mut Certificate, &Authority);
+    let changes: [(Change, &str); 3] = [
         (|given, evil| given.ca_pem = evil.pem(), "root Evil Root"),
         (|given, evil| given.ca_pem += &evil.pem(), "root Evil Root"),
         (|given, _| given.servers.push("evil.example.test:4647".into()), "server evil.example.test:4647"),

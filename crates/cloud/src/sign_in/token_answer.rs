@@ -36,7 +36,7 @@ pub(super) enum NoTokens {
 
 pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<TokenAnswer, NoTokens> {
     let fields = fields(body);
-    let error = fields.as_ref().and_then(|fields| error_of(fields));
+    let error = fields.as_ref().and_then(error_of);
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         let told = error.filter(|error| OF_DEVICE_CODES.contains(&error.as_str()));
         return Err(told.map_or(NoTokens::Busy, NoTokens::Refused));

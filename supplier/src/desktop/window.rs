@@ -67,8 +67,23 @@ impl Window {
             Ok(status) => tracing::debug!(%status, "window closed"),
             Err(error) => tracing::warn!(%error, "window lost"),
         }
-        status.is_ok_and(|status: ExitStatus| status.success()) || self.began.elapsed() > DIED_AT_ITS_START
+        status.is_ok_and(is_wanted) || self.began.elapsed() > DIED_AT_ITS_START
     }
+}
+
+/// Closed, or ended by somebody: it did not die.
+#[cfg(unix)]
+fn is_wanted(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use rustix::process::Signal;
+    let ended_by = [Signal::TERM, Signal::INT, Signal::HUP, Signal::KILL].map(Signal::as_raw);
+    status.success() || status.signal().is_some_and(|signal| ended_by.contains(&signal))
+}
+
+#[cfg(not(unix))]
+fn is_wanted(status: ExitStatus) -> bool {
+    status.success()
 }
 
 #[cfg(all(test, unix))]
@@ -114,6 +129,19 @@ mod tests {
         spawn(&window(&folder, text), move || failed.send(()).unwrap()).unwrap();
 
         assert!(told.recv_timeout(Duration::from_secs(20)).is_err(), "the sender is dropped unused");
+    }
+
+    #[test]
+    fn a_window_that_somebody_ends_is_not_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("note");
+        let (failed, told) = mpsc::channel::<()>();
+        let text = format!("echo once >> {}; kill -TERM $$", note.display());
+
+        spawn(&window(&folder, &text), move || failed.send(()).unwrap()).unwrap();
+
+        assert!(told.recv_timeout(Duration::from_secs(20)).is_err(), "the sender is dropped unused");
+        assert_eq!(std::fs::read_to_string(note).unwrap(), "once\n");
     }
 
     #[test]

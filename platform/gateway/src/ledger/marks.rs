@@ -93,7 +93,7 @@ impl Marks {
             threes().find(|(_, kinds)| kinds.clone().all(|kind| Some(kind) == kinds.clone().next()));
         let pauses = threes().filter(|(_, kinds)| kinds.clone().eq([Kind::Run, Kind::Pause, Kind::Run]));
         let shortest = pauses.min_by_key(|(three, _)| three[2].1.at_ns.saturating_sub(three[1].1.at_ns));
-        if let Some((three, _)) = repeated.or(shortest).or_else(|| threes().last()) {
+        if let Some((three, _)) = repeated.or(shortest).or_else(|| threes().next_back()) {
             self.0.remove(&three[1].0);
         }
     }

@@ -86,8 +86,8 @@ async fn the_played_regions_events_have_the_recorded_shapes() {
     let recorded = std::fs::read_to_string(format!("{RECORDINGS}events.ndjson")).unwrap();
     let recorded: Vec<Value> = recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |lines: &[Value], topic: &str| {
-        let events = lines.iter().filter_map(|line| line["Events"].as_array()).flatten();
-        events.cloned().find(|event| event["Topic"] == topic).unwrap()
+        let mut events = lines.iter().filter_map(|line| line["Events"].as_array()).flatten();
+        events.find(|event| event["Topic"] == topic).unwrap().clone()
     };
     assert_eq!((&recorded[0], &told[0]), (&json!({}), &json!({})));
     for topic in ["Node", "Allocation"] {

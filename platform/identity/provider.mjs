@@ -32,6 +32,7 @@ function configuration({ accounts, store, accessTokenTtl }) {
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     // The id_token carries the e-mail address, so the app needs no second question.
     conformIdTokenClaims: false,
+    extraTokenClaims: (ctx, token) => accessTokenClaims(accounts, ctx, token),
     findAccount: (_ctx, id) => findAccount(accounts, id),
     pkce: { required: () => true },
     rotateRefreshToken: true,
@@ -100,6 +101,16 @@ function resourceIndicators(accessTokenTtl) {
       };
     },
   };
+}
+
+/**
+ * What the gateway learns beside the subject: when the person last proved who they are, which no refresh makes younger,
+ * and what a person recognises the account by.
+ */
+function accessTokenClaims(accounts, { oidc: { entities } }, token) {
+  const source = entities.AuthorizationCode ?? entities.DeviceCode ?? entities.RefreshToken;
+  const { email, name } = accounts.find(({ login }) => login === token.accountId) ?? {};
+  return { auth_time: source?.authTime, email, name };
 }
 
 function findAccount(accounts, id) {

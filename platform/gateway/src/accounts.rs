@@ -1,152 +1,73 @@
 //! Accounts: subjects of one OpenID Connect issuer, known by the access tokens that it signs for this gateway.
 
-use std::time::{Duration, Instant};
-
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
 use crate::Shared;
 use crate::config::AccountIssuer;
+use crate::issuer::IssuerKeys;
+use crate::limits::Address;
 use crate::problem::Refusal;
 
-/// Keys are fetched again after this time, so that a withdrawn one does not count for ever.
-const KEYS_LIVE: Duration = Duration::from_secs(3600);
-/// A token with an unknown key makes the gateway ask the issuer, but no more often than this.
-const BETWEEN_FETCHES: Duration = Duration::from_secs(1);
 const LEEWAY_S: u64 = 30;
+/// Letters of what a person recognises an account by.
+const LONGEST_SHOWN: usize = 120;
 /// How every enrolment token begins, so that it cannot be taken for an access token.
 pub(crate) const ENROLMENT_TOKEN_PREFIX: &str = "ietk_";
 
 /// Verifies access tokens by the issuer's discovered keys.
 pub(crate) struct Accounts {
-    issuer: String,
     audience: String,
-    client: reqwest::Client,
-    keys: Mutex<Keys>,
+    keys: IssuerKeys,
 }
 
-#[derive(Default)]
-struct Keys {
-    keys: Vec<Jwk>,
-    fetched: Option<Instant>,
-    asked: Option<Instant>,
-}
-
+/// What an access token says, once its signature holds.
 #[derive(Debug, Deserialize)]
-struct Claims {
+pub(crate) struct Claims {
     sub: String,
+    /// When the person last proved who they are, in seconds; it does not change when tokens are refreshed.
+    auth_time: Option<i64>,
+    email: Option<String>,
+    name: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Discovery {
-    issuer: String,
-    jwks_uri: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct KeySet {
-    keys: Vec<serde_json::Value>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    #[error("the issuer does not answer")]
-    Http(#[from] reqwest::Error),
-    #[error("the discovery document names another issuer")]
-    OtherIssuer,
+impl Claims {
+    /// What a person recognises the account by, if the token says.
+    fn shown(&self) -> Option<String> {
+        let told = [&self.email, &self.name].into_iter().flatten().map(|text| legible(text));
+        told.into_iter().find(|text| !text.is_empty())
+    }
 }
 
 impl Accounts {
-    /// Connects to nothing yet: the issuer is asked when the first token comes.
     pub(crate) fn new(config: &AccountIssuer) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self {
-            issuer: config.issuer.clone(),
-            audience: config.audience.clone(),
-            client,
-            keys: Mutex::default(),
-        })
+        Ok(Self { audience: config.audience.clone(), keys: IssuerKeys::new(&config.issuer)? })
     }
 
     /// The issuer whose subjects are accounts here.
     pub(crate) fn issuer(&self) -> &str {
-        &self.issuer
+        self.keys.issuer()
     }
 
-    /// The subject of a valid access token.
-    pub(crate) async fn subject(&self, token: &str) -> Result<String, Refusal> {
+    /// The claims of a valid access token.
+    pub(crate) async fn claims(&self, token: &str) -> Result<Claims, Refusal> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::NotSignedIn)?;
         if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
             return Err(Refusal::NotSignedIn);
         }
-        let key = self.key(header.kid.as_deref()).await?;
+        let key = self.keys.key(header.kid.as_deref()).await?;
         let key = DecodingKey::from_jwk(&key).map_err(|_| Refusal::NotSignedIn)?;
         let mut rules = Validation::new(header.alg);
-        rules.set_issuer(&[&self.issuer]);
+        rules.set_issuer(&[self.issuer()]);
         rules.set_audience(&[&self.audience]);
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         rules.validate_nbf = true;
         rules.leeway = LEEWAY_S;
         let token = jsonwebtoken::decode::<Claims>(token, &key, &rules).map_err(|_| Refusal::NotSignedIn)?;
-        Ok(token.claims.sub)
-    }
-
-    /// The signing key with this id; without an id, the only key there is.
-    async fn key(&self, id: Option<&str>) -> Result<Jwk, Refusal> {
-        let mut keys = self.keys.lock().await;
-        let known = keys.find(id);
-        let fresh = keys.fetched.is_some_and(|at| at.elapsed() < KEYS_LIVE);
-        let asked_lately = keys.asked.is_some_and(|at| at.elapsed() < BETWEEN_FETCHES);
-        if known.is_some() && (fresh || asked_lately) {
-            return known.ok_or(Refusal::NotSignedIn);
-        }
-        if asked_lately {
-            return Err(if keys.fetched.is_some() { Refusal::NotSignedIn } else { Refusal::IssuerSilent });
-        }
-        keys.asked = Some(Instant::now());
-        match self.fetch().await {
-            Ok(found) => {
-                keys.keys = found;
-                keys.fetched = Some(Instant::now());
-                keys.find(id).ok_or(Refusal::NotSignedIn)
-            }
-            Err(error) => {
-                tracing::warn!(error = %error, "the issuer's keys could not be fetched");
-                known.ok_or(Refusal::IssuerSilent)
-            }
-        }
-    }
-
-    async fn fetch(&self) -> Result<Vec<Jwk>, FetchError> {
-        let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
-        let discovery: Discovery = self.get(&url).await?;
-        if discovery.issuer != self.issuer {
-            return Err(FetchError::OtherIssuer);
-        }
-        let set: KeySet = self.get(&discovery.jwks_uri).await?;
-        // Keys of kinds that we do not know are no reason to lose the others.
-        Ok(set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect())
-    }
-
-    async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<T, reqwest::Error> {
-        self.client.get(url).send().await?.error_for_status()?.json().await
-    }
-}
-
-impl Keys {
-    fn find(&self, id: Option<&str>) -> Option<Jwk> {
-        match id {
-            Some(id) => self.keys.iter().find(|key| key.common.key_id.as_deref() == Some(id)).cloned(),
-            None => (self.keys.len() == 1).then(|| self.keys.first().cloned()).flatten(),
-        }
+        Ok(token.claims)
     }
 }
 
@@ -158,7 +79,8 @@ impl FromRequestParts<Shared> for Account {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
-        account(gateway, bearer(parts)?).await
+        let known = account(gateway, parts).await;
+        known.map_err(|refusal| gateway.limits.refuse_stranger(Address::of(parts), refusal))
     }
 }
 
@@ -166,19 +88,23 @@ impl FromRequestParts<Shared> for Account {
 #[derive(Debug)]
 pub(crate) enum Enroller {
     Account(Account),
-    /// SHA-256 of the enrolment token, lower-case hex.
-    Token(String),
+    Token {
+        /// SHA-256 of it, lower-case hex.
+        hash: String,
+        from: Address,
+    },
 }
 
 impl FromRequestParts<Shared> for Enroller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
-        let token = bearer(parts)?;
-        if token.starts_with(ENROLMENT_TOKEN_PREFIX) {
-            return Ok(Self::Token(token_hash(token)));
+        match bearer(parts) {
+            Ok(token) if token.starts_with(ENROLMENT_TOKEN_PREFIX) => {
+                Ok(Self::Token { hash: token_hash(token), from: Address::of(parts) })
+            }
+            Ok(_) | Err(_) => Account::from_request_parts(parts, gateway).await.map(Self::Account),
         }
-        account(gateway, token).await.map(Self::Account)
     }
 }
 
@@ -188,9 +114,41 @@ pub(crate) fn token_hash(token: &str) -> String {
     hex::encode(sha2::Sha256::digest(token.as_bytes()))
 }
 
-async fn account(gateway: &Shared, token: &str) -> Result<Account, Refusal> {
-    let subject = gateway.accounts.subject(token).await?;
-    Ok(Account(gateway.store.account(gateway.accounts.issuer(), &subject).await?))
+async fn account(gateway: &Shared, parts: &Parts) -> Result<Account, Refusal> {
+    let claims = gateway.accounts.claims(bearer(parts)?).await?;
+    let account = gateway.store.account(gateway.accounts.issuer(), &claims.sub).await?;
+    gateway.limits.account_requests.take(account.as_str())?;
+    let known = gateway.store.sessions(&account).await?;
+    if !began_after(claims.auth_time, known.ended_ms) {
+        return Err(Refusal::SessionEnded);
+    }
+    if let Some(shown) = claims.shown()
+        && known.shown.as_deref() != Some(shown.as_str())
+    {
+        gateway.store.know_account(&account, &shown).await?;
+    }
+    Ok(Account(account))
+}
+
+/// Whether a session is younger than the last loss of one of the account's PCs: until then, whoever has that PC has the
+/// session too. The issuer counts seconds, so a session of the very second of the loss counts as younger; one that does
+/// not say when it began counts as older.
+fn began_after(auth_time: Option<i64>, ended_ms: Option<i64>) -> bool {
+    match (auth_time, ended_ms) {
+        (_, None) => true,
+        (Some(began_s), Some(ended_ms)) => began_s >= ended_ms.div_euclid(1000),
+        (None, Some(_)) => false,
+    }
+}
+
+/// A name or an address in the form in which it may be shown: one line, not too long.
+fn legible(text: &str) -> String {
+    text.chars()
+        .filter(|letter| !letter.is_control())
+        .take(LONGEST_SHOWN)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 fn bearer(parts: &Parts) -> Result<&str, Refusal> {
@@ -204,6 +162,8 @@ fn bearer(parts: &Parts) -> Result<&str, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     // Made once with a key that was thrown away; good until the year 2200.
@@ -228,32 +188,45 @@ mod tests {
     );
 
     fn accounts(audience: &str) -> Accounts {
+        accounts_with_keys_of(audience, Duration::ZERO)
+    }
+
+    fn accounts_with_keys_of(audience: &str, age: Duration) -> Accounts {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = AccountIssuer { issuer: "https://identity.example".into(), audience: audience.into() };
-        let accounts = Accounts::new(&config).unwrap();
-        let keys = Keys {
-            keys: vec![serde_json::from_str(KEY).unwrap()],
-            fetched: Some(Instant::now()),
-            asked: Some(Instant::now()),
-        };
-        Accounts { keys: Mutex::new(keys), ..accounts }
+        let keys = vec![serde_json::from_str(KEY).unwrap()];
+        // Nobody listens there.
+        Accounts {
+            audience: audience.into(),
+            keys: IssuerKeys::with_keys("https://identity.example", keys, age),
+        }
     }
 
     #[tokio::test]
     async fn a_token_signed_with_rsa_is_taken() {
-        let subject = accounts("urn:ionet:gateway").subject(TOKEN).await.unwrap();
+        let claims = accounts("urn:ionet:gateway").claims(TOKEN).await.unwrap();
 
-        assert_eq!(subject, "alice");
+        assert_eq!((claims.sub.as_str(), claims.auth_time), ("alice", None));
     }
 
     #[tokio::test]
     async fn the_same_token_is_worthless_for_another_audience_and_with_any_byte_changed() {
-        let other = accounts("urn:somebody").subject(TOKEN).await;
+        let other = accounts("urn:somebody").claims(TOKEN).await;
         let mut changed = TOKEN.to_owned();
         changed.replace_range(TOKEN.len() - 10..TOKEN.len() - 9, "_");
-        let forged = accounts("urn:ionet:gateway").subject(&changed).await;
+        let forged = accounts("urn:ionet:gateway").claims(&changed).await;
 
         assert!(matches!(other, Err(Refusal::NotSignedIn)));
         assert!(matches!(forged, Err(Refusal::NotSignedIn)));
+    }
+
+    #[test]
+    fn a_loss_ends_every_session_that_began_before_it_or_does_not_say_when() {
+        let lost = Some(1_700_000_000_500);
+
+        assert!(!began_after(Some(1_699_999_999), lost));
+        assert!(!began_after(None, lost));
+        assert!(began_after(Some(1_700_000_000), lost));
+        assert!(began_after(Some(1_700_000_001), lost));
+        assert!(began_after(None, None) && began_after(Some(0), None));
     }
 }

@@ -8,6 +8,10 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+mod limits;
+
+pub use self::limits::{Limits, Quota};
+
 /// The gateway's configuration. Secrets are named by file and read when they are needed; none stands in here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +28,8 @@ pub struct Config {
     pub region: Region,
     pub s3: Storage,
     pub prices: Prices,
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// The certificate that PCs see.
@@ -125,7 +131,7 @@ impl Config {
         );
         let prices = self.prices.gpus.values().chain([&self.prices.default_micros_per_hour]);
         anyhow::ensure!(prices.into_iter().all(|price| *price >= 0), "a price is negative");
-        Ok(())
+        self.limits.check()
     }
 
     fn anchor(&mut self, folder: &Path) {
@@ -173,6 +179,23 @@ mod tests {
 
         assert!(config.check().is_ok());
         assert_eq!(config.devices.lifetime_s, 604_800);
+    }
+
+    #[test]
+    fn the_example_file_shows_every_limit_at_its_default() {
+        let shown: toml::Table = toml::from_str(EXAMPLE).unwrap();
+        let defaults = toml::Table::try_from(Limits::default()).unwrap();
+
+        assert_eq!(shown["limits"].as_table(), Some(&defaults));
+    }
+
+    #[test]
+    fn a_limit_that_lets_nobody_in_is_refused() {
+        let mut config: Config = toml::from_str(EXAMPLE).unwrap();
+
+        config.limits.wanted.count = 0;
+
+        assert!(config.check().is_err());
     }
 
     #[test]

@@ -18,10 +18,11 @@ use crate::accounts::{Account, ENROLMENT_TOKEN_PREFIX, Enroller, token_hash};
 use crate::ca::{Issued, Order};
 use crate::clock::now_ms;
 use crate::csr::Request;
-use crate::http::Json;
+use crate::extract::Json;
+use crate::limits::{Address, Stranger};
+use crate::line::Peer;
 use crate::problem::Refusal;
 use crate::store::{DeviceRow, EnrolOutcome, Enrolment};
-use crate::tls::Peer;
 
 const LABEL_LENGTH: usize = 60;
 const TOKEN_LIFETIME_MS: i64 = 24 * 3600 * 1000;
@@ -37,17 +38,24 @@ impl FromRequestParts<Shared> for Device {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
-        let peer = parts.extensions.get::<Peer>().ok_or(Refusal::NoCertificate)?;
-        let leaf = Leaf::read(&peer.0, &gateway.config.region.name).ok_or(Refusal::NoCertificate)?;
-        let holder = gateway.store.holder(&leaf.serial).await?.ok_or(Refusal::NoCertificate)?;
-        if holder.device != leaf.device || holder.public_key != leaf.public_key {
-            return Err(Refusal::NoCertificate);
-        }
-        if let Some(ended) = holder.ended() {
-            return Err(ended.into());
-        }
-        Ok(Self { id: holder.device, public_key: holder.public_key })
+        let known = device(gateway, parts).await;
+        known.map_err(|refusal| gateway.limits.refuse_stranger(Address::of(parts), refusal))
     }
+}
+
+async fn device(gateway: &Shared, parts: &Parts) -> Result<Device, Refusal> {
+    let peer = parts.extensions.get::<Peer>().ok_or(Refusal::NoCertificate)?;
+    let leaf = Leaf::read(&peer.0, &gateway.config.region.name).ok_or(Refusal::NoCertificate)?;
+    // The handshake has shown that this is the device of that name.
+    gateway.limits.device_requests.take(leaf.device.as_str())?;
+    let holder = gateway.store.holder(&leaf.serial).await?.ok_or(Refusal::NoCertificate)?;
+    if holder.device != leaf.device || holder.public_key != leaf.public_key {
+        return Err(Refusal::NoCertificate);
+    }
+    if let Some(ended) = holder.ended() {
+        return Err(ended.into());
+    }
+    Ok(Device { id: holder.device, public_key: holder.public_key })
 }
 
 /// Enrols a device. The request's public key is all that is taken from it. The same account with the same key gets
@@ -75,12 +83,22 @@ pub(crate) async fn enrol(
     let public_key = request.key_hex();
     let (account, token_hash) = match enroller {
         Enroller::Account(Account(account)) => (account, None),
-        Enroller::Token(hash) => {
+        Enroller::Token { hash, from } => {
             let account = gateway.store.token_account(&hash, &public_key, now_ms()).await?;
-            (account.ok_or(Refusal::TokenSpent)?, Some(hash))
+            let account = account.ok_or(Refusal::TokenSpent);
+            let account = account.map_err(|refusal| gateway.limits.refuse_stranger(from, refusal))?;
+            gateway.limits.account_requests.take(hash.as_str())?;
+            (account, Some(hash))
         }
     };
-    let device = device_for(gateway.store.device_by_key(&public_key).await?, &account)?;
+    let known = gateway.store.device_by_key(&public_key).await?;
+    let is_new = known.is_none();
+    let device = device_for(known, &account)?;
+    if is_new {
+        gateway.limits.new_devices.take(account.as_str())?;
+    } else {
+        gateway.limits.renewals.take(device.as_str())?;
+    }
     let issued = issue(&gateway, &device, request).await?;
     let enrolment = Enrolment {
         account: &account,
@@ -134,7 +152,7 @@ pub(crate) async fn lost(
     Account(account): Account,
     Path(device): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    if !gateway.store.mark_lost(&account, &device, now_ms()).await? {
+    if !gateway.store.mark_lost(Some(&account), &device, now_ms()).await? {
         return Err(Refusal::NotYours);
     }
     tracing::info!(device, "a device was reported lost");
@@ -173,6 +191,7 @@ pub(crate) async fn enrolment_token(
     State(gateway): State<Shared>,
     Account(account): Account,
 ) -> Result<(StatusCode, Json<EnrolmentToken>), Refusal> {
+    gateway.limits.enrolment_tokens.take(account.as_str())?;
     let mut secret = [0; 32];
     rand::rng().fill_bytes(&mut secret);
     let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret);
@@ -194,6 +213,7 @@ pub(crate) async fn enrolment_token(
     )
 )]
 pub(crate) async fn renew_by_key(
+    _: Stranger,
     State(gateway): State<Shared>,
     Json(body): Json<RenewRequest>,
 ) -> Result<Json<Certificate>, Refusal> {
@@ -231,6 +251,7 @@ async fn renew(gateway: &Shared, device: String, request: Request) -> Result<Cer
     if let Some(ended) = gateway.store.ended(&device).await? {
         return Err(ended.into());
     }
+    gateway.limits.renewals.take(device.as_str())?;
     let issued = issue(gateway, &device, request).await?;
     let written = gateway.store.renew(&device, &issued.serial, issued.issued_at_ms, issued.expires_at_ms);
     if let Some(ended) = written.await? {

@@ -3,44 +3,29 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, MatchedPath, Request, State};
-use axum::http::header;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use ionet_gateway_api::path;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Object, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::limits::Stranger;
 use crate::problem::Refusal;
-use crate::{Shared, devices, nodes, uploads, wanted, watch};
+use crate::{Shared, devices, earnings, nodes, uploads, wanted, watch};
 
 /// A certificate request has one to two kilobytes, the longest upload request under ten.
 const BODY_LIMIT: usize = 64 * 1024;
-/// For everything but the long poll, which has a limit of its own.
-const REQUEST_LIMIT: Duration = Duration::from_secs(20);
-
-/// JSON in and out; what cannot be read is refused as a problem.
-#[derive(Debug, FromRequest)]
-#[from_request(via(axum::Json), rejection(Refusal))]
-pub(crate) struct Json<T>(pub(crate) T);
-
-impl<T: serde::Serialize> IntoResponse for Json<T> {
-    fn into_response(self) -> Response {
-        let mut response = axum::Json(self.0).into_response();
-        // Answers hold certificates, tokens and grants.
-        response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-        response
-    }
-}
-
-/// The query; what cannot be read is refused as a problem.
-#[derive(Debug, FromRequestParts)]
-#[from_request(via(axum::extract::Query), rejection(Refusal))]
-pub(crate) struct Query<T>(pub(crate) T);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -76,21 +61,46 @@ impl Modify for Security {
 
 /// The OpenAPI document, as it is committed beside the code.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routers().1
+    let mut document = routers(Duration::MAX).1;
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("429".to_owned(), too_many().into());
+        }
+    }
+    document
+}
+
+/// What any caller may be told.
+fn too_many() -> utoipa::openapi::Response {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let wait = HeaderBuilder::new().schema(Object::with_type(Type::Integer)).description(Some("seconds"));
+    ResponseBuilder::new()
+        .description("too-many")
+        .content("application/problem+json", problem)
+        .header("Retry-After", wait.build())
+        .build()
+}
+
+/// The document with the address under which the gateway is reached, rendered once.
+pub(crate) fn rendered(public_url: &Url) -> serde_json::Result<Bytes> {
+    let mut document = openapi();
+    document.servers = Some(vec![utoipa::openapi::Server::new(public_url.as_str())]);
+    serde_json::to_vec(&document).map(Bytes::from)
 }
 
 pub(crate) fn router(gateway: Shared) -> Router {
-    routers()
+    routers(Duration::from_secs(gateway.config.limits.request_s))
         .0
-        .fallback(|| async { Refusal::NotFound })
-        .method_not_allowed_fallback(|| async { Refusal::MethodNotAllowed })
+        .fallback(|_: Stranger| async { Refusal::NotFound })
+        .method_not_allowed_fallback(|_: Stranger| async { Refusal::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(log))
         .with_state(gateway)
 }
 
-fn routers() -> (Router<Shared>, utoipa::openapi::OpenApi) {
+fn routers(patience: Duration) -> (Router<Shared>, utoipa::openapi::OpenApi) {
     let limited = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(health))
         .routes(routes!(document))
@@ -104,28 +114,31 @@ fn routers() -> (Router<Shared>, utoipa::openapi::OpenApi) {
         .routes(routes!(wanted::wanted))
         .routes(routes!(nodes::stop))
         .routes(routes!(uploads::uploads))
-        .layer(middleware::from_fn(limit_time));
+        .routes(routes!(earnings::device_periods))
+        .routes(routes!(earnings::device_jobs))
+        .routes(routes!(earnings::account_periods))
+        .routes(routes!(earnings::account_jobs))
+        .layer(middleware::from_fn(move |request, next| limit_time(patience, request, next)));
     limited.merge(OpenApiRouter::new().routes(routes!(watch::watch))).split_for_parts()
 }
 
 /// Whether the gateway and its database work, and whether a double of Nomad is in play. Says nothing else about the
 /// region.
 #[utoipa::path(get, path = path::HEALTH, tag = "nobody", responses((status = 200), (status = 500)))]
-async fn health(State(gateway): State<Shared>) -> Result<&'static str, Refusal> {
+async fn health(_: Stranger, State(gateway): State<Shared>) -> Result<&'static str, Refusal> {
     gateway.store.ping().await?;
     Ok(if gateway.nomad.is_double() { "ok (rehearsal: a double of Nomad is in play)\n" } else { "ok\n" })
 }
 
 /// This document.
 #[utoipa::path(get, path = path::OPENAPI, tag = "nobody", responses((status = 200)))]
-async fn document(State(gateway): State<Shared>) -> Json<utoipa::openapi::OpenApi> {
-    let mut document = openapi();
-    document.servers = Some(vec![utoipa::openapi::Server::new(gateway.config.public_url.as_str())]);
-    Json(document)
+async fn document(_: Stranger, State(gateway): State<Shared>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], gateway.document.clone())
 }
 
-async fn limit_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await {
+/// For everything but the long poll, which has a limit of its own. Reading the body is part of it.
+async fn limit_time(patience: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::TimedOut.into_response(),
     }
@@ -139,7 +152,12 @@ async fn log(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let (path, status) = (matched.unwrap_or_default(), response.status().as_u16());
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%method, path, status, ms, "request");
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        // A flood must not flood the log too.
+        tracing::debug!(%method, path, status, ms, "request");
+    } else {
+        tracing::info!(%method, path, status, ms, "request");
+    }
     response
 }
 

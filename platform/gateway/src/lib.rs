@@ -7,14 +7,23 @@ mod accounts;
 mod ca;
 mod clock;
 pub mod config;
+mod connections;
 mod csr;
+mod descriptors;
 mod devices;
+mod earnings;
+mod extract;
 mod http;
+mod issuer;
 pub mod ledger;
+mod limits;
+mod line;
 mod metering;
 mod nodes;
 mod nomad;
+mod polls;
 mod problem;
+mod prune;
 mod store;
 mod tls;
 mod uploads;
@@ -22,10 +31,12 @@ mod wanted;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::body::Bytes;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,6 +57,12 @@ pub(crate) struct Gateway {
     /// Calls whoever keeps nodes as they are wanted.
     keep: Notify,
     bringing: wanted::Bringing,
+    limits: limits::Limits,
+    polls: polls::Polls,
+    /// One turn for each question about the past that is being answered.
+    history: Semaphore,
+    /// The OpenAPI document, rendered.
+    document: Bytes,
     shutdown: CancellationToken,
 }
 
@@ -70,6 +87,7 @@ pub async fn serve_with(
     let _ = rustls::crypto::ring::default_provider().install_default();
     config.check()?;
     let tls = tls::server_config(&config.tls, authority.trusted())?;
+    let connections = connections::Connections::new(&config.limits, descriptors::limit());
     let gateway = Arc::new(Gateway {
         store: store::Store::open(&config.database_url).await?,
         accounts: accounts::Accounts::new(&config.accounts)?,
@@ -80,15 +98,20 @@ pub async fn serve_with(
         region: metering::Hearing::default(),
         keep: Notify::new(),
         bringing: wanted::Bringing::default(),
+        limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),
+        polls: polls::Polls::default(),
+        history: Semaphore::new(earnings::AT_ONCE),
+        document: http::rendered(&config.public_url)?,
         shutdown: shutdown.clone(),
         config,
     });
     let tasks = TaskTracker::new();
     tasks.spawn(metering::run(Arc::clone(&gateway)));
     tasks.spawn(wanted::keep(Arc::clone(&gateway)));
+    tasks.spawn(prune::run(Arc::clone(&gateway)));
     tasks.close();
     tracing::info!(address = %listener.local_addr()?, region = gateway.config.region.name, "the gateway listens");
-    tls::serve(listener, tls, http::router(Arc::clone(&gateway)), shutdown).await;
+    tls::serve(listener, tls, connections, http::router(Arc::clone(&gateway)), shutdown).await;
     tasks.wait().await;
     gateway.store.close().await;
     tracing::info!("the gateway has ended");
@@ -98,7 +121,7 @@ pub async fn serve_with(
 /// Marks a device as lost on an operator's word. A running gateway on the same database notices within seconds.
 pub async fn report_lost(config: &Config, device: &str) -> anyhow::Result<()> {
     let store = store::Store::open(&config.database_url).await?;
-    let found = store.mark_lost_by_operator(device, clock::now_ms()).await?;
+    let found = store.mark_lost(None, device, clock::now_ms()).await?;
     store.close().await;
     anyhow::ensure!(found, "there is no device {device}");
     Ok(())

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::Shared;
 use crate::devices::Device;
-use crate::http::Json;
+use crate::extract::Json;
 use crate::nomad::{Allocation, NomadError};
 use crate::problem::Refusal;
 use crate::store::NodeRow;
@@ -30,6 +30,7 @@ pub(crate) async fn introduction(
     State(gateway): State<Shared>,
     device: Device,
 ) -> Result<Json<Introduction>, Refusal> {
+    gateway.limits.region_calls.take(device.id.as_str())?;
     let token = gateway.nomad.introduce(&device.id, &gateway.config.region.node_pool).await?;
     if let Some(ended) = gateway.store.ended(&device.id).await? {
         return Err(ended.into());
@@ -49,6 +50,7 @@ pub(crate) async fn introduction(
     )
 )]
 pub(crate) async fn stop(State(gateway): State<Shared>, device: Device) -> Result<Json<StopAnswer>, Refusal> {
+    gateway.limits.region_calls.take(device.id.as_str())?;
     let mut live: Vec<Allocation> = Vec::new();
     let mut refusal = None;
     for node in find_nodes(&gateway, &device.id).await? {

@@ -1,5 +1,7 @@
 //! Every way in which the gateway says no, and its form on the wire (`application/problem+json`).
 
+use std::time::Duration;
+
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +18,10 @@ pub(crate) enum Refusal {
     NotSignedIn,
     #[error("no client certificate of this region")]
     NoCertificate,
+    #[error("this session began before a PC of the account was reported lost")]
+    SessionEnded,
+    #[error("too many requests of this kind")]
+    TooMany(Duration),
     #[error("this device was reported lost")]
     DeviceLost,
     #[error("this device has left its account")]
@@ -49,9 +55,23 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the caller could not show who it is.
+    pub(crate) fn is_of_a_stranger(&self) -> bool {
+        matches!(self, Self::NotSignedIn | Self::NoCertificate | Self::TokenSpent)
+    }
+
+    /// Whole seconds, rounded up: whoever waits as told is let in.
+    fn retry_after_s(&self) -> Option<u64> {
+        let Self::TooMany(wait) = self else { return None };
+        Some(u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX))
+    }
+
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotSignedIn | Self::NoCertificate | Self::TokenSpent => StatusCode::UNAUTHORIZED,
+            Self::NotSignedIn | Self::NoCertificate | Self::TokenSpent | Self::SessionEnded => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::DeviceLost | Self::DeviceRetired | Self::NotYours => StatusCode::FORBIDDEN,
             Self::KeyTaken | Self::StaleSequence(_) => StatusCode::CONFLICT,
             Self::BadCsr(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -68,6 +88,8 @@ impl Refusal {
         match self {
             Self::NotSignedIn => code::NOT_SIGNED_IN,
             Self::NoCertificate => code::NO_CERTIFICATE,
+            Self::SessionEnded => code::SESSION_ENDED,
+            Self::TooMany(_) => code::TOO_MANY,
             Self::DeviceLost => code::DEVICE_LOST,
             Self::DeviceRetired => code::DEVICE_RETIRED,
             Self::StaleSequence(_) => code::STALE_SEQUENCE,
@@ -87,25 +109,8 @@ impl Refusal {
 
     /// What a program needs to know beyond the code.
     fn detail(&self) -> Option<String> {
-        match self {
-            Self::StaleSequence(highest) => Some(highest.to_string()),
-            Self::NotSignedIn
-            | Self::NoCertificate
-            | Self::DeviceLost
-            | Self::DeviceRetired
-            | Self::NotYours
-            | Self::TokenSpent
-            | Self::KeyTaken
-            | Self::BadCsr(_)
-            | Self::BadRequest(_)
-            | Self::Region(_)
-            | Self::TooLarge(_)
-            | Self::NotFound
-            | Self::MethodNotAllowed
-            | Self::IssuerSilent
-            | Self::TimedOut
-            | Self::Internal(_) => None,
-        }
+        let Self::StaleSequence(highest) = self else { return None };
+        Some(highest.to_string())
     }
 
     fn log(&self) {
@@ -117,6 +122,8 @@ impl Refusal {
             }
             Self::NotSignedIn
             | Self::NoCertificate
+            | Self::SessionEnded
+            | Self::TooMany(_)
             | Self::DeviceLost
             | Self::DeviceRetired
             | Self::StaleSequence(_)
@@ -142,13 +149,16 @@ impl IntoResponse for Refusal {
             status: status.as_u16(),
             code: self.code().to_owned(),
             detail: self.detail(),
-            retry_after_s: None,
+            retry_after_s: self.retry_after_s(),
         };
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(self, Self::NotSignedIn | Self::TokenSpent) {
+        if matches!(self, Self::NotSignedIn | Self::TokenSpent | Self::SessionEnded) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

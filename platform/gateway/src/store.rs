@@ -14,13 +14,20 @@ use sqlx::{Sqlite, Transaction};
 mod allocations;
 #[path = "store/devices.rs"]
 mod devices;
+#[path = "store/history.rs"]
+mod history;
+#[path = "store/pruning.rs"]
+mod pruning;
 #[path = "store/region.rs"]
 mod region;
+#[path = "store/sessions.rs"]
+mod sessions;
 #[path = "store/wanted.rs"]
 mod wanted;
 
 pub(crate) use self::allocations::{AllocationRow, Price};
 pub(crate) use self::devices::{DeviceRow, Ended, EnrolOutcome, Enrolment};
+pub(crate) use self::history::{Cursor, HistoryRow, Whose};
 pub(crate) use self::region::{KeptNode, NodeRow};
 pub(crate) use self::wanted::{Want, Wanted};
 
@@ -29,7 +36,10 @@ pub(crate) type Tx = Transaction<'static, Sqlite>;
 /// A handle to the database.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
+    /// For reading, and for what the region would tell again: a power cut may take the last seconds of it.
     pool: SqlitePool,
+    /// For what was answered to somebody: on the disk before the answer.
+    durable: SqlitePool,
 }
 
 impl Store {
@@ -40,17 +50,11 @@ impl Store {
             .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // What was answered to a PC must survive a power cut.
-            .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(8)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
-            .await
-            .context("opening the database")?;
-        sqlx::migrate!("./migrations").run(&pool).await.context("bringing the database up to date")?;
-        Ok(Self { pool })
+        let durable = open(options.clone().synchronous(SqliteSynchronous::Full), 2).await?;
+        sqlx::migrate!("./migrations").run(&durable).await.context("bringing the database up to date")?;
+        let pool = open(options.synchronous(SqliteSynchronous::Normal), 8).await?;
+        Ok(Self { pool, durable })
     }
 
     /// Whether the database answers.
@@ -61,10 +65,25 @@ impl Store {
     /// Closes all connections, so that the last writes are in the file.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+        self.durable.close().await;
     }
 
-    /// A transaction that may write. It takes SQLite's one write lock at once: taking it half-way can fail.
+    /// A transaction that may write, on the disk once it is committed. It takes SQLite's one write lock at once: taking it half-way can fail.
     pub(crate) async fn write(&self) -> Result<Tx, sqlx::Error> {
+        self.durable.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// The same for what the region would tell again: on the disk within moments, so that no event waits for one.
+    pub(crate) async fn write_soon(&self) -> Result<Tx, sqlx::Error> {
         self.pool.begin_with("BEGIN IMMEDIATE").await
     }
+}
+
+async fn open(options: SqliteConnectOptions, connections: u32) -> anyhow::Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options)
+        .await
+        .context("opening the database")
 }

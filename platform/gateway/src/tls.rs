@@ -1,38 +1,26 @@
 //! The listener: HTTPS that asks for a client certificate and hands a verified one to the handlers.
 
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use crate::config::ServerTls;
+use crate::connections::Connections;
+use crate::line::Line;
 
-const HANDSHAKE: Duration = Duration::from_secs(10);
-const HEADERS: Duration = Duration::from_secs(10);
 /// How long requests in progress may take after the listener was told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
-
-/// The client certificate of a connection, DER, verified to come from one of our intermediates. It may have expired
-/// since the connection began.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer(pub(crate) Arc<[u8]>);
 
 /// A TLS configuration that accepts clients without a certificate, or with one from `trusted`, and no others.
 ///
@@ -63,6 +51,7 @@ pub(crate) fn server_config(
 pub(crate) async fn serve(
     listener: TcpListener,
     config: rustls::ServerConfig,
+    admission: Arc<Connections>,
     router: Router,
     shutdown: CancellationToken,
 ) {
@@ -74,10 +63,19 @@ pub(crate) async fn serve(
             () = shutdown.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let watcher = connections.watcher();
-                tokio::spawn(connection(acceptor.clone(), stream, router.clone(), watcher, shutdown.clone()));
-            }
+            Ok((stream, peer)) => match admission.admit(peer.ip().into(), Instant::now()) {
+                Some(place) => {
+                    let line = Line {
+                        place,
+                        acceptor: acceptor.clone(),
+                        router: router.clone(),
+                        watcher: connections.watcher(),
+                        shutdown: shutdown.clone(),
+                    };
+                    tokio::spawn(line.serve(stream));
+                }
+                None => tracing::debug!("a connection too many was closed"),
+            },
             // Out of descriptors, most likely: they come back as connections end.
             Err(error) => {
                 tracing::warn!(error = %error, "a connection could not be accepted");
@@ -88,48 +86,6 @@ pub(crate) async fn serve(
     drop(listener);
     if tokio::time::timeout(LAST_REQUESTS, connections.shutdown()).await.is_err() {
         tracing::warn!("some requests were cut off at shutdown");
-    }
-}
-
-async fn connection(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
-    shutdown: CancellationToken,
-) {
-    let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
-    let stream = tokio::select! {
-        done = handshake => match done {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(error = %error, "a TLS handshake failed"),
-            Err(_) => return tracing::debug!("a TLS handshake took too long"),
-        },
-        () = shutdown.cancelled() => return,
-    };
-    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer = leaf.map(|leaf| Peer(Arc::from(leaf.as_ref())));
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (router, peer) = (router.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(answer(router, peer, request).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
-    let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(serving).await {
-        tracing::debug!(error = %error, "a connection ended badly");
-    }
-}
-
-async fn answer(router: Router, peer: Option<Peer>, request: Request<Incoming>) -> axum::response::Response {
-    let mut request = request.map(Body::new);
-    if let Some(peer) = peer {
-        request.extensions_mut().insert(peer);
-    }
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }
 

@@ -13,7 +13,7 @@ use crate::Shared;
 use crate::clock::now_ms;
 use crate::config::Storage;
 use crate::devices::Device;
-use crate::http::Json;
+use crate::extract::Json;
 use crate::problem::Refusal;
 
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -77,6 +77,10 @@ pub(crate) async fn uploads(
     if body.objects.len() > MOST_OBJECTS {
         return Err(Refusal::TooLarge("more than 32 objects at once"));
     }
+    body.objects.iter().try_for_each(check)?;
+    gateway.limits.upload_objects.take_many(device.id.as_str(), body.objects.len() as u64)?;
+    let bytes = body.objects.iter().map(|object| object.length).sum();
+    gateway.limits.upload_bytes.take_many(device.id.as_str(), bytes)?;
     let grants = body.objects.iter().map(|object| gateway.uploads.grant(&device.id, object));
     let grants = grants.collect::<Result<Vec<_>, _>>()?;
     tracing::debug!(device = device.id, objects = grants.len(), "uploads were granted");

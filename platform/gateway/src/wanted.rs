@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use crate::Shared;
 use crate::clock::now_ms;
 use crate::devices::Device;
-use crate::http::Json;
+use crate::extract::Json;
 use crate::nodes::refresh;
 use crate::problem::Refusal;
 use crate::store::{KeptNode, Want, Wanted};
@@ -49,6 +49,7 @@ pub(crate) async fn wanted(
     device: Device,
     Json(body): Json<WantedRequest>,
 ) -> Result<Json<WantedAnswer>, Refusal> {
+    gateway.limits.wanted.take(device.id.as_str())?;
     let seq = body.seq;
     let wanted = read(body)?;
     match gateway.store.want(&device.id, &wanted, now_ms()).await? {

@@ -16,11 +16,13 @@ use utoipa::IntoParams;
 use crate::Shared;
 use crate::clock::{DAY_NS, now_ms, now_ns};
 use crate::devices::Device;
-use crate::http::{Json, Query};
+use crate::extract::{Json, Query};
 use crate::ledger::decimal;
 use crate::problem::Refusal;
 
 const LONGEST_WAIT_S: u64 = 60;
+/// Two PCs with one identity must not chase one another at the speed of the network.
+const AFTER_REPLACED: Duration = Duration::from_secs(10);
 const MOST_ALLOCATIONS: usize = 100;
 
 /// Which devices changed, by an index that only grows, also over a restart: it begins at the clock.
@@ -89,8 +91,10 @@ pub(crate) async fn watch(
     let mut changes = gateway.changes.subscribe(&device.id);
     // Not only newer: an index from the future, after the clock was set back, must not wait for it to come.
     if *changes.borrow_and_update() == query.index {
+        let mut poll = gateway.polls.begin(&device.id);
         tokio::select! {
             _ = changes.changed() => {}
+            () = poll.replaced() => return Err(Refusal::TooMany(AFTER_REPLACED)),
             () = tokio::time::sleep_until(until) => {}
             () = gateway.shutdown.cancelled() => {}
         }

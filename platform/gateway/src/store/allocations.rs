@@ -91,10 +91,12 @@ fn gap(text: &str) -> Option<Gap> {
     Some(Gap { from_ns, to_ns: to.parse::<i64>().ok().map(|to| to.saturating_mul(SECOND_NS)) })
 }
 
-const ALLOCATION: &str = "SELECT a.allocation, a.node, a.device, a.job, a.status, a.modify_index, a.created_ns, a.ran, \
+pub(super) const ALLOCATION: &str = "SELECT a.allocation, a.node, a.device, a.job, a.status, a.modify_index, a.created_ns, a.ran, \
     a.lead_ns, a.marks, a.stop_desired_ns, a.ended_ns, a.disputed, a.rate_micros_per_hour, a.confirmed_ns, \
     a.missing_since_ns, a.missing_lists, n.superseded_s, \
-    (SELECT group_concat(g.from_s || ':' || COALESCE(g.to_s, ''), ' ') FROM node_gaps g WHERE g.node = a.node) AS gaps \
+    (SELECT group_concat(g.from_s || ':' || COALESCE(g.to_s, ''), ' ') FROM node_gaps g WHERE g.node = a.node \
+    AND (g.to_s IS NULL OR g.to_s > a.created_ns / 1000000000) \
+    AND (a.ended_ns IS NULL OR g.from_s <= a.ended_ns / 1000000000)) AS gaps \
     FROM allocations a JOIN nodes n ON n.node = a.node";
 
 impl Store {
@@ -130,7 +132,7 @@ impl Store {
         if look.after == look.before {
             return Ok(Some(look));
         }
-        let mut tx = self.write().await?;
+        let mut tx = self.write_soon().await?;
         let look = look_at(&read().fetch_one(&mut *tx).await?, sighting);
         write(&mut tx, allocation, &look.after).await?;
         tx.commit().await?;
@@ -147,11 +149,12 @@ impl Store {
         priced: bool,
         now_ns: i64,
     ) -> Result<(), sqlx::Error> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_soon().await?;
         let added = sqlx::query(
-            "INSERT INTO allocations (allocation, node, device, job, status, modify_index, created_ns, ran, \
+            "INSERT INTO allocations (allocation, node, device, account, job, status, modify_index, created_ns, ran, \
              confirmed_ns, rate_micros_per_hour, priced) \
-             SELECT $1, node, device, $3, $4, $5, $6, 0, $7, $8, $9 FROM nodes WHERE node = $2 \
+             SELECT $1, n.node, n.device, d.account, $3, $4, $5, $6, 0, $7, $8, $9 \
+             FROM nodes n JOIN devices d ON d.device = n.device WHERE n.node = $2 \
              ON CONFLICT (allocation) DO NOTHING",
         )
         .bind(allocation)
@@ -194,7 +197,7 @@ impl Store {
         missing: &[String],
         now_ns: i64,
     ) -> Result<(), sqlx::Error> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_soon().await?;
         for allocation in listed {
             sqlx::query(
                 "UPDATE allocations SET confirmed_ns = $1, missing_since_ns = NULL, missing_lists = 0 \

@@ -75,6 +75,9 @@ pub(crate) enum EnrolOutcome {
     Ended(Ended),
 }
 
+/// Certificates that a device may have at one time.
+const LIVE_CERTIFICATES: i64 = 16;
+
 const DEVICE: &str = "SELECT d.device, d.account, d.label, d.public_key, d.enrolled_at_ms, d.lost_at_ms, d.retired_at_ms, \
     COALESCE((SELECT MAX(c.expires_at_ms) FROM certificates c WHERE c.device = d.device), 0) AS expires_at_ms \
     FROM devices d";
@@ -141,7 +144,7 @@ impl Store {
         sqlx::query("UPDATE devices SET retired_at_ms = COALESCE(retired_at_ms, $1) WHERE device = $2")
             .bind(now_ms)
             .bind(device)
-            .execute(&self.pool)
+            .execute(&self.durable)
             .await
             .map(drop)
     }
@@ -165,34 +168,6 @@ impl Store {
         .bind(device)
         .fetch_one(&self.pool)
         .await
-    }
-
-    /// Marks an account's device as lost. False: the account has no such device.
-    pub(crate) async fn mark_lost(
-        &self,
-        account: &str,
-        device: &str,
-        now_ms: i64,
-    ) -> Result<bool, sqlx::Error> {
-        let done = sqlx::query(
-            "UPDATE devices SET lost_at_ms = COALESCE(lost_at_ms, $1) WHERE device = $2 AND account = $3",
-        )
-        .bind(now_ms)
-        .bind(device)
-        .bind(account)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// The same on an operator's word. False: there is no such device.
-    pub(crate) async fn mark_lost_by_operator(&self, device: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
-        let done = sqlx::query("UPDATE devices SET lost_at_ms = COALESCE(lost_at_ms, $1) WHERE device = $2")
-            .bind(now_ms)
-            .bind(device)
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected() == 1)
     }
 
     /// Writes down a device (or its further enrolment), its certificate and the spent token, or nothing of them.
@@ -276,7 +251,7 @@ impl Store {
         .bind(account)
         .bind(issued_at_ms)
         .bind(expires_at_ms)
-        .execute(&self.pool)
+        .execute(&self.durable)
         .await
         .map(drop)
     }
@@ -290,8 +265,9 @@ impl Store {
         now_ms: i64,
     ) -> Result<Option<String>, sqlx::Error> {
         sqlx::query_scalar(
-            "SELECT account FROM enrolment_tokens WHERE token_hash = $1 AND expires_at_ms > $2 \
-             AND (used_at_ms IS NULL OR used_for = $3)",
+            "SELECT t.account FROM enrolment_tokens t JOIN accounts a ON a.account = t.account \
+             WHERE t.token_hash = $1 AND t.expires_at_ms > $2 AND (t.used_at_ms IS NULL OR t.used_for = $3) \
+             AND t.issued_at_ms >= COALESCE(a.sessions_ended_ms, 0)",
         )
         .bind(token_hash)
         .bind(now_ms)
@@ -323,19 +299,24 @@ async fn insert_certificate(
     issued_at_ms: i64,
     expires_at_ms: i64,
 ) -> Result<(), sqlx::Error> {
-    // An expired certificate opens nothing, so its row is of no more use.
-    sqlx::query("DELETE FROM certificates WHERE device = $1 AND expires_at_ms < $2")
-        .bind(device)
-        .bind(issued_at_ms)
-        .execute(&mut **tx)
-        .await?;
     sqlx::query(
-        "INSERT INTO certificates (serial, device, issued_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO certificates (serial, device, issued_at_ms, expires_at_ms, recorded_ns) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(serial)
     .bind(device)
     .bind(issued_at_ms)
     .bind(expires_at_ms)
+    .bind(crate::clock::now_ns())
+    .execute(&mut **tx)
+    .await?;
+    // An expired certificate opens nothing. A PC has one that is live, and a few whose answer got lost on its way.
+    sqlx::query(
+        "DELETE FROM certificates WHERE device = $1 AND (expires_at_ms < $2 OR serial NOT IN \
+         (SELECT serial FROM certificates WHERE device = $1 ORDER BY recorded_ns DESC LIMIT $3))",
+    )
+    .bind(device)
+    .bind(issued_at_ms)
+    .bind(LIVE_CERTIFICATES)
     .execute(&mut **tx)
     .await
     .map(drop)

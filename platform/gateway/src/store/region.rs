@@ -74,7 +74,7 @@ impl Store {
     /// `current`: the answer to a question asked just now, in order with the events. It counts even when its indexes
     /// are lower, as they are after the region was set up anew.
     pub(crate) async fn see_node(&self, node: &Node, current: bool) -> Result<Option<String>, sqlx::Error> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_soon().await?;
         let device: Option<String> = sqlx::query_scalar(
             "INSERT INTO nodes \
              (node, device, status, eligible, present, create_index, modify_index, status_updated_s, tags) \

@@ -7,8 +7,10 @@ use serde_json::json;
 use crate::stand::issuer::{Issuer, sign};
 use crate::stand::{PATIENCE, Stand, enrolment, is, problem, read};
 
-fn account_endpoints() -> [(Method, String); 4] {
+fn account_endpoints() -> [(Method, String); 6] {
     [
+        (Method::POST, path::ACCOUNT_PERIODS.to_owned()),
+        (Method::POST, path::ACCOUNT_JOBS.to_owned()),
         (Method::GET, path::DEVICES.to_owned()),
         (Method::POST, path::DEVICES.to_owned()),
         (Method::POST, path::DEVICE_LOST.replace("{device}", "d-1")),
@@ -105,4 +107,47 @@ async fn an_account_sees_its_own_devices_alone() {
     assert_eq!(list.devices[0].device, bobs.id());
     assert_ne!(list.devices[0].device, alices.id());
     assert_eq!(list.devices[0].label, "My PC");
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_stalls_nobody_whose_key_is_known() {
+    let stand = Stand::start().await;
+    let known = stand.issuer.token("alice");
+    assert_eq!(stand.send_as(&known, Method::GET, path::DEVICES, None).await.status(), 200);
+    stand.issuer.hang();
+    let stranger =
+        sign(&KeyPair::generate().unwrap(), "second", Algorithm::ES256, &stand.issuer.claims(json!({})));
+    let url = format!("{}{}", stand.url, path::DEVICES);
+    let ask = || tokio::spawn(stand.nobody().get(&url).bearer_auth(&stranger).send());
+    // The issuer is not asked again within a second, so the first ones may be refused at once.
+    let mut first = ask();
+    loop {
+        tokio::select! {
+            () = stand.issuer.until_hung(1) => break,
+            refused = &mut first => {
+                assert_eq!(refused.unwrap().unwrap().status(), 401);
+                first = ask();
+            }
+        }
+    }
+    let waiting: Vec<_> = std::iter::once(first).chain((0..20).map(|_| ask())).collect();
+
+    let answer = stand.send_as(&known, Method::GET, path::DEVICES, None).await;
+
+    assert_eq!(answer.status(), 200);
+    for waiting in waiting {
+        assert!(!waiting.is_finished(), "the question to the issuer should still hang");
+        waiting.abort();
+    }
+    assert_eq!(stand.issuer.hung(), 1, "they should wait for one question together");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_hanging_issuer_is_answered_in_the_end() {
+    let stand = Stand::start().await;
+    stand.issuer.hang();
+
+    let answer = stand.send_as(&stand.issuer.token("alice"), Method::GET, path::DEVICES, None).await;
+
+    assert_eq!(problem(answer).await, is(code::UNAVAILABLE, 503));
 }

@@ -6,7 +6,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::stand::{Pc, Stand, csr, enrolment, is, problem, read, renewal};
 
-fn device_endpoints(pc: &Pc) -> [(Method, &'static str, Option<Value>); 6] {
+fn device_endpoints(pc: &Pc) -> [(Method, &'static str, Option<Value>); 8] {
     let object = json!({ "name": "a", "length": 1, "sha256": "00".repeat(32) });
     [
         (Method::POST, path::CERTIFICATE, Some(renewal(pc.id(), &pc.key))),
@@ -15,6 +15,8 @@ fn device_endpoints(pc: &Pc) -> [(Method, &'static str, Option<Value>); 6] {
         (Method::POST, path::STOP, None),
         (Method::GET, path::WATCH, None),
         (Method::POST, path::UPLOADS, Some(json!({ "objects": [object] }))),
+        (Method::POST, path::DEVICE_PERIODS, Some(json!({ "boundaries_ms": [0, 1] }))),
+        (Method::POST, path::DEVICE_JOBS, Some(json!({ "from_ms": 0, "to_ms": 1, "limit": 1 }))),
     ]
 }
 

@@ -11,12 +11,15 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) struct Issuer {
     pub(crate) url: String,
     key: Mutex<(String, KeyPair)>,
     published: Arc<Mutex<Value>>,
+    hang: watch::Sender<bool>,
+    hung: Arc<watch::Sender<usize>>,
     serving: JoinHandle<()>,
 }
 
@@ -26,13 +29,22 @@ impl Issuer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let published = Arc::new(Mutex::new(json!({ "keys": [] })));
         let (keys, issuer) = (Arc::clone(&published), url.clone());
+        let (hang, hung) = (watch::Sender::new(false), Arc::new(watch::Sender::new(0)));
         let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/jwks") });
+        let (hanging, waiting) = (hang.subscribe(), Arc::clone(&hung));
+        let discover = async move || {
+            if *hanging.borrow() {
+                waiting.send_modify(|count| *count += 1);
+                let _ = hanging.clone().wait_for(|hanging| !hanging).await;
+            }
+            Json(discovery.clone())
+        };
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(async move || Json(discovery)))
+            .route("/.well-known/openid-configuration", get(discover))
             .route("/jwks", get(async move || Json(keys.lock().unwrap().clone())));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let key = Mutex::new((String::new(), KeyPair::generate().unwrap()));
-        let issuer = Self { url, key, published, serving };
+        let issuer = Self { url, key, published, hang, hung, serving };
         issuer.rotate("first");
         issuer
     }
@@ -47,6 +59,25 @@ impl Issuer {
         });
         *self.published.lock().unwrap() = json!({ "keys": [{ "kty": "AKP", "kid": "odd" }, jwk] });
         *self.key.lock().unwrap() = (id.to_owned(), key);
+    }
+
+    /// From now on takes every question and answers none.
+    pub(crate) fn hang(&self) {
+        self.hang.send_replace(true);
+    }
+
+    /// Waits until so many questions hang.
+    pub(crate) async fn until_hung(&self, count: usize) {
+        let mut hung = self.hung.subscribe();
+        let asked = hung.wait_for(|hung| *hung >= count);
+        drop(
+            tokio::time::timeout(super::PATIENCE, asked).await.expect("the issuer should be asked").unwrap(),
+        );
+    }
+
+    /// How many questions have hung so far.
+    pub(crate) fn hung(&self) -> usize {
+        *self.hung.borrow()
     }
 
     pub(crate) fn stop(&self) {
@@ -68,6 +99,7 @@ impl Issuer {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let mut claims = json!({
             "iss": self.url, "aud": "urn:ionet:gateway", "sub": "alice", "iat": now, "exp": now + 300,
+            "auth_time": now,
         });
         let map = claims.as_object_mut().unwrap();
         for (name, value) in changes.as_object().unwrap() {

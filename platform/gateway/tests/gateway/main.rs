@@ -7,13 +7,16 @@
 
 mod accounts;
 mod devices;
+mod earnings;
 mod http;
+mod limits;
 mod metering;
 mod money;
 mod nodes;
 mod prices;
 mod servers;
 mod shapes;
+mod sessions;
 mod stand;
 mod uploads;
 mod wanted;

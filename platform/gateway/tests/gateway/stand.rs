@@ -1,6 +1,7 @@
 //! Everything around a gateway under test: certificates, an issuer, a scripted region. All on loopback, all ended with
 //! the stand.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use reqwest::{Client, Method, Response};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -29,6 +32,9 @@ pub(crate) mod region;
 
 /// Deadline against hanging; nothing here takes a tenth of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where everybody is who has no other address.
+pub(crate) const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 pub(crate) struct Stand {
     pub(crate) folder: TempDir,
@@ -140,9 +146,15 @@ impl Stand {
 
     /// A client that shows this certificate and key, PEM.
     pub(crate) fn client(&self, identity: Option<String>) -> Client {
+        self.client_at(HOME, identity)
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) fn client_at(&self, address: Ipv4Addr, identity: Option<String>) -> Client {
         let root = reqwest::Certificate::from_pem(self.root_pem.as_bytes()).unwrap();
         let mut builder =
             Client::builder().no_proxy().timeout(Duration::from_secs(90)).tls_certs_only([root]);
+        builder = builder.local_address(IpAddr::from(address));
         if let Some(pem) = identity {
             builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
         }
@@ -189,6 +201,18 @@ impl Stand {
         let answer = self.send_as(&token, Method::POST, path::DEVICES, Some(enrolment(&key))).await;
         assert_eq!(answer.status(), 201);
         self.pc(key, answer.json().await.unwrap())
+    }
+
+    /// The gateway's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// A client's side of TLS, without a certificate of its own.
+    pub(crate) fn tls(&self) -> rustls::ClientConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.root_pem.as_bytes()).unwrap()).unwrap();
+        rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
     }
 
     pub(crate) fn pc(&self, key: KeyPair, certificate: Certificate) -> Pc {

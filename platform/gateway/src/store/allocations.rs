@@ -305,7 +305,8 @@ mod tests {
             sqlx::raw_sql(sql).execute(&pool).await.unwrap();
         }
 
-        let rows = Store { pool }.allocations_since("d", 0).await.unwrap();
+        let store = Store { pool: pool.clone(), durable: pool };
+        let rows = store.allocations_since("d", 0).await.unwrap();
 
         let earned: Vec<_> = rows
             .iter()

@@ -17,6 +17,7 @@ mod prices;
 mod servers;
 mod sessions;
 mod shapes;
+mod sessions;
 mod stand;
 mod uploads;
 mod wanted;

@@ -52,7 +52,6 @@ pub enum Presence {
 
 /// A card as the PCI bus shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows its bus"))]
 pub(crate) struct OnBus {
     /// `0000:01:00.0`
     pub(crate) address: String,

@@ -11,16 +11,20 @@ use super::{OnBus, Search};
 /// Nobody can hold one.
 pub(super) struct Library(Infallible);
 
+pub(super) struct Origin(Infallible);
+
+impl Origin {
+    pub(super) fn is_current(&self, _bus: &[OnBus]) -> bool {
+        match self.0 {}
+    }
+}
+
 impl Library {
-    pub(super) fn load(_search: &Search, _bus: &[OnBus]) -> Result<Self, GpuFault> {
+    pub(super) fn load(_search: &Search, _bus: &[OnBus]) -> Result<(Self, Origin), GpuFault> {
         Err(GpuFault::NoGpu)
     }
 
     pub(super) fn driver(&self) -> &Driver {
-        match self.0 {}
-    }
-
-    pub(super) fn is_current(&self, _bus: &[OnBus]) -> bool {
         match self.0 {}
     }
 

@@ -27,18 +27,28 @@ const MOST_CARDS: u32 = 64;
 /// `NVML_ERROR_GPU_NOT_FOUND`, which the wrapper has no name for.
 const GPU_NOT_FOUND: u32 = 28;
 
-/// The library, initialised, for as long as what it was opened for is there.
+/// The library, initialised.
 pub(super) struct Library {
     nvml: Nvml,
     driver: Driver,
+}
+
+/// What it was opened with: what it says holds as long as that is there.
+pub(super) struct Origin {
     file: LibraryFile,
-    /// Which cards were on the bus then: NVML counts them once.
+    /// NVML counts the cards once.
     bus: Vec<String>,
+}
+
+impl Origin {
+    pub(super) fn is_current(&self, bus: &[OnBus]) -> bool {
+        self.file.is_current() && self.bus == addresses(bus)
+    }
 }
 
 impl Library {
     /// Loads and initialises the library. This wakes no card yet.
-    pub(super) fn load(search: &Search, bus: &[OnBus]) -> Result<Self, GpuFault> {
+    pub(super) fn load(search: &Search, bus: &[OnBus]) -> Result<(Self, Origin), GpuFault> {
         let (nvml, name) = open(search)?;
         let file = LibraryFile::of(name);
         let version = match nvml.sys_driver_version() {
@@ -57,16 +67,11 @@ impl Library {
         });
         let driver = Driver { double: version.ends_with(DOUBLE), version, cuda: cuda.unwrap_or_default() };
         tracing::debug!(version = driver.version, "NVML is open");
-        Ok(Self { nvml, driver, file, bus: addresses(bus) })
+        Ok((Self { nvml, driver }, Origin { file, bus: addresses(bus) }))
     }
 
     pub(super) fn driver(&self) -> &Driver {
         &self.driver
-    }
-
-    /// Whether its file and the cards on the bus are those that it was opened with.
-    pub(super) fn is_current(&self, bus: &[OnBus]) -> bool {
-        self.file.is_current() && self.bus == addresses(bus)
     }
 
     pub(super) fn look(&self, asked: &Asked) -> Result<Seen<Gpu>, GpuFault> {

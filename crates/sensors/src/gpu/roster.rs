@@ -7,7 +7,7 @@ use ionet_core::fault::GpuFault;
 use ionet_core::hardware::{CardState, CardTrouble, Driver, Figures, Gpu, GpuFigures, GpuMemory, UNNAMED};
 use ionet_core::time::UnixMs;
 
-use super::library::Library;
+use super::library::{Library, Origin};
 use super::{OnBus, Search};
 use crate::platform;
 
@@ -20,6 +20,20 @@ pub(super) enum Asked {
     Everybody,
     /// The cards at these addresses on the bus. Asking for its handle is what wakes a card.
     At(Vec<String>),
+}
+
+impl Asked {
+    fn all_but(these: &BTreeSet<Place>, bus: &[OnBus]) -> Self {
+        if these.is_empty() {
+            return Self::Everybody;
+        }
+        let is_meant = |card: &&OnBus| place(&card.address).is_none_or(|place| !these.contains(&place));
+        Self::At(bus.iter().filter(is_meant).map(|card| card.address.clone()).collect())
+    }
+
+    fn is_nobody(&self) -> bool {
+        matches!(self, Self::At(addresses) if addresses.is_empty())
+    }
 }
 
 /// What one round of questions found.
@@ -42,6 +56,8 @@ impl<Of> Default for Seen<Of> {
 pub(super) struct Roster {
     search: Search,
     library: Option<Library>,
+    /// What the library was opened with last, held or not.
+    origin: Option<Origin>,
     /// Of the library that was opened last.
     driver: Driver,
     /// Every card that was ever seen, by id.
@@ -58,7 +74,14 @@ struct Idle {
 
 impl Roster {
     pub(super) fn new(search: Search) -> Self {
-        Self { search, library: None, driver: Driver::default(), known: BTreeMap::new(), idle: None }
+        Self {
+            search,
+            library: None,
+            origin: None,
+            driver: Driver::default(),
+            known: BTreeMap::new(),
+            idle: None,
+        }
     }
 
     pub(super) fn look(&mut self) -> Result<(Vec<Gpu>, Driver), GpuFault> {
@@ -115,24 +138,20 @@ impl Roster {
         question: fn(&Library, &Asked) -> Result<Seen<Of>, GpuFault>,
         is_whole: impl Fn(&Seen<Of>) -> bool,
     ) -> Result<Seen<Of>, GpuFault> {
-        let asked = if but.is_empty() {
-            Asked::Everybody
-        } else {
-            let awake =
-                bus.iter().filter(|card| place(&card.address).is_none_or(|place| !but.contains(&place)));
-            Asked::At(awake.map(|card| card.address.clone()).collect())
-        };
-        if matches!(&asked, Asked::At(nobody) if nobody.is_empty()) {
+        let asked = Asked::all_but(but, bus);
+        let current = self.origin.as_ref().map(|origin| origin.is_current(bus));
+        if current != Some(false) && asked.is_nobody() {
             return Ok(Seen::default());
         }
-        let mut held = self.library.take().filter(|library| library.is_current(bus));
+        let mut held = self.library.take().filter(|_| current == Some(true));
         let seen = held.as_ref().map(|library| question(library, &asked));
         let seen = match seen {
             Some(Ok(seen)) if is_whole(&seen) => Ok(seen),
             Some(_) | None => {
                 // The old one goes first: two at once would share their state.
                 drop(held.take());
-                let library = Library::load(&self.search, bus)?;
+                let (library, origin) = Library::load(&self.search, bus)?;
+                self.origin = Some(origin);
                 self.driver = library.driver().clone();
                 let seen = question(&library, &asked);
                 held = seen.is_ok().then_some(library);

@@ -125,7 +125,7 @@ fn figures_stand_under_their_cards_id_whatever_the_order_and_whoever_is_missing(
     assert_eq!(heat(&cards), [cool.clone(), hot.clone()]);
 
     stage.play(json!({"cards": [but(small(), json!({"lost": true})), large()]}));
-    assert_eq!(heat(&cards), [hot.clone()], "nothing of the lost card is live");
+    assert_eq!(heat(&cards), std::slice::from_ref(&hot), "nothing of the lost card is live");
 
     stage.play(json!({"cards": [large(), small()]}));
     assert_eq!(heat(&cards), [hot, cool]);
@@ -166,7 +166,7 @@ fn a_card_that_falls_off_stays_named_as_lost_while_the_others_go_on_until_it_is_
         assert_eq!((&now.name, now.memory, &now.pci), (&before.name, before.memory, &before.pci));
 
         stage.play(json!({"cards": [large(), small()]}));
-        assert_eq!(cards.look().unwrap(), whole, "in the same order too");
+        assert_eq!(cards.look().unwrap().gpus, whole.gpus, "in the same order too");
     }
 }
 
@@ -174,11 +174,11 @@ fn a_card_that_falls_off_stays_named_as_lost_while_the_others_go_on_until_it_is_
 fn what_a_card_does_not_say_this_time_stays_as_it_is_known() {
     let stage = Stage::with(json!({"cards": [small()]}));
     let cards = stage.cards();
-    let first = cards.look().unwrap();
+    let first = cards.look().unwrap().gpus;
 
     stage.play(json!({"cards": [but(small(), json!({"codes": {"name": 999, "memory": 999, "pci": 999}}))]}));
 
-    assert_eq!(cards.look().unwrap(), first);
+    assert_eq!(cards.look().unwrap().gpus, first);
 }
 
 #[test]

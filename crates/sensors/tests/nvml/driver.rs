@@ -1,15 +1,13 @@
 //! The driver: not there, not there yet, replaced, silent.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ionet_core::fault::GpuFault;
 use ionet_sensors::{Cards, MINIMUM_DRIVER, Presence};
 use serde_json::{Value, json};
 
-use crate::stage::{LONG, Stage, double, missing};
+use crate::stage::{LONG, Stage, double, install, missing};
 
 /// A PC whose bus has one device on it.
 fn with_device(vendor: &str, class: &str) -> Stage {
@@ -129,15 +127,6 @@ fn a_driver_that_was_replaced_asks_for_a_restart_at_the_start_and_in_mid_life() 
     assert_eq!(cards.look().err(), Some(GpuFault::DriverMismatch));
     assert_eq!(cards.figures().err(), Some(GpuFault::DriverMismatch));
     assert_eq!(stage.fault(), Some(GpuFault::DriverMismatch));
-}
-
-/// A package's library: the file by its version, and the link that programs load.
-fn install(folder: &Path, version: &str) {
-    let file = folder.join(format!("libnvidia-ml.so.{version}"));
-    fs::copy(double(), &file).unwrap();
-    let link = missing(folder);
-    let _ = fs::remove_file(&link);
-    symlink(&file, &link).unwrap();
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use ionet_core::fault::GpuFault;
 use ionet_core::hardware::{CardState, Figures, GpuFigures};
 use serde_json::{Value, json};
 
-use crate::stage::{LARGE, SMALL, Stage, but, large, small, states};
+use crate::stage::{LARGE, LONG, SMALL, Stage, but, install, large, missing, small, states};
 
 const FIRST: &str = "0000:01:00.0";
 const SECOND: &str = "0000:02:00.0";
@@ -42,8 +43,29 @@ fn a_card_that_sleeps_is_shown_as_it_is_known_and_not_asked() {
         assert_eq!(stage.asked(), [""; 0], "{status}");
     }
     stage.power(FIRST, "active");
-    assert_eq!(cards.look().unwrap(), awake);
+    assert_eq!(cards.look().unwrap().gpus, awake.gpus);
     assert_eq!(cards.figures().unwrap().gpus[0].temperature_c, Some(44));
+}
+
+/// Its next job would fail, and nobody had noticed.
+#[test]
+fn an_update_while_the_card_sleeps_is_noticed_and_does_not_wake_it() {
+    let stage = laptop(json!({"driver": "571.24.01", "cards": [small()]}));
+    let folder = stage.root.path().join("lib");
+    fs::create_dir(&folder).unwrap();
+    install(&folder, "571.24.01");
+    let cards = stage.cards_of(missing(&folder), LONG);
+    cards.look().unwrap();
+    stage.power(FIRST, "suspended");
+    cards.look().unwrap();
+    stage.asked();
+
+    install(&folder, "580.95.05");
+    stage.play(json!({"driver": "571.24.01", "init": 18, "cards": [small()]}));
+
+    assert_eq!(cards.look().err(), Some(GpuFault::DriverMismatch));
+    assert_eq!(cards.figures().err(), Some(GpuFault::DriverMismatch));
+    assert_eq!(stage.asked(), ["init"; 2]);
 }
 
 /// What it is can only be learnt from itself, so the first look wakes it; figures never do.

@@ -1,6 +1,7 @@
 //! A PC with the double for a driver.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -140,4 +141,13 @@ pub(crate) fn states(gpus: &[Gpu]) -> Vec<(&str, CardState)> {
 
 pub(crate) fn missing(folder: &Path) -> PathBuf {
     folder.join("libnvidia-ml.so.1")
+}
+
+/// A package's library: the file by its version, and the link that programs load.
+pub(crate) fn install(folder: &Path, version: &str) {
+    let file = folder.join(format!("libnvidia-ml.so.{version}"));
+    fs::copy(double(), &file).unwrap();
+    let link = missing(folder);
+    let _ = fs::remove_file(&link);
+    symlink(&file, &link).unwrap();
 }

@@ -25,6 +25,7 @@ pub(super) trait Surroundings {
     /// Whether this user can make something in the folder.
     fn is_usable(&self, folder: &Path) -> bool;
     /// Who the folder belongs to, where that is somebody else who would be locked out by what we make in it.
+    #[cfg_attr(windows, expect(dead_code, reason = "nobody runs as another there with this user's folders"))]
     fn other_owner(&self, folder: &Path) -> Option<u32>;
 
     /// The variable as an absolute path.

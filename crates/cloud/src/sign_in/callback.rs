@@ -179,6 +179,10 @@ mod tests {
         answer
     }
 
+    async fn came_back(listener: &mut Listener) -> Callback {
+        tokio::time::timeout(Duration::from_secs(20), listener.next()).await.unwrap().unwrap()
+    }
+
     fn get(url: &Url, target: &str) -> String {
         format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", url.authority())
     }
@@ -190,7 +194,7 @@ mod tests {
         let text = get(&url, "/callback?session_state=1&code=a%20b&x=&state=s");
         let browser = tokio::spawn(async move { request(&url, &text).await });
 
-        let callback = listener.next().await.unwrap();
+        let callback = came_back(&mut listener).await;
         let found = (callback.param("code").map(str::to_owned), callback.param("state").map(str::to_owned));
         callback.answer(true).await;
 
@@ -205,7 +209,7 @@ mod tests {
         let text = get(&url, "/callback?state=a&state=b");
         tokio::spawn(async move { request(&url, &text).await });
 
-        let callback = listener.next().await.unwrap();
+        let callback = came_back(&mut listener).await;
 
         assert_eq!(callback.param("state"), None);
     }
@@ -246,7 +250,7 @@ mod tests {
         });
 
         for _ in 0..5 {
-            let callback = listener.next().await.unwrap();
+            let callback = came_back(&mut listener).await;
             assert_eq!(callback.param("state"), Some("s"));
             callback.answer(true).await;
         }
@@ -275,7 +279,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
 
-        assert_eq!(listener.next().await.unwrap().param("state"), Some("s"));
+        assert_eq!(came_back(&mut listener).await.param("state"), Some("s"));
     }
 
     #[tokio::test]
@@ -289,7 +293,7 @@ mod tests {
         let text = get(&url, "/callback?state=s");
         tokio::spawn(async move { request(&url, &text).await });
 
-        let callback = listener.next().await.unwrap();
+        let callback = came_back(&mut listener).await;
 
         assert_eq!(callback.param("state"), Some("s"));
     }
@@ -302,7 +306,7 @@ mod tests {
         let text = get(&url, "/callback?state=s");
         tokio::spawn(async move { request(&url, &text).await });
 
-        let callback = listener.next().await.unwrap();
+        let callback = came_back(&mut listener).await;
 
         assert_eq!(callback.param("state"), Some("s"));
     }

@@ -7,7 +7,10 @@ import { clock } from "./figures";
 /** Arguments that are numbers, so that a sentence can have a plural. `crates/words` keeps the same list. */
 const NUMBERS = ["hours", "minutes", "left", "count"];
 
-const bundle = new FluentBundle("en", { useIsolating: false });
+/** The language of the sentences, for dates within them. */
+export const LANGUAGE = "en";
+
+const bundle = new FluentBundle(LANGUAGE, { useIsolating: false });
 bundle.addResource(new FluentResource(english));
 
 /** The sentence `id`. An unknown id comes back as itself. */

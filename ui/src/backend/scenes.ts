@@ -225,11 +225,15 @@ export const scenes = {
     ],
   }),
   "earning-problem": of(
-    also(earning, problem("servers-unreachable"), problem("card-repair-pending", {
-      action: { do: "none" },
-      stops: "nothing",
-      args: { cards: "NVIDIA GeForce RTX 4090" },
-    })),
+    also(
+      earning,
+      problem("servers-unreachable"),
+      problem("card-repair-pending", {
+        action: { do: "none" },
+        stops: "nothing",
+        args: { cards: "NVIDIA GeForce RTX 4090" },
+      }),
+    ),
   ),
   "earning-signing-in": of(signingIn("browser", false, earning)),
   "earning-signing-in-code": of(signingIn("device_code", true, earning)),

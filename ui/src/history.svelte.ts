@@ -29,7 +29,8 @@ export function remember(figures: Figures | null, gpus: Gpu[]): void {
       delete histories[uuid];
       continue;
     }
-    const history = (histories[uuid] ??= { load: [], heat: [], memory: [] });
+    histories[uuid] ??= { load: [], heat: [], memory: [] };
+    const history = histories[uuid];
     add(history.load, sample.utilisation_percent);
     add(history.heat, sample.temperature_c);
     const memory = gpus.find((gpu) => gpu.uuid === uuid)?.memory;

@@ -32,24 +32,24 @@ const ZONES = [
 ];
 
 test.each(ZONES)(
-  "in %s periods meet, none is empty, and the last one holds now, at every hour of years",
+  "in %s periods meet, none is empty, and the last one holds now, throughout years",
   (zone) => {
     lives(zone);
+    const wrong: string[] = [];
     for (const year of [2010, 2011, 2018, 2026, 2028]) {
-      for (let now = Date.UTC(year, 0, 1, 0, 30); now < Date.UTC(year + 1, 0, 1); now += 7 * HOUR) {
+      for (let now = Date.UTC(year, 0, 1, 0, 30); now < Date.UTC(year + 1, 0, 1); now += 17 * HOUR) {
         for (const span of SPANS) {
           const moments = boundaries(span, now);
           const rising = moments.every((moment, i) => i === 0 || moment > (moments[i - 1] ?? moment));
-          const told = `${zone} ${span} ${new Date(now).toISOString()}`;
-          expect(rising, told).toBe(true);
-          expect(moments.at(-1), told).toBeGreaterThan(now);
-          expect(moments.at(-2), told).toBeLessThanOrEqual(now);
-          expect(COUNT[span] + 1 - moments.length, told).toBeLessThanOrEqual(1);
+          const holds = (moments.at(-1) ?? 0) > now && (moments.at(-2) ?? now + 1) <= now;
+          const counted = COUNT[span] + 1 - moments.length <= 1;
+          if (!rising || !holds || !counted) wrong.push(`${span} ${new Date(now).toISOString()}`);
         }
       }
     }
+
+    expect(wrong).toEqual([]);
   },
-  60_000,
 );
 
 test("the day on which clocks go forward has 23 hours, and nothing else has", () => {

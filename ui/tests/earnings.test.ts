@@ -137,7 +137,7 @@ test("of ten thousand jobs only what can be seen is in the page, from the first 
 
   const most: number[] = [];
   for (let page = 1; page <= 40 && pages() < 40; page++) {
-    await scrollTo(page * 200 * 56 - 1500);
+    await scrollTo(page * 200 * 48 - 1500);
     most.push(all("earned-job").length);
   }
 

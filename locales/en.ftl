@@ -66,6 +66,7 @@ sign-in-code-address = Address
 sign-in-code-label = Code
 sign-in-code-expires = The code is valid until { $time }.
 sign-in-code-open = Open the page here
+sign-in-offer-code = Did no page open, or can you not sign in there? A code does the same from any other device.
 
 # The page that the browser shows at the end.
 callback-done-title = You are signed in
@@ -123,6 +124,11 @@ gpu-driver = Driver
 gpu-cuda = CUDA
 gpu-waiting = Live figures appear here when the card has been found.
 gpu-unknown = Not found yet
+gpu-asleep = Asleep
+gpu-asleep-body = Your system has put this card to sleep. It is not woken to be measured; a job wakes it.
+gpu-out = Takes no jobs
+gpu-no-figures = No live figures right now.
+gpu-memory-shared = shares this PC’s memory
 percent = { $value } %
 celsius = { $value } °C
 gigabytes = { $value } GB
@@ -161,11 +167,59 @@ help = Help
 problems-title = What needs attention
 blocked-mark = Attention
 
+## Earnings
+
+nav-title = Places
+nav-home = Home
+nav-earnings = Earnings
+earnings-span = Earnings by
+earnings-by-day = Days
+earnings-by-week = Weeks
+earnings-by-month = Months
+earnings-days = Last 30 days
+earnings-weeks = Last 12 weeks
+earnings-months = Last 12 months
+earnings-week-of = Week of { $date }
+earnings-scope = Whose earnings
+earnings-this-pc = This PC
+earnings-account = All your PCs
+earnings-read-out = { $period }: { $amount } { $currency }
+earnings-as-table = Show as table
+earnings-as-bars = Show as bars
+earnings-period = Period
+earnings-amount = Amount
+earnings-loading = Asking io.net what was earned…
+earnings-empty = Nothing was earned in this time. Amounts appear here once a job has run.
+earnings-stale = As of { $age } ago. io.net has not answered since.
+earnings-refused-title = Your earnings cannot be shown right now
+earnings-too-late-body = io.net took too long to answer. Nothing is lost: try again in a moment.
+earnings-no-answer-body = The part of Supplier that stays in the background did not answer. Try again in a moment.
+earnings-too-many-body = Too much was asked at once. Try again in a moment.
+earnings-jobs = Jobs
+earnings-more = More jobs are being fetched…
+earnings-when = From – to
+earnings-from = { $time } – now
+earnings-gpu = Card
+earnings-gpu-any = any card
+earnings-pc = PC
+earnings-end = Ended
+earnings-rate = Rate
+earnings-per-hour = { $amount } { $currency }/h
+earnings-running = still running
+earnings-not-started = has not started
+earnings-end-complete = finished
+earnings-end-failed = failed
+earnings-end-lost = connection lost
+earnings-end-stopped = stopped
+earnings-end-disputed = in dispute
+earnings-end-unknown = ended
+
 ## Account
 
 account-signed-out = Not signed in
 account-signed-out-enrolled = This PC earns all the same. Sign in to manage your account.
 account-sign-in = Sign in
+account-locked = Your keyring is locked.
 sign-out = Sign out
 session-keyring = Your sign-in is kept in this system’s keyring.
 session-file = No keyring here: your sign-in is kept in a file that only your user can read.

@@ -45,3 +45,26 @@ export function date(at: number): string {
   const two = (value: number) => String(value).padStart(2, "0");
   return `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}`;
 }
+
+/** A decimal string of up to six places as millionths. */
+export function millionths(amount: string): bigint {
+  const [whole = "0", part = ""] = amount.replace("-", "").split(".");
+  const value = BigInt(whole) * 1_000_000n + BigInt(part.padEnd(6, "0").slice(0, 6));
+  return amount.startsWith("-") ? -value : value;
+}
+
+/** Millionths as a decimal string of six places. */
+export function written(value: bigint): string {
+  const digits = String(value < 0n ? -value : value).padStart(7, "0");
+  return `${value < 0n ? "-" : ""}${digits.slice(0, -6)}.${digits.slice(-6)}`;
+}
+
+/** Exactly: amounts never pass through a floating number. */
+export const sum = (amounts: string[]): string =>
+  written(amounts.reduce((total, amount) => total + millionths(amount), 0n));
+
+/** `08:30 – 13:55`, with the date where it is not today's, and only once where both are of one day. */
+export function between(from: number, to: number, now: number = Date.now()): string {
+  const end = date(from) === date(to) ? clock(to, to) : clock(to, now);
+  return `${clock(from, now)} – ${end}`;
+}

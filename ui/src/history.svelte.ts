@@ -1,20 +1,41 @@
-import type { Gpu } from "./bindings";
+import type { Figures, Gpu, GpuFigures } from "./bindings";
+import { now } from "./now.svelte";
 
 /** The last readings of a card, oldest first. Kept by the page alone: nothing of it is saved. */
 export type History = { load: number[]; heat: number[]; memory: number[] };
 
 const LENGTH = 60;
 
+/** Figures come every two seconds; what is older than this is no longer live. */
+const LIVE_FOR_MS = 15_000;
+
 export const histories: Record<string, History> = $state({});
 
-/** Takes note of what the cards say now. */
-export function remember(gpus: Gpu[]): void {
-  for (const { uuid, memory, sample } of gpus) {
+let latest = $state.raw<Figures | null>(null);
+
+/** What this card does now; none where that is not known. */
+export function liveOf(uuid: string): GpuFigures | null {
+  if (!latest || now.ms - latest.at > LIVE_FOR_MS) return null;
+  return latest.gpus.find((gpu) => gpu.uuid === uuid) ?? null;
+}
+
+/** Takes note of what the cards do now. A line begins anew where its card was not heard: it would join what does not meet. */
+export function remember(figures: Figures | null, gpus: Gpu[]): void {
+  latest = figures;
+  const heard = new Map(figures?.gpus.map((gpu) => [gpu.uuid, gpu]));
+  for (const uuid of Object.keys(histories)) if (!heard.has(uuid)) delete histories[uuid];
+  for (const [uuid, sample] of heard) {
+    if (sample.asleep) {
+      delete histories[uuid];
+      continue;
+    }
     histories[uuid] ??= { load: [], heat: [], memory: [] };
     const history = histories[uuid];
     add(history.load, sample.utilisation_percent);
     add(history.heat, sample.temperature_c);
-    add(history.memory, sample.memory_used === null ? null : (sample.memory_used / memory) * 100);
+    const memory = gpus.find((gpu) => gpu.uuid === uuid)?.memory;
+    const total = memory?.kind === "own" ? memory.total : null;
+    add(history.memory, total && sample.memory_used !== null ? (sample.memory_used / total) * 100 : null);
   }
 }
 

@@ -1,13 +1,16 @@
 import { FluentBundle, FluentResource } from "@fluent/bundle";
 
 import english from "../../locales/en.ftl?raw";
-import type { Action, Phase, Problem, Snapshot, Stage } from "./bindings";
+import type { AccountView, Action, Phase, Problem, Snapshot, Step } from "./bindings";
 import { clock } from "./figures";
 
 /** Arguments that are numbers, so that a sentence can have a plural. `crates/words` keeps the same list. */
 const NUMBERS = ["hours", "minutes", "left", "count"];
 
-const bundle = new FluentBundle("en", { useIsolating: false });
+/** The language of the sentences, for dates within them. */
+export const LANGUAGE = "en";
+
+const bundle = new FluentBundle(LANGUAGE, { useIsolating: false });
 bundle.addResource(new FluentResource(english));
 
 /** The sentence `id`. An unknown id comes back as itself. */
@@ -22,12 +25,10 @@ export function say(id: string, args: Record<string, string | number> = {}): str
 }
 
 /** `signing_in` as it stands in ids: `signing-in`. */
-const dashed = (name: string) => name.replaceAll("_", "-");
+export const dashed = (name: string) => name.replaceAll("_", "-");
 
-export const problemTitle = (problem: Problem) => say(`problem-${problem.code}-title`, args(problem));
-export const problemBody = (problem: Problem) => say(`problem-${problem.code}-body`, args(problem));
-
-const args = (problem: Problem) => problem.args as Record<string, string>;
+export const problemTitle = (problem: Problem) => say(`problem-${problem.code}-title`, problem.args);
+export const problemBody = (problem: Problem) => say(`problem-${problem.code}-body`, problem.args);
 
 /** The label of a problem's button; none where there is nothing to press. */
 export function actionLabel(action: Action): string | null {
@@ -49,15 +50,9 @@ export function phaseDetail(snapshot: Snapshot): string {
     case "pausing":
     case "signing_out":
     case "quitting":
-      return stageWords(snapshot.stage);
-    case "signing_in": {
-      const account = snapshot.account.account === "signing_in" ? snapshot.account : null;
-      if (account?.code) {
-        const { verification_uri: address, user_code: code } = account.code;
-        return say("phase-signing-in-code-detail", { address, code });
-      }
-      return say(account?.method === "device_code" ? "sign-in-code-wait" : "phase-signing-in-detail");
-    }
+      return stepWords(snapshot.giving_back);
+    case "signing_in":
+      return signingInDetail(snapshot);
     case "paused":
       return phase.until.end === "resumed"
         ? say("pause-end-resumed")
@@ -74,7 +69,22 @@ export function phaseDetail(snapshot: Snapshot): string {
   }
 }
 
-export const stageWords = (stage: Stage | null) => say(stage ? `stage-${dashed(stage)}` : "stage-begun");
+function signingInDetail({ account }: Snapshot): string {
+  if (account.account !== "signing_in") return say("phase-signing-in-detail");
+  if (account.code) {
+    const { verification_uri: address, user_code: code } = account.code;
+    return say("phase-signing-in-code-detail", { address, code });
+  }
+  return say(account.method === "device_code" ? "sign-in-code-wait" : "phase-signing-in-detail");
+}
+
+/** What to do about a sign-in that is under way, for the screen or the card that shows its code. */
+export function signingInBody({ method, code }: Extract<AccountView, { account: "signing_in" }>): string {
+  if (method === "browser") return say("sign-in-browser-body");
+  return say(code ? "sign-in-code-body" : "sign-in-code-wait");
+}
+
+export const stepWords = (step: Step | null) => say(step ? `step-${dashed(step)}` : "step-begun");
 
 /** The problem that a blocked phase names. */
 export function blocking(snapshot: Snapshot): Problem | undefined {

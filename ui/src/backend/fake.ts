@@ -1,5 +1,7 @@
-import type { Intent, View } from "../bindings";
+import type { Figures, Intent, View } from "../bindings";
 import type { Backend } from "./index";
+import { ledgerOf } from "./ledger";
+import { played } from "./live";
 import { type Scene, scenes } from "./scenes";
 
 /** What a played app does when it is asked for something: the scenes that follow, a second apart. */
@@ -15,6 +17,7 @@ function next(intent: Intent): Scene[] {
       return ["enrolling", "detecting", "starting", "connecting", "waiting", "earning"];
     case "pause":
       return ["pausing", intent.until.end === "at" ? "paused-hour" : "paused"];
+    case "take_over":
     case "resume":
     case "detect":
     case "retry":
@@ -29,45 +32,32 @@ function next(intent: Intent): Scene[] {
   }
 }
 
-/** The same view with its cards' readings of `ticks` ago, so that their lines have a past. */
-function earlier(view: View, ticks: number): View | null {
-  if (view.link !== "connected" || !view.snapshot.hardware) return null;
-  const wave = Math.round(6 * Math.sin(ticks / 3) + 4 * Math.sin(ticks * 1.7));
-  const gpus = view.snapshot.hardware.gpus.map((gpu) => {
-    const { utilisation_percent: load, temperature_c: heat } = gpu.sample;
-    const bounded = (value: number) => Math.min(100, Math.max(0, value));
-    const sample = {
-      ...gpu.sample,
-      utilisation_percent: load === null ? null : bounded(load + wave - 4),
-      temperature_c: heat === null ? null : heat - Math.round(ticks / 5),
-    };
-    return { ...gpu, sample };
-  });
-  return { ...view, snapshot: { ...view.snapshot, hardware: { ...view.snapshot.hardware, gpus } } };
-}
-
+/** How many readings of the cards a scene begins with, so that their lines have a past. */
 const PAST = 40;
 
 /** Plays a scene without a resident program, a gateway or a card. */
-export function fake(scene: string): Backend {
+export function fake(wanted: string): Backend {
+  const scene = wanted in scenes ? (wanted as Scene) : "welcome";
   let show: (view: View) => void = () => {};
+  let live: (figures: Figures | null) => void = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let shown: View = scenes[scene]();
+  const figures = (ticks: number) => (scene === "earning-no-figures" ? null : played(shown, ticks));
   const play = ([first, ...rest]: Scene[]) => {
     clearTimeout(timer);
-    if (first) show(scenes[first]());
+    if (first) show((shown = scenes[first]()));
     if (rest.length) timer = setTimeout(() => play(rest), 1000);
   };
   return {
-    watch: async (on) => {
-      show = on;
-      const first = scenes[scene in scenes ? (scene as Scene) : "welcome"]();
-      for (let ticks = PAST; ticks > 0; ticks--) {
-        const before = earlier(first, ticks);
-        if (before) on(before);
-      }
-      play([scene in scenes ? (scene as Scene) : "welcome"]);
+    ...(scene.startsWith("earnings") ? { opens: "earnings" as const } : {}),
+    watch: async (onView, onLive) => {
+      [show, live] = [onView, onLive];
+      play([scene]);
+      for (let ticks = PAST; ticks >= 0; ticks--) live(figures(ticks));
+      setInterval(() => live(figures(0)), 2000);
     },
-    ask: async (intent) => play(next(intent)),
+    send: async (intent) => play(next(intent)),
+    ask: ledgerOf(scene),
     start: async () => play(["loading", "welcome"]),
   };
 }

@@ -1,21 +1,17 @@
-import type { Gpu, Job, Problem, ProblemCode, Snapshot, View } from "../bindings";
+import type { Gpu, Job, Problem, ProblemCode, Snapshot, Verb, View } from "../bindings";
 
 const HOUR = 3_600_000;
 const ago = (ms: number) => Date.now() - ms;
 
-const card = (index: number, load: number): Gpu => ({
-  index,
+const card = (index: number, more: Partial<Gpu> = {}): Gpu => ({
   uuid: `GPU-4f9c2a10-0000-4000-8000-00000000000${index}`,
   name: "NVIDIA GeForce RTX 4090",
-  memory: 24_564 * 2 ** 20,
+  memory: { kind: "own", total: 24_564 * 2 ** 20 },
   pci: `00000000:0${index + 1}:00.0`,
-  sample: {
-    temperature_c: load > 50 ? 64 : 41,
-    power_mw: load > 50 ? 312_000 : 24_000,
-    utilisation_percent: load,
-    memory_used: load > 50 ? 7.8 * 2 ** 30 : 0.6 * 2 ** 30,
-    processes: [],
-  },
+  state: { is: "working" },
+  instances: [],
+  repair_pending: false,
+  ...more,
 });
 
 const job: Job = {
@@ -28,11 +24,13 @@ const job: Job = {
 
 /** A PC that nobody has signed in on. */
 const fresh: Snapshot = {
-  schema: 1,
   rehearsal: false,
   phase: { phase: "welcome" },
   target: { want: "earning" },
+  can: ["sign_in", "retry", "quit"],
+  may_run: false,
   account: { account: "signed_out" },
+  paid: null,
   agreement: { version: 1, agreed: null },
   device: null,
   hardware: null,
@@ -42,31 +40,33 @@ const fresh: Snapshot = {
   stale_since: null,
   problems: [],
   logs: { last_shipped_at: null, waiting: 0, left_out: 0, lost_lines: 0 },
-  stage: null,
+  giving_back: null,
   quit_asked: false,
 };
+
+const alice = { subject: "alice", shown: "alice@example.test" };
 
 const signedIn: Snapshot = {
   ...fresh,
   phase: { phase: "agreement" },
-  account: {
-    account: "signed_in",
-    name: { subject: "alice", shown: "alice@example.test" },
-    store: "keyring",
-  },
+  can: ["sign_out", "agree", "retry", "quit"],
+  account: { account: "signed_in", name: alice, store: "keyring" },
 };
 
 const agreed: Snapshot = {
   ...signedIn,
   phase: { phase: "enrolling" },
+  can: ["sign_out", "pause", "retry", "quit"],
   agreement: { version: 1, agreed: { version: 1, at: ago(40 * HOUR) } },
 };
 
 const enrolled: Snapshot = {
   ...agreed,
   phase: { phase: "detecting" },
+  paid: alice,
   device: {
     id: "d-8c1f0b6e2a9d4f7381c5e0a7b3d2f649",
+    owner: alice,
     region: "eu",
     node_pool: "gamers",
     expires_at: Date.now() + 120 * HOUR,
@@ -77,8 +77,9 @@ const enrolled: Snapshot = {
 const detected: Snapshot = {
   ...enrolled,
   phase: { phase: "starting" },
+  may_run: true,
   hardware: {
-    gpus: [card(0, 3)],
+    gpus: [card(0)],
     driver: { version: "571.24", cuda: "12.8", double: false },
     cpu: { name: "AMD Ryzen 9 7900X", threads: 24 },
     memory: 64 * 2 ** 30,
@@ -98,7 +99,6 @@ const waiting: Snapshot = {
 const earning: Snapshot = {
   ...waiting,
   phase: { phase: "earning" },
-  hardware: { ...detected.hardware!, gpus: [card(0, 92)] },
   jobs: [job],
   earnings: { today: "3.426500", currency: "USDC", as_of: ago(2000) },
 };
@@ -107,7 +107,8 @@ const pausing: Snapshot = {
   ...earning,
   phase: { phase: "pausing" },
   target: { want: "paused", until: { end: "resumed" } },
-  stage: "stopping_allocations",
+  can: ["quit", "retry", "resume", "sign_out"],
+  giving_back: "stopping_allocations",
   node: { ...waiting.node!, eligible: false },
 };
 
@@ -115,6 +116,8 @@ const paused: Snapshot = {
   ...waiting,
   phase: { phase: "paused", until: { end: "resumed" } },
   target: { want: "paused", until: { end: "resumed" } },
+  can: ["sign_out", "resume", "retry", "quit"],
+  may_run: false,
   node: { ...waiting.node!, status: "down", eligible: false },
   earnings: { today: "3.426500", currency: "USDC", as_of: ago(2000) },
 };
@@ -123,7 +126,7 @@ const problem = (code: ProblemCode, more: Partial<Problem> = {}): Problem => ({
   code,
   args: {},
   action: { do: "retry" },
-  blocking: true,
+  stops: "new_work",
   ...more,
 });
 
@@ -133,12 +136,18 @@ const blocked = (before: Snapshot, first: Problem, ...others: Problem[]): Snapsh
   problems: [first, ...others],
 });
 
-const noKeyring = problem("no-keyring", { action: { do: "none" }, blocking: false });
+const noKeyring = problem("no-keyring", { action: { do: "none" }, stops: "nothing" });
 const inAFile = { ...signedIn.account, store: "file" } as Snapshot["account"];
 
-const signingIn = (method: "browser" | "device_code", code: boolean): Snapshot => ({
-  ...fresh,
-  phase: { phase: "signing_in" },
+const signingIn = (
+  method: "browser" | "device_code",
+  code: boolean,
+  before: Snapshot = fresh,
+  offer_code = false,
+): Snapshot => ({
+  ...before,
+  phase: before === fresh ? { phase: "signing_in" } : before.phase,
+  can: [...before.can.filter((verb) => verb !== "sign_in" && verb !== "sign_out"), "cancel_sign_in"],
   account: {
     account: "signing_in",
     method,
@@ -149,18 +158,34 @@ const signingIn = (method: "browser" | "device_code", code: boolean): Snapshot =
           expires_at: Date.now() + 600_000,
         }
       : null,
+    offer_code,
   },
 });
 
+const also = (before: Snapshot, ...more: Problem[]): Snapshot => ({
+  ...before,
+  problems: [...before.problems, ...more],
+});
+
+const withCards = (before: Snapshot, ...gpus: Gpu[]): Snapshot => ({
+  ...before,
+  hardware: { ...detected.hardware!, gpus },
+});
+
+const leaving: Verb[] = ["quit"];
+
 const of = (snapshot: Snapshot) => (): View => ({ link: "connected", snapshot });
+
+const LONG = "a.person.with.a.long.name.indeed@a-long-name-of-a-company.example.test";
 
 /** Every state of the window, by name. */
 export const scenes = {
-  loading: of({ ...fresh, phase: { phase: "loading" } }),
+  loading: of({ ...fresh, phase: { phase: "loading" }, can: ["pause", "quit"], may_run: true }),
   welcome: of(fresh),
   "welcome-rehearsal": of({ ...fresh, rehearsal: true }),
   "sign-in-abandoned": of(blocked(fresh, problem("sign-in-abandoned", { action: { do: "sign_in" } }))),
   "signing-in": of(signingIn("browser", false)),
+  "offer-code": of(signingIn("browser", false, fresh, true)),
   "signing-in-code-wait": of(signingIn("device_code", false)),
   "signing-in-code": of(signingIn("device_code", true)),
   agreement: of(signedIn),
@@ -188,8 +213,7 @@ export const scenes = {
     jobs: [{ ...job, name: "example", earned: "0.000034", placed_at: ago(8000) }],
   }),
   "earning-many": of({
-    ...earning,
-    hardware: { ...detected.hardware!, gpus: [card(0, 92), card(1, 71)] },
+    ...withCards(earning, card(0), card(1)),
     jobs: [
       job,
       {
@@ -200,22 +224,89 @@ export const scenes = {
       },
     ],
   }),
-  stale: of({
+  "earning-problem": of(
+    also(
+      earning,
+      problem("servers-unreachable"),
+      problem("card-repair-pending", {
+        action: { do: "none" },
+        stops: "nothing",
+        args: { cards: "NVIDIA GeForce RTX 4090" },
+      }),
+    ),
+  ),
+  "earning-signing-in": of(signingIn("browser", false, earning)),
+  "earning-signing-in-code": of(signingIn("device_code", true, earning)),
+  "earning-offer-code": of(signingIn("browser", false, earning, true)),
+  "earning-no-figures": of(earning),
+  "card-asleep": of(withCards(waiting, card(0, { state: { is: "asleep" } }))),
+  "card-out": of(
+    also(
+      withCards(
+        waiting,
+        card(0),
+        card(1, { state: { is: "out", trouble: "needs_reset" }, name: "NVIDIA GeForce RTX 3080 Ti" }),
+        card(2, { name: "NVIDIA GB10", memory: { kind: "shared" } }),
+      ),
+      problem("card-needs-reset", {
+        action: { do: "detect" },
+        stops: "nothing",
+        args: { cards: "NVIDIA GeForce RTX 3080 Ti" },
+      }),
+    ),
+  ),
+  "other-account": of({
     ...blocked(
+      { ...waiting, node: { ...waiting.node!, status: "down", eligible: false } },
+      problem("other-account", {
+        action: { do: "take_over" },
+        stops: "everything",
+        args: { paid: alice.shown, here: "bob@example.test" },
+      }),
+    ),
+    account: { account: "signed_in", name: { subject: "bob", shown: "bob@example.test" }, store: "keyring" },
+    can: ["sign_out", "take_over", "pause", "retry", "quit"],
+    may_run: false,
+  }),
+  "keyring-locked": of({
+    ...also(earning, problem("keyring-locked", { action: { do: "none" }, stops: "nothing" })),
+    account: { account: "locked", name: alice },
+    can: ["sign_in", "sign_out", "pause", "retry", "quit"],
+  }),
+  stale: of({
+    ...also(
       earning,
       problem("gateway-down"),
-      problem("log-refused", { blocking: false, action: { do: "none" }, args: { status: "403" } }),
+      problem("log-refused", { stops: "nothing", action: { do: "none" }, args: { status: "403" } }),
     ),
     stale_since: ago(190_000),
+  }),
+  "stale-waiting": of({ ...blocked(waiting, problem("gateway-down")), stale_since: ago(190_000) }),
+  "long-names": of({
+    ...also(earning, noKeyring),
+    rehearsal: true,
+    account: { account: "signed_in", name: { subject: "l", shown: LONG }, store: "file" },
+    paid: { subject: "l", shown: LONG },
+    jobs: [{ ...job, name: "a-training-run-with-a-name-that-goes-on-for-quite-a-while-longer" }],
   }),
   "agent-missing": of(
     blocked(detected, problem("agent-missing", { action: { do: "open", link: "agent_install" } })),
   ),
   "settings-damaged": of(
-    blocked({ ...waiting, target: paused.target }, problem("settings-damaged", { action: { do: "resume" } })),
+    blocked(
+      { ...waiting, target: paused.target, can: paused.can },
+      problem("settings-damaged", { action: { do: "resume" }, stops: "everything" }),
+    ),
   ),
-  lost: of(blocked(paused, problem("device-lost", { action: { do: "none" } }))),
-  "signed-out": of({ ...waiting, account: { account: "signed_out" } }),
+  lost: of({
+    ...blocked(paused, problem("device-lost", { action: { do: "none" }, stops: "everything" })),
+    can: ["sign_out", "retry", "quit"],
+  }),
+  "signed-out": of({
+    ...waiting,
+    account: { account: "signed_out" },
+    can: ["sign_in", "pause", "retry", "quit"],
+  }),
   pausing: of(pausing),
   paused: of(paused),
   "paused-hour": of({
@@ -225,11 +316,31 @@ export const scenes = {
   }),
   "work-still-there": of({
     ...paused,
-    problems: [problem("work-still-there", { args: { left: "2" }, blocking: false })],
+    problems: [problem("work-still-there", { args: { left: "2" }, stops: "nothing" })],
   }),
   "quit-asked": of({ ...earning, quit_asked: true }),
-  "signing-out": of({ ...pausing, phase: { phase: "signing_out" } }),
-  quitting: of({ ...pausing, phase: { phase: "quitting" }, stage: "stopping_agent" }),
+  "signing-out": of({ ...pausing, phase: { phase: "signing_out" }, can: leaving }),
+  quitting: of({ ...pausing, phase: { phase: "quitting" }, giving_back: "stopping_agent", can: [] }),
+  "setup-underway": of({ ...pausing, phase: { phase: "pausing" }, node: null, earnings: null, jobs: [] }),
+  "agreement-enrolled": of({
+    ...signingIn("browser", false, waiting),
+    phase: { phase: "agreement" },
+    agreement: { version: 2, agreed: null },
+    can: ["cancel_sign_in", "agree", "pause", "retry", "quit"],
+  }),
+  earnings: of(earning),
+  "earnings-account": of(earning),
+  "earnings-empty": of({ ...waiting, earnings: null }),
+  "earnings-error": of(waiting),
+  "earnings-late": of(waiting),
+  "earnings-loading": of(earning),
+  "earnings-many": of(earning),
+  "earnings-stale": of(earning),
+  "earnings-signed-out": of({
+    ...paused,
+    account: { account: "signed_out" },
+    can: ["sign_in", "resume", "retry", "quit"],
+  }),
   ended: (): View => ({ link: "ended", clean: true }),
   "ended-not-clean": (): View => ({ link: "ended", clean: false }),
   "no-resident": (): View => ({ link: "connecting" }),

@@ -32,7 +32,7 @@ export function screenOf(snapshot: Snapshot): Screen {
 }
 
 function whereBlocked(snapshot: Snapshot): Screen {
-  if (snapshot.device === null && snapshot.account.account !== "signed_in") return "welcome";
+  if (snapshot.device === null && snapshot.account.account === "signed_out") return "welcome";
   const setUp = snapshot.hardware !== null && snapshot.node !== null;
   return setUp || snapshot.target.want === "paused" ? "home" : "setup";
 }

@@ -14,7 +14,7 @@ const AT_THE_REGION: ProblemCode[] = [
 /** The way from an account to the region, as far as it has come. */
 export function steps(snapshot: Snapshot): Step[] {
   const done: [string, boolean][] = [
-    ["setup-account", snapshot.account.account === "signed_in" || snapshot.device !== null],
+    ["setup-account", isKnown(snapshot)],
     ["setup-agreement", snapshot.agreement.agreed !== null],
     ["setup-identity", snapshot.device !== null],
     ["setup-gpu", snapshot.hardware !== null],
@@ -27,6 +27,10 @@ export function steps(snapshot: Snapshot): Step[] {
     name,
     state: isDone ? "done" : i !== current ? "later" : stopped ? "needs-you" : "now",
   }));
+}
+
+function isKnown({ account, device }: Snapshot): boolean {
+  return account.account === "signed_in" || account.account === "locked" || device !== null;
 }
 
 function runs({ phase }: Snapshot): boolean {

@@ -1,0 +1,24 @@
+import type { Figures, Gpu, GpuFigures, View } from "../bindings";
+
+/** What a played scene's cards do, `ticks` readings ago. */
+export function played(view: View, ticks: number): Figures | null {
+  if (view.link !== "connected" || !view.snapshot.hardware) return null;
+  const busy = view.snapshot.phase.phase === "earning";
+  const gpus = view.snapshot.hardware.gpus.filter((gpu) => gpu.state.is !== "out");
+  return { at: Date.now() - ticks * 2000, gpus: gpus.map((gpu, index) => card(gpu, busy, index, ticks)) };
+}
+
+function card(gpu: Gpu, busy: boolean, index: number, ticks: number): GpuFigures {
+  const asleep = gpu.state.is === "asleep";
+  const wave = Math.round(6 * Math.sin(ticks / 3 + index) + 4 * Math.sin(ticks * 1.7));
+  const load = Math.min(100, Math.max(0, (busy ? 88 : 4) + wave));
+  return {
+    uuid: gpu.uuid,
+    asleep,
+    temperature_c: asleep ? null : (busy ? 64 : 41) - Math.round(ticks / 5),
+    power_mw: asleep ? null : busy ? 312_000 : 24_000,
+    utilisation_percent: asleep ? null : load,
+    memory_used: asleep ? null : (busy ? 7.8 : 0.6) * 2 ** 30,
+    processes: [],
+  };
+}

@@ -1,0 +1,227 @@
+import { mount, unmount } from "svelte";
+import { afterEach, expect, test, vi } from "vitest";
+
+import App from "../src/App.svelte";
+import type { Backend } from "../src/backend";
+import { ledgerOf } from "../src/backend/ledger";
+import { type Scene, scenes } from "../src/backend/scenes";
+import type { EarningsQuestion } from "../src/bindings";
+import { money, sum } from "../src/figures";
+
+let app: Record<string, unknown> | undefined;
+
+/** The earnings as a scene plays them, and the questions that were asked. */
+async function play(scene: Scene, ask: Backend["ask"] = ledgerOf(scene)): Promise<EarningsQuestion[]> {
+  const questions: EarningsQuestion[] = [];
+  const backend: Backend = {
+    opens: "earnings",
+    watch: async (on) => on(scenes[scene]()),
+    send: async () => {},
+    ask: (question) => {
+      questions.push(question.about);
+      return ask(question);
+    },
+    start: async () => {},
+  };
+  app = mount(App, { target: document.body, props: { backend } });
+  await settled();
+  return questions;
+}
+
+/** Everything that was begun has had its turn. */
+const settled = async () => {
+  for (let turn = 0; turn < 3; turn++) await new Promise((done) => setTimeout(done));
+};
+const find = (testid: string) => document.querySelector<HTMLElement>(`[data-testid="${testid}"]`);
+const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
+const text = (testid: string) => find(testid)?.textContent?.trim().replace(/\s+/g, " ");
+const scrollTo = async (top: number) => {
+  const rows = document.querySelector<HTMLElement>('[role="rowgroup"]');
+  if (rows) rows.getBoundingClientRect = () => ({ top: -top }) as DOMRect;
+  document.dispatchEvent(new Event("scroll"));
+  await settled();
+};
+
+afterEach(() => {
+  if (app) unmount(app);
+  app = undefined;
+  document.body.replaceChildren();
+});
+
+test("the whole is the exact sum of the gateway's amounts, which the table shows one by one", async () => {
+  const questions = await play("earnings");
+  expect(questions[0]).toMatchObject({ by: "periods", scope: "this_pc" });
+
+  find("as-table")?.click();
+  await settled();
+
+  const amounts = all("period-amount").map((cell) => cell.dataset.amount ?? "");
+  expect(amounts.length).toBe(30);
+  expect(find("earnings-total")?.dataset.amount).toBe(sum(amounts));
+  expect(text("earnings-total")).toBe(`${money(sum(amounts))} USDC`);
+  expect(all("period-amount").every((cell) => cell.textContent?.includes("USDC"))).toBe(true);
+});
+
+test("arrow keys read out one period after the other", async () => {
+  await play("earnings");
+  const bars = find("bars");
+  const press = async (key: string) => {
+    bars?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    await settled();
+  };
+  const today = text("read-out");
+
+  await press("ArrowLeft");
+  const yesterday = text("read-out");
+  await press("Home");
+
+  expect(today).toMatch(/: [\d.]+ USDC$/);
+  expect(yesterday).not.toBe(today);
+  expect(bars?.getAttribute("aria-valuenow")).toBe("0");
+  expect(bars?.getAttribute("aria-valuetext")).toBe(text("read-out"));
+});
+
+test("another span and another scope are other questions", async () => {
+  const questions = await play("earnings");
+
+  find("choose-month")?.click();
+  await settled();
+  find("choose-account")?.click();
+  await settled();
+
+  const periods = questions.filter((question) => question.by === "periods");
+  expect(periods.map((question) => question.boundaries.length)).toEqual([31, 13, 13]);
+  expect(periods.map((question) => question.scope)).toEqual(["this_pc", "this_pc", "account"]);
+  expect(document.body.textContent).toContain("gaming-pc");
+});
+
+test("jobs are asked for between the first and the last moment of the bars", async () => {
+  const [periods, jobs] = await play("earnings");
+
+  if (periods?.by !== "periods" || jobs?.by !== "jobs") throw new Error("other questions");
+  expect([jobs.from, jobs.to]).toEqual([periods.boundaries[0], periods.boundaries.at(-1)]);
+});
+
+test("an answer to an older question is dropped", async () => {
+  const held: (() => void)[] = [];
+  const answer = ledgerOf("earnings");
+  await play("earnings", async (question) => {
+    const about = question.about;
+    if (about.by === "periods" && about.boundaries.length > 20)
+      await new Promise<void>((go) => held.push(go));
+    return answer(question);
+  });
+
+  find("choose-week")?.click();
+  await settled();
+  const shown = find("earnings-total")?.dataset.amount;
+  for (const go of held) go();
+  await settled();
+
+  expect(shown).toBeDefined();
+  expect(find("earnings-total")?.dataset.amount).toBe(shown);
+});
+
+test("the account is offered only to whoever is signed in", async () => {
+  await play("earnings-signed-out");
+
+  expect(find("choose-account")).toBeNull();
+  expect(find("earnings-total")).not.toBeNull();
+});
+
+test("of ten thousand jobs only what can be seen is in the page, from the first page to the last", async () => {
+  const questions = await play("earnings-many");
+  const pages = () => questions.filter((question) => question.by === "jobs").length;
+  expect(all("earned-job").length).toBeGreaterThan(0);
+  expect(pages()).toBe(1);
+
+  const most: number[] = [];
+  for (let page = 1; page <= 40 && pages() < 40; page++) {
+    await scrollTo(page * 200 * 48 - 1500);
+    most.push(all("earned-job").length);
+  }
+
+  expect(pages()).toBeGreaterThan(30);
+  expect(Math.max(...most)).toBeLessThan(60);
+  expect(Math.min(...most)).toBeGreaterThan(0);
+  const rows = all("earned-job").map((row) => Number(row.getAttribute("aria-rowindex")));
+  expect(rows).toEqual(rows.map((_, i) => (rows[0] ?? 0) + i));
+});
+
+test("every page is asked for once", async () => {
+  const questions = await play("earnings-many");
+  for (let top = 0; top < 200_000; top += 5000) await scrollTo(top);
+
+  const after = questions.flatMap((question) => (question.by === "jobs" ? [question.after] : []));
+  expect(new Set(after).size).toBe(after.length);
+});
+
+test("a job says from when to when, which card, at what rate, how much and why it ended", async () => {
+  await play("earnings");
+
+  const [running, , , , failed] = all("earned-job");
+  expect(running?.textContent).toContain("still running");
+  expect(running?.textContent).toContain("now");
+  expect(failed?.textContent).toContain("failed");
+  expect(failed?.textContent).toContain("rtx-4090");
+  expect(failed?.textContent).toContain("0.51 USDC/h");
+  expect(failed?.textContent).toMatch(/\d\d:\d\d – /);
+});
+
+test("an end that this version does not know is an end", async () => {
+  const answer = ledgerOf("earnings");
+  await play("earnings", async (question) => {
+    const told = await answer(question);
+    if (told.about.by === "jobs") for (const job of told.about.jobs) job.end = "evicted-by-moonlight";
+    return told;
+  });
+
+  expect(document.querySelector("[data-end]")?.textContent).toBe("ended");
+});
+
+test.each([
+  ["earnings-loading", "earnings-loading"],
+  ["earnings-empty", "earnings-empty"],
+  ["earnings-error", "problem-gateway-down"],
+  ["earnings-late", "ask-again"],
+] as const)("%s says so in words", async (scene, shown) => {
+  await play(scene);
+
+  expect(find(shown)).not.toBeNull();
+  expect(text(shown)).toMatch(/\w/);
+});
+
+test("what was shown stays with its age when it cannot be asked for again", async () => {
+  let asked = 0;
+  const answer = ledgerOf("earnings");
+  await play("earnings", async (question) => {
+    if (++asked > 2 && question.about.by === "periods") throw { refused: "too_late" };
+    return answer(question);
+  });
+  find("choose-day")?.click();
+  const shown = find("earnings-total")?.dataset.amount;
+  vi.useFakeTimers({ now: Date.now() + 120_000 });
+  document.dispatchEvent(new Event("visibilitychange"));
+  vi.useRealTimers();
+  await settled();
+
+  expect(find("earnings-total")?.dataset.amount).toBe(shown);
+  expect(text("earnings-stale")).toMatch(/^As of 2 min ago/);
+  expect(find("earnings-refused")?.dataset.refused).toBe("too_late");
+});
+
+test("asking again shows what was refused before", async () => {
+  let asked = 0;
+  const answer = ledgerOf("earnings");
+  await play("earnings", async (question) => {
+    if (++asked <= 2) throw { refused: "no_answer" };
+    return answer(question);
+  });
+  expect(text("earnings-refused")).toContain("did not answer");
+
+  find("ask-again")?.click();
+  await settled();
+
+  expect(find("earnings-refused")).toBeNull();
+  expect(find("earnings-total")).not.toBeNull();
+});

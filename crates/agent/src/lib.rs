@@ -8,6 +8,8 @@
 mod admission;
 pub mod api;
 pub mod config;
+#[cfg(unix)]
+pub mod engine;
 pub mod find;
 pub mod guard;
 mod http;

@@ -1,0 +1,120 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use super::*;
+
+const NVIDIA: &str = r#"{"ServerVersion":"29.0.0","OSType":"linux","Runtimes":{"runc":{},"nvidia":{}}}"#;
+
+/// An engine that answers `/_ping` with the first and `/info` with the second, as often as it is asked.
+fn plays(dir: &tempfile::TempDir, ping: &'static str, info: String) -> std::path::PathBuf {
+    let socket = dir.path().join("engine.sock");
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap();
+            let text = String::from_utf8_lossy(&head[..length]).into_owned();
+            let answer = if text.starts_with("GET /_ping") { ping.to_owned() } else { info.clone() };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    socket
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+
+fn with(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+async fn asked(info: &str, needs_card: bool) -> Result<EngineFacts, EngineFault> {
+    let dir = tempfile::tempdir().unwrap();
+    ask(&plays(&dir, OK, with(info)), needs_card).await
+}
+
+#[tokio::test]
+async fn an_engine_with_the_cards_runtime_or_cdi_is_taken() {
+    let cdi = r#"{"ServerVersion":"29.0.0","Runtimes":{"runc":{}},"DiscoveredDevices":[{"Source":"cdi","ID":"nvidia.com/gpu=0"}]}"#;
+    let cdi_is_on = r#"{"Runtimes":{"runc":null,"nvidia-cdi":{"path":"x"}},"OSType":""}"#;
+
+    for info in [NVIDIA, cdi, cdi_is_on] {
+        assert!(asked(info, true).await.unwrap().cards, "{info}");
+    }
+    assert_eq!(asked(NVIDIA, true).await.unwrap().version, "29.0.0");
+}
+
+#[tokio::test]
+async fn without_the_cards_runtime_no_job_that_needs_a_card_is_taken_and_others_are() {
+    let plain = [
+        r#"{"ServerVersion":"29.0.0","OSType":"linux","Runtimes":{"runc":{}}}"#,
+        r#"{"Runtimes":null,"DefaultRuntime":7,"DiscoveredDevices":"none"}"#,
+        r#"{"DiscoveredDevices":[{"Source":"cdi","ID":"amd.com/gpu=0"}]}"#,
+        "{}",
+    ];
+
+    for info in plain {
+        assert_eq!(asked(info, true).await, Err(EngineFault::NoCard), "{info}");
+        assert!(!asked(info, false).await.unwrap().cards, "{info}");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_sees_none_of_our_folders_or_runs_other_programs_is_said() {
+    let snap = r#"{"DockerRootDir":"/var/snap/docker/common/var-lib-docker","Runtimes":{"nvidia":{}}}"#;
+    let windows = r#"{"OSType":"windows","Runtimes":{"nvidia":{}}}"#;
+
+    assert_eq!(asked(snap, true).await, Err(EngineFault::Confined));
+    assert_eq!(asked(windows, true).await, Err(EngineFault::Foreign("windows".to_owned())));
+    assert!(matches!(asked("<html>", true).await, Err(EngineFault::Foreign(_))));
+    assert!(matches!(asked("[]", true).await, Err(EngineFault::Foreign(_))));
+}
+
+#[tokio::test]
+async fn one_that_is_not_there_or_refuses_is_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("engine.sock");
+    assert_eq!(ask(&socket, false).await, Err(EngineFault::Absent));
+    drop(UnixListener::bind(&socket).unwrap());
+    assert_eq!(ask(&socket, false).await, Err(EngineFault::Absent), "its socket outlived it");
+    std::fs::write(dir.path().join("a file"), "x").unwrap();
+    assert_eq!(ask(&dir.path().join("a file"), false).await, Err(EngineFault::Absent));
+
+    let answers = [
+        ("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", EngineFault::Refuses(500)),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", EngineFault::NotPermitted),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            EngineFault::Foreign("it knows no containers".to_owned()),
+        ),
+        ("SSH-2.0-OpenSSH_9.2\r\n", EngineFault::Foreign("no HTTP".to_owned())),
+    ];
+    for (ping, fault) in answers {
+        assert_eq!(ask(&plays(&dir, ping, with(NVIDIA)), false).await, Err(fault));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_accepts_and_never_answers_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("engine.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+
+    assert_eq!(ask(&socket, false).await, Err(EngineFault::Silent));
+
+    drop(listener);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_stopped_meanwhile_is_noticed_and_so_is_its_return() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = plays(&dir, OK, with(NVIDIA));
+    let facts = ask(&socket, true).await;
+    let mut watch = Watch::new(&socket, true, facts.clone());
+
+    std::fs::rename(&socket, dir.path().join("stopped")).unwrap();
+    assert_eq!(watch.changed().await, Err(EngineFault::Absent));
+
+    std::fs::rename(dir.path().join("stopped"), &socket).unwrap();
+    assert_eq!(watch.changed().await, facts);
+}

@@ -10,25 +10,79 @@ use serde_json::Value;
 /// until its log is set up and JSON lines after that.
 pub fn fault(code: Option<i32>, tail: &str) -> AgentFault {
     let words: Vec<String> = tail.lines().map(message).collect();
-    let says = |text: &str| words.iter().find(|line| line.contains(text));
-    if says("address already in use").is_some() {
-        return AgentFault::PortInUse;
-    }
-    match BAD_PLAN.iter().find_map(|text| says(text)) {
-        Some(line) => AgentFault::BadPlan(line.trim_start_matches("==> ").trim().to_owned()),
-        None => AgentFault::Crashed { code },
-    }
+    let said = |texts: &[&str]| {
+        let line = texts.iter().find_map(|text| words.iter().find(|line| line.contains(text)))?;
+        Some(line.trim_start_matches("==> ").trim().to_owned())
+    };
+    REASONS.iter().find_map(|(texts, fault)| said(texts).map(fault)).unwrap_or(AgentFault::Crashed { code })
 }
 
-/// The more telling first.
-const BAD_PLAN: [&str; 7] = [
+type Reason = (&'static [&'static str], fn(String) -> AgentFault);
+
+/// What it says, the more telling first: a full disk makes other things fail as well.
+const REASONS: &[Reason] = &[
+    (&["address already in use"], |_| AgentFault::PortInUse),
+    (&["no space left on device", "disk quota exceeded"], |_| AgentFault::DiskFull),
+    (&["is another Nomad process accessing data_dir"], |_| AgentFault::FolderInUse),
+    (CERTIFICATE, AgentFault::CertificateUnreadable),
+    (CONTROL_GROUPS, AgentFault::NoControlGroups),
+    (&["read-only file system", "permission denied", "not a directory"], AgentFault::FolderUnwritable),
+    (DAMAGED, |_| AgentFault::StateDamaged),
+    (NO_ROUTE, |_| AgentFault::NoNetwork),
+    (&["fingerprinting failed"], AgentFault::PcUnreadable),
+    (BAD_PLAN, AgentFault::BadPlan),
+];
+
+const CERTIFICATE: &[&str] = &[
+    "Failed to load cert/key pair",
+    "Failed to read CA file",
+    "Failed to parse any valid certificates in CA file",
+    "failed to set up TLS expiration metrics",
+];
+
+const CONTROL_GROUPS: &[&str] = &[
+    "failed to initialize process manager",
+    "failed to create nomad cgroup",
+    "failed to set subtree control",
+    "cpuset partition",
+    "failed to detect memset",
+];
+
+/// The database of its state: torn, of another program, or of a Nomad that is not understood. The library under it
+/// breaks down on pages that were torn where it has not looked before.
+const DAMAGED: &[&str] = &[
+    "failed to create state database",
+    "failed to open state database",
+    "failed to upgrade state database",
+    "incompatible state version",
+    "Nomad is unable to start due to corrupt state",
+    "failed to restore state",
+    "error reading dynamic node metadata",
+    "go.etcd.io/bbolt",
+    "unexpected fault address",
+    "invalid page type",
+    "above high water mark",
+];
+
+/// It asks for the interface of the default route, to know which address is this PC's.
+const NO_ROUTE: &[&str] = &[
+    "No default interface found",
+    "no default interface",
+    "failed to determine interface attached to default route",
+    "no such network interface",
+];
+
+const BAD_PLAN: &[&str] = &[
     "unexpected keys",
     "Error loading configuration",
     "failed to initialize plugin loader",
     "client setup failed",
     "Must specify",
+    "must be given as an absolute path",
     "Error parsing",
     "Configuration is invalid",
+    "invalid:",
+    "Invalid ",
 ];
 
 fn message(line: &str) -> String {
@@ -42,6 +96,14 @@ fn message(line: &str) -> String {
 mod tests {
     use super::*;
 
+    fn json(message: &str) -> String {
+        serde_json::json!({"@level": "error", "@message": message, "@module": "agent"}).to_string()
+    }
+
+    fn client(cause: &str) -> AgentFault {
+        fault(Some(1), &json(&format!("Error starting agent: client setup failed: {cause}")))
+    }
+
     #[test]
     fn a_taken_port_is_told_from_a_json_line() {
         let tail = r#"{"@level":"error","@message":"Error starting http server: 1 error occurred:\n\t* failed to start HTTP listener: listen tcp 127.0.0.1:15646: bind: address already in use\n\n","@module":"agent","@timestamp":"2026-11-22T20:21:02.231100Z"}"#;
@@ -53,15 +115,85 @@ mod tests {
     fn a_configuration_that_nomad_refuses_is_a_bad_plan_with_its_reason() {
         let tail = "==> Error loading configuration from agent.hcl: client unexpected keys bogus_key\n";
         let reason = "Error loading configuration from agent.hcl: client unexpected keys bogus_key";
-        assert_eq!(fault(Some(1), tail), AgentFault::BadPlan(reason.to_owned()));
 
-        let missing = r#"{"@level":"error","@message":"Error starting agent: client setup failed: Failed to load cert/key pair: open client.pem: no such file or directory","@module":"agent","@timestamp":"2026-11-22T20:20:40.412592Z"}"#;
-        assert!(matches!(fault(Some(1), missing), AgentFault::BadPlan(why) if why.contains("client.pem")));
+        assert_eq!(fault(Some(1), tail), AgentFault::BadPlan(reason.to_owned()));
+    }
+
+    #[test]
+    fn no_default_route_is_no_network_however_it_is_said() {
+        for cause in [
+            "fingerprinting failed: Error while detecting network interface  during fingerprinting: No default interface found",
+            "fingerprinting failed: Error while detecting network interface  during fingerprinting: no network_interface given and failed to determine interface attached to default route",
+            "fingerprinting failed: no default interface",
+        ] {
+            assert_eq!(client(cause), AgentFault::NoNetwork, "{cause}");
+        }
+        let plain =
+            "==> Error starting agent: client setup failed: fingerprinting failed: no default interface";
+        assert_eq!(fault(Some(1), plain), AgentFault::NoNetwork);
+    }
+
+    #[test]
+    fn state_that_is_torn_or_foreign_is_damaged() {
+        for cause in [
+            "failed to initialize client: failed to open state database: failed to create state database: invalid database",
+            "failed to initialize client: failed to open state database: failed to create state database: checksum error",
+            "failed to initialize client: failed to open state database: failed to create state database: version mismatch",
+            "failed to initialize client: failed to open state database: failed to create state database: file size too small 17",
+            "failed to initialize client: failed to upgrade state database: incompatible state version. expected \"3\" but found \"9\"",
+            "failed to restore state",
+        ] {
+            assert_eq!(client(cause), AgentFault::StateDamaged, "{cause}");
+        }
+        let broken_down = "panic: assertion failed: Page expected to be: 5, but self identifies as 0\n\ngoroutine 1 [running]:\ngo.etcd.io/bbolt/internal/common.Assert(...)\n\t/root/go/pkg/mod/go.etcd.io/bbolt@v1.5.0/internal/common/utils.go:1\n";
+        assert_eq!(fault(Some(2), broken_down), AgentFault::StateDamaged);
+        let cut_off = "unexpected fault address 0x7f0e0a5d2000\nfatal error: fault\n[signal SIGBUS: bus error code=0x2]\n";
+        assert_eq!(fault(Some(2), cut_off), AgentFault::StateDamaged);
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_not_damaged_state() {
+        let full = "failed to initialize client: failed to open state database: failed to create state database: write /data/client/state.db: no space left on device";
+        assert_eq!(client(full), AgentFault::DiskFull);
+        for cause in [
+            "failed to initialize client: failed creating state dir: mkdir /data/client: read-only file system",
+            "failed to initialize client: failed creating state dir: mkdir /data/client: not a directory",
+            "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: permission denied",
+            "failed to initialize client: failed creating alloc dir: mkdir /data/alloc: permission denied",
+            "node setup failed: node ID setup failed: open /data/client/client-id: permission denied",
+        ] {
+            assert!(
+                matches!(client(cause), AgentFault::FolderUnwritable(why) if why.contains("/data/")),
+                "{cause}"
+            );
+        }
+        let used = "failed to initialize client: failed to open state database: timed out while opening database, is another Nomad process accessing data_dir /data/client?";
+        assert_eq!(client(used), AgentFault::FolderInUse);
+    }
+
+    #[test]
+    fn control_groups_certificates_and_a_pc_that_cannot_be_read_are_told_apart() {
+        let groups = "failed to initialize process manager: failed to create nomad cgroup: mkdir /sys/fs/cgroup/nomad.slice: permission denied";
+        assert!(matches!(client(groups), AgentFault::NoControlGroups(why) if why.contains("nomad.slice")));
+        let v1 = "failed to initialize process manager: failed to create nomad cgroup freezer: mkdir /sys/fs/cgroup/freezer: read-only file system";
+        assert!(matches!(client(v1), AgentFault::NoControlGroups(_)));
+
+        let missing = "Failed to load cert/key pair: Failed to load cert/key pair: open client.pem: no such file or directory";
+        assert!(
+            matches!(client(missing), AgentFault::CertificateUnreadable(why) if why.contains("client.pem"))
+        );
+        let closed = "Failed to load cert/key pair: open client-key.pem: permission denied";
+        assert!(matches!(client(closed), AgentFault::CertificateUnreadable(_)));
+
+        let disk = "fingerprinting failed: failed to determine disk space for /data/alloc: exec: \"df\": executable file not found in $PATH";
+        assert!(matches!(client(disk), AgentFault::PcUnreadable(why) if why.contains("disk space")));
     }
 
     #[test]
     fn anything_else_is_a_crash_with_its_code() {
         assert_eq!(fault(Some(2), "panic: nil pointer"), AgentFault::Crashed { code: Some(2) });
         assert_eq!(fault(None, ""), AgentFault::Crashed { code: None });
+        let own = r#"{"@message":"error registering","error":"rpc error: Permission denied"}"#;
+        assert_eq!(fault(None, own), AgentFault::Crashed { code: None }, "the servers' word, not a file's");
     }
 }

@@ -1,67 +1,85 @@
-//! Which Nomad there is on this PC.
+//! Which Nomad there is on this PC, and whether it is the one that the app was made for.
 
-use std::env;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use ionet_core::fault::AgentFault;
 
 use crate::files;
+use crate::program::OwnProgram;
 
-/// The environment variable that names the Nomad to use, for the app and the demo alike.
+mod pinned;
+mod version;
+
+pub use pinned::needed;
+pub use version::{Version, version};
+
+/// The environment variable that names the Nomad to use, for a rehearsal and the demo alike.
 pub const VARIABLE: &str = "NOMAD";
 
-/// The agent's program: `NOMAD=/path`, else `nomad` on the `PATH`, else (rehearsals only) the double beside our own
-/// program.
+/// A Nomad that may be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub program: PathBuf,
+    pub version: Version,
+}
+
+/// The agent's program. A package takes the one that it brought, of exactly the pinned version: what a job may ask for
+/// was decided for that one. A rehearsal takes `NOMAD=/path`, else `nomad` on the `PATH`, else the double beside our
+/// own program, of that version or a later one of its kind.
+///
+/// # Errors
+/// `Missing` when there is none, `NotExecutable`, `Silent` or `Shim` when it does not say which one it is,
+/// `WrongVersion` and `NotGenuine` when it is another.
+pub async fn agent(own: &OwnProgram) -> Result<Found, AgentFault> {
+    let program = agent_binary(own)?;
+    let version = version(&program).await?;
+    pinned::check(&program, &version).await?;
+    Ok(Found { program, version })
+}
+
+/// Where it is, without asking it anything.
 ///
 /// # Errors
 /// `Missing` when there is none, `NotExecutable` when the one that was found cannot be run by this user.
-pub fn agent_binary() -> Result<PathBuf, AgentFault> {
-    search(env::var_os(VARIABLE), env::var_os("PATH"), last_resort())
+pub fn agent_binary(own: &OwnProgram) -> Result<PathBuf, AgentFault> {
+    runnable(candidate(own))
 }
 
-/// What a program says it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    /// As `nomad version` prints it, without the name: `v2.0.5`.
-    pub number: String,
-    /// The rehearsal double says so itself, in its second line.
-    pub double: bool,
+/// What a package brings, and nothing that the owner or a job could put in its place by the environment.
+#[cfg(not(feature = "rehearsal"))]
+fn candidate(own: &OwnProgram) -> Option<PathBuf> {
+    packaged(own)
 }
 
-/// Runs `PROGRAM version`.
-///
-/// # Errors
-/// `NotExecutable` when it cannot be run, says nothing within ten seconds, or says something that Nomad would not.
-pub async fn version(program: &Path) -> Result<Version, AgentFault> {
-    let refused = || AgentFault::NotExecutable(program.display().to_string());
-    let mut command = tokio::process::Command::new(program);
-    command.arg("version").env_clear().stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(Duration::from_secs(10), command.output())
-        .await
-        .map_err(|_| refused())?
-        .map_err(|_| refused())?;
-    parse(&String::from_utf8_lossy(&output.stdout)).ok_or_else(refused)
+#[cfg(feature = "rehearsal")]
+fn candidate(own: &OwnProgram) -> Option<PathBuf> {
+    let double = own.beside(&format!("nomad-double{}", std::env::consts::EXE_SUFFIX));
+    rehearsed(std::env::var_os(VARIABLE), std::env::var_os("PATH"), &double)
 }
 
-fn parse(text: &str) -> Option<Version> {
-    let mut lines = text.lines();
-    let number = lines.next()?.strip_prefix("Nomad ")?.split_whitespace().next()?.to_owned();
-    let double = lines.next().is_some_and(|line| line.contains("rehearsal double"));
-    Some(Version { number, double })
+#[cfg(any(not(feature = "rehearsal"), test))]
+fn packaged(own: &OwnProgram) -> Option<PathBuf> {
+    let name = format!("nomad{}", std::env::consts::EXE_SUFFIX);
+    let places = [own.beside(&name), own.beside("../lib/ionet-supplier").join(&name)];
+    places.into_iter().find(|program| program.exists())
 }
 
-fn search(
-    named: Option<OsString>,
-    path: Option<OsString>,
-    last: Option<PathBuf>,
-) -> Result<PathBuf, AgentFault> {
-    let found = match named.filter(|name| !name.is_empty()) {
-        Some(name) => Some(PathBuf::from(name)).filter(|program| program.exists()),
-        None => on_path(path.as_deref().unwrap_or_default()).or(last.filter(|program| program.exists())),
+/// A named one that is not there is missing, and nothing else takes its place.
+#[cfg(any(feature = "rehearsal", test))]
+fn rehearsed(
+    named: Option<std::ffi::OsString>,
+    path: Option<std::ffi::OsString>,
+    double: &std::path::Path,
+) -> Option<PathBuf> {
+    let named = named.filter(|name| !name.is_empty()).map(PathBuf::from);
+    let found = match named {
+        Some(named) => named,
+        None => on_path(path.as_deref().unwrap_or_default()).unwrap_or_else(|| double.to_owned()),
     };
+    Some(found).filter(|program| program.exists())
+}
+
+fn runnable(found: Option<PathBuf>) -> Result<PathBuf, AgentFault> {
     let program = found.ok_or(AgentFault::Missing)?;
     if files::is_executable(&program) {
         Ok(program)
@@ -71,9 +89,10 @@ fn search(
 }
 
 /// The first that can be run; else the first that is there at all, so that its fault can be named.
+#[cfg(any(feature = "rehearsal", test))]
 fn on_path(path: &std::ffi::OsStr) -> Option<PathBuf> {
-    let name = format!("nomad{}", env::consts::EXE_SUFFIX);
-    let there: Vec<PathBuf> = env::split_paths(path)
+    let name = format!("nomad{}", std::env::consts::EXE_SUFFIX);
+    let there: Vec<PathBuf> = std::env::split_paths(path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(&name))
         .filter(|program| program.is_file())
@@ -81,85 +100,76 @@ fn on_path(path: &std::ffi::OsStr) -> Option<PathBuf> {
     there.iter().find(|program| files::is_executable(program)).or(there.first()).cloned()
 }
 
-#[cfg(feature = "rehearsal")]
-fn last_resort() -> Option<PathBuf> {
-    let beside = env::current_exe().ok()?;
-    Some(beside.with_file_name(format!("nomad-double{}", env::consts::EXE_SUFFIX)))
-}
-
-#[cfg(not(feature = "rehearsal"))]
-fn last_resort() -> Option<PathBuf> {
-    None
-}
-
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
 
     /// Written by another process: a file that this one has open for writing, a fork of another test's may hold open,
     /// and then it cannot be run.
-    fn program(folder: &Path, name: &str, mode: u32) -> PathBuf {
+    pub(super) fn program(folder: &Path, name: &str, mode: u32, text: &str) -> PathBuf {
         fs::create_dir_all(folder).unwrap();
         let file = folder.join(name);
         let written = std::process::Command::new("/bin/sh")
             .args(["-c", r#"printf '%s' "$2" > "$1""#, "sh"])
             .arg(&file)
-            .arg("#!/bin/sh\nprintf 'Nomad v9.9.9\\nrehearsal double\\n'\n")
+            .arg(text)
             .status();
         assert!(written.unwrap().success());
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         file
     }
 
+    const NOMAD: &str = "#!/bin/sh\necho Nomad v9.9.9\n";
+
     #[test]
-    fn the_named_one_comes_before_the_path_and_the_path_before_the_last_resort() {
+    fn a_rehearsal_takes_the_named_one_before_the_path_and_the_path_before_the_double() {
         let dir = tempfile::tempdir().unwrap();
-        let named = program(&dir.path().join("a"), "mine", 0o755);
-        let listed = program(&dir.path().join("b"), "nomad", 0o755);
-        let last = program(&dir.path().join("c"), "nomad-double", 0o755);
+        let named = program(&dir.path().join("a"), "mine", 0o755, NOMAD);
+        let listed = program(&dir.path().join("b"), "nomad", 0o755, NOMAD);
+        let double = program(&dir.path().join("c"), "nomad-double", 0o755, NOMAD);
         let path = Some(dir.path().join("b").into_os_string());
 
-        assert_eq!(search(Some(named.clone().into()), path.clone(), Some(last.clone())), Ok(named));
-        assert_eq!(search(None, path, Some(last.clone())), Ok(listed));
-        assert_eq!(search(None, None, Some(last.clone())), Ok(last));
-        assert_eq!(search(None, None, None), Err(AgentFault::Missing));
+        assert_eq!(rehearsed(Some(named.clone().into()), path.clone(), &double), Some(named));
+        assert_eq!(rehearsed(None, path.clone(), &double), Some(listed));
+        assert_eq!(rehearsed(None, None, &double), Some(double.clone()));
+        assert_eq!(rehearsed(None, None, &dir.path().join("none")), None);
+        let gone = dir.path().join("gone").into_os_string();
+        assert_eq!(rehearsed(Some(gone), path, &double), None, "nothing takes its place");
     }
 
     #[test]
-    fn a_named_one_that_is_not_there_is_missing_and_nothing_else_takes_its_place() {
+    fn a_package_takes_what_it_brought_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        program(dir.path(), "nomad", 0o755);
+        let own = OwnProgram::at(dir.path().join("bin/ionet-supplier"));
+        program(&dir.path().join("bin"), "nomad-double", 0o755, NOMAD);
+        assert_eq!(packaged(&own), None, "no double, and whatever the environment names");
 
-        let found =
-            search(Some(dir.path().join("gone").into()), Some(dir.path().as_os_str().to_owned()), None);
+        let brought = program(&dir.path().join("lib/ionet-supplier"), "nomad", 0o755, NOMAD);
+        let found = packaged(&own).unwrap();
+        assert_eq!(found.canonicalize().unwrap(), brought.canonicalize().unwrap());
+    }
 
-        assert_eq!(found, Err(AgentFault::Missing));
+    #[cfg(not(feature = "rehearsal"))]
+    #[test]
+    fn a_package_looks_at_no_variable_and_no_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = OwnProgram::at(dir.path().join("ionet-supplier"));
+
+        assert_eq!(agent_binary(&own), Err(AgentFault::Missing));
     }
 
     #[test]
     fn a_file_that_cannot_be_run_is_named_as_such() {
         let dir = tempfile::tempdir().unwrap();
-        let file = program(dir.path(), "nomad", 0o644);
+        let file = program(dir.path(), "nomad", 0o644, NOMAD);
 
-        let found = search(None, Some(dir.path().as_os_str().to_owned()), None);
+        let found = runnable(on_path(dir.path().as_os_str()));
 
         assert_eq!(found, Err(AgentFault::NotExecutable(file.display().to_string())));
-    }
-
-    #[tokio::test]
-    async fn the_double_is_known_by_its_second_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = program(dir.path(), "nomad", 0o755);
-
-        let version = version(&file).await.unwrap();
-
-        assert_eq!(version, Version { number: "v9.9.9".to_owned(), double: true });
-        let real = "Nomad v2.0.5\nBuildDate 2026-01-01T00:00:00Z\nRevision abc\n";
-        assert_eq!(parse(real), Some(Version { number: "v2.0.5".to_owned(), double: false }));
-        assert_eq!(parse("bash 5"), None);
     }
 }

@@ -23,7 +23,6 @@ pub struct Plan {
     pub servers: Vec<String>,
     /// Absolute. Nomad's own folder, nobody else's.
     pub data_dir: PathBuf,
-    /// Must exist: Nomad starts without a log file when it does not.
     pub log_dir: PathBuf,
     pub ca_file: PathBuf,
     pub cert_file: PathBuf,
@@ -35,7 +34,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Where the agent writes its log. Rotated ones lie beside it as `client-<unix nanoseconds>.log`.
+    /// Where the guard keeps what the agent prints, without the words of its jobs: see [`crate::guard::Start::agent_log`].
+    /// Older ones lie beside it as `client-<unix nanoseconds>.log`.
     pub fn log_file(&self) -> PathBuf {
         self.log_dir.join("client.log")
     }
@@ -125,6 +125,9 @@ const LOOPBACK: &str = "127.0.0.1";
 /// The cloud probes take two seconds of every start; Consul and Vault are not ours to look for.
 const FINGERPRINT_DENYLIST: &str = "env_aws,env_gce,env_azure,env_digitalocean,consul,vault";
 
+/// Long enough for the end of a job's output to be taken over.
+const COLLECT_EVERY: &str = "10s";
+
 /// What tasks must not inherit. Setting the list replaces Nomad's own, so that is repeated here in full.
 const ENV_DENYLIST: [&str; 19] = [
     "NOMAD_CLIENT_INTRO_TOKEN",
@@ -159,10 +162,8 @@ fn general(plan: &Plan) -> Vec<Attribute> {
         ("leave_on_interrupt", true).into(),
         ("leave_on_terminate", false).into(),
         ("log_level", "INFO").into(),
+        // To its standard output alone, which the guard reads: a file of its own would hold its jobs' words.
         ("log_json", true).into(),
-        ("log_file", text(&plan.log_file())).into(),
-        ("log_rotate_bytes", 1_048_576).into(),
-        ("log_rotate_max_files", 5).into(),
     ]
 }
 
@@ -179,6 +180,10 @@ fn client(plan: &Plan) -> Block {
         ("servers", plan.servers.clone()).into(),
         ("node_pool", plan.node_pool.as_str()).into(),
         ("max_kill_timeout", "2s").into(),
+        // The collector removes what has ended as soon as it looks, since a disk is never quite empty: an allocation's
+        // folder holds its customer's data, and has no use once it is over.
+        ("gc_interval", COLLECT_EVERY).into(),
+        ("gc_disk_usage_threshold", 0.001).into(),
     ]);
     if let Some(interface) = plan.drivers.network_interface() {
         client = client.add_attribute(("network_interface", interface));

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use ionet_core::StartId;
 use ionet_core::fault::RegistrationFault;
 use serde::{Deserialize, Serialize};
 
@@ -23,20 +25,32 @@ pub fn gate_socket(run_dir: &Path) -> PathBuf {
     run_dir.join("engine.sock")
 }
 
+/// Where what is ours lies and runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Nomad's data folder: what lies below it is ours, and so is what runs there.
+    pub data_dir: PathBuf,
+    /// The engine whose containers may be ours. The agent is to reach it through [`gate_socket`] alone.
+    pub docker_socket: Option<PathBuf>,
+}
+
 /// An agent to start.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
+    /// Newer than every start and stop before it. A guard that is given none makes one up.
+    pub id: Option<StartId>,
     pub program: PathBuf,
     pub args: Vec<String>,
     /// The whole environment: nothing is inherited.
     pub env: BTreeMap<String, String>,
     pub cwd: PathBuf,
-    /// Nomad's data folder: what lies below it is ours, and so is what runs there.
-    pub data_dir: PathBuf,
-    /// The engine whose containers may be ours. The agent is to reach it through [`gate_socket`] alone.
-    pub docker_socket: Option<PathBuf>,
+    #[serde(flatten)]
+    pub place: Place,
     /// Where the end of what the agent printed is kept when it ends.
     pub log: PathBuf,
+    /// Where all that it prints is kept, without the words of its jobs; older files lie beside it.
+    #[serde(default)]
+    pub agent_log: Option<PathBuf>,
     /// Where its HTTP will listen; a start is over when it answers there. Without it, when the process is there.
     pub http: Option<SocketAddr>,
 }
@@ -44,23 +58,39 @@ pub struct Start {
 /// An agent that a guard holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
+    #[serde(default)]
+    pub id: StartId,
     pub pid: u32,
-    pub data_dir: PathBuf,
-    pub docker_socket: Option<PathBuf>,
+    /// Its HTTP has answered.
+    #[serde(default)]
+    pub up: bool,
+    #[serde(flatten)]
+    pub place: Place,
     pub http: Option<SocketAddr>,
 }
+
+/// Tells one hold on a guard from another: the events of one that was given up long ago may still be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HoldId(pub(crate) u64);
 
 /// What a guard has to tell unasked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GuardEvent {
+    /// An agent is up that nobody waits for any more: its start was given up, or an earlier resident program's.
+    Started(Running),
     /// The agent ended without being asked to. An end during a start is that start's fault instead.
     Exited {
+        id: StartId,
         code: Option<i32>,
         /// The end of what it printed, at most 16 KiB.
         stderr_tail: String,
+        /// From its start; none from a guard that does not tell.
+        ran_for: Option<Duration>,
     },
     /// The agent says that the region has taken it in, or why not. Told when it changes, and again to a newcomer.
-    Registration(Result<(), RegistrationFault>),
+    Registration { id: StartId, result: Result<(), RegistrationFault> },
+    /// Files of jobs that have ended while the agent runs on and that nobody could remove.
+    FilesLeft { id: StartId, left: u32 },
     /// The guard itself is gone, or another resident program has taken over.
-    Lost,
+    Lost(HoldId),
 }

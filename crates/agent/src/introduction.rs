@@ -20,13 +20,6 @@ pub fn remove(data_dir: &Path) -> io::Result<()> {
     remove_file(&file(data_dir))
 }
 
-/// Has an agent that does not run forget its node identity: with one, it never shows its introduction, also when the
-/// servers take the identity no longer (expired, and the node forgotten; or signed by a key that is gone). What lies in
-/// the same file, the state of its allocations, is of no use after a sweep. The node keeps its id.
-pub fn forget_identity(data_dir: &Path) -> io::Result<()> {
-    remove_file(&folder(data_dir).join("state.db"))
-}
-
 fn remove_file(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

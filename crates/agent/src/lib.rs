@@ -6,6 +6,11 @@
 
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "containers run on Linux alone until now"))]
 mod admission;
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "no agent prints anything elsewhere until now")
+)]
+mod agent_log;
 pub mod api;
 pub mod config;
 #[cfg(unix)]
@@ -18,6 +23,8 @@ pub mod ports;
 pub mod program;
 pub mod registration;
 pub mod startup;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no agent runs elsewhere until now"))]
+mod state;
 pub mod supervisor;
 pub mod teardown;
 pub mod workloads;
@@ -31,6 +38,6 @@ mod files;
 mod platform;
 
 pub use config::{Drivers, Plan};
-pub use guard::{Guard, GuardEvent, Start};
+pub use guard::{Guard, GuardEvent, Place, Running, Start};
 pub use ports::Ports;
 pub use program::{OwnProgram, own_program};

@@ -51,7 +51,8 @@ pub async fn count(data_dir: &Path, docker: Option<&Path>) -> Result<u32, WorkFa
 /// Nomad's own processes go on: a frozen log collector would fill its pipe.
 ///
 /// # Errors
-/// `StillThere` when something would not stop within two seconds; everything else is frozen all the same.
+/// `StillThere` when something would not stop within two seconds, `EngineDown` when the engine did not answer by then;
+/// everything else is frozen all the same. A guard can keep it so: [`crate::Guard::freeze`].
 pub async fn freeze(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
     platform::work::freeze(data_dir, docker).await
 }

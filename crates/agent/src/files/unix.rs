@@ -21,6 +21,11 @@ pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&draft, file)
 }
 
+/// Goes on at a file's end; a new one is of mode 0600.
+pub(crate) fn append_private(file: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file)
+}
+
 /// Whether this user may run it.
 pub(crate) fn is_executable(file: &Path) -> bool {
     file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()

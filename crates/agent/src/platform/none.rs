@@ -6,7 +6,12 @@ pub(crate) mod guard {
     use ionet_core::fault::{AgentFault, WorkFault};
     use tokio::sync::mpsc;
 
-    use crate::guard::{GuardEvent, Running, Start};
+    use std::time::Duration;
+
+    use ionet_core::StartId;
+
+    use crate::guard::{GuardEvent, HoldId, Place, Running, Start};
+    use crate::program::OwnProgram;
     use crate::supervisor::Waits;
 
     /// No value of it exists.
@@ -14,7 +19,7 @@ pub(crate) mod guard {
     pub struct Guard(std::convert::Infallible);
 
     impl Guard {
-        pub async fn connect(_run_dir: &Path) -> Option<(Self, mpsc::Receiver<GuardEvent>)> {
+        pub async fn connect(_run_dir: &Path) -> Option<(Self, mpsc::UnboundedReceiver<GuardEvent>)> {
             None
         }
 
@@ -22,8 +27,8 @@ pub(crate) mod guard {
         /// `NoGuard`, always.
         pub async fn connect_or_spawn(
             _run_dir: &Path,
-            _program: &Path,
-        ) -> Result<(Self, mpsc::Receiver<GuardEvent>), AgentFault> {
+            _program: &OwnProgram,
+        ) -> Result<(Self, mpsc::UnboundedReceiver<GuardEvent>), AgentFault> {
             Err(not_here())
         }
 
@@ -39,11 +44,23 @@ pub(crate) mod guard {
             match self.0 {}
         }
 
-        pub async fn let_go(self) {
+        pub async fn let_go(&self) {
             match self.0 {}
         }
 
-        pub async fn stop(&self) -> Result<(), WorkFault> {
+        pub fn id(&self) -> HoldId {
+            match self.0 {}
+        }
+
+        pub async fn stop(&self, _id: StartId, _place: &Place, _patience: Duration) -> Result<(), WorkFault> {
+            match self.0 {}
+        }
+
+        pub async fn freeze(&self, _place: &Place) -> Result<(), WorkFault> {
+            match self.0 {}
+        }
+
+        pub async fn thaw(&self, _place: &Place) -> Result<(), WorkFault> {
             match self.0 {}
         }
     }
@@ -68,6 +85,7 @@ pub(crate) mod guard {
 /// Nothing here can find or stop a process: `NotPermitted`, always.
 pub(crate) mod work {
     use std::path::Path;
+    use std::time::Duration;
 
     use ionet_core::fault::WorkFault;
 
@@ -91,7 +109,11 @@ pub(crate) mod work {
         Err(NOT_HERE)
     }
 
-    pub(crate) async fn sweep(_data_dir: &Path, _docker: Option<&Path>) -> Result<(), WorkFault> {
+    pub(crate) async fn sweep(
+        _data_dir: &Path,
+        _docker: Option<&Path>,
+        _patience: Duration,
+    ) -> Result<(), WorkFault> {
         Err(NOT_HERE)
     }
 }

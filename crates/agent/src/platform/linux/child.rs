@@ -2,30 +2,36 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Instant;
 
+use ionet_core::StartId;
 use ionet_core::fault::RegistrationFault;
 use rustix::io::Errno;
 use rustix::process::getpid;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::output::Output;
+use super::output::{Log, Output};
 use super::processes;
 use super::protocol::NotStarted;
 use crate::guard::{MARK, Start};
-use crate::{files, registration};
+use crate::{agent_log, files, registration, state};
 
 pub(super) type Registration = Result<(), RegistrationFault>;
 
 #[derive(Debug)]
 pub(super) struct Agent {
+    pub(super) id: StartId,
     pub(super) pid: i32,
+    pub(super) since: Instant,
+    /// Its HTTP has answered.
+    pub(super) up: bool,
     pub(super) output: Output,
     /// The last word on its registration that was passed on.
     pub(super) registration: Option<Registration>,
     child: Child,
-    /// What its log says about its registration, line by line.
-    said: mpsc::UnboundedReceiver<Registration>,
+    /// What its log says that matters here.
+    said: mpsc::UnboundedReceiver<Told>,
 }
 
 /// What an agent makes known.
@@ -33,17 +39,20 @@ pub(super) enum Told {
     /// With its exit code; none after a signal.
     Ended(Option<i32>),
     Registration(Registration),
+    /// It has forgotten an allocation that had ended.
+    Collected(String),
 }
 
 impl Agent {
     /// A clean environment, a group of its own, everything it prints read.
     pub(super) fn spawn(start: &Start) -> Result<Self, NotStarted> {
         let other = |error: io::Error| NotStarted::Other { why: error.to_string() };
-        files::private_folder(&start.data_dir).map_err(other)?;
+        let data_dir = &start.place.data_dir;
+        files::private_folder(data_dir).map_err(other)?;
+        state::mend(data_dir);
         let row = processes::row(getpid().as_raw_nonzero().get());
-        let mark = row
-            .map(|row| format!("{}:{}:{}", row.pid, row.started, start.data_dir.display()))
-            .unwrap_or_default();
+        let mark =
+            row.map(|row| format!("{}:{}:{}", row.pid, row.started, data_dir.display())).unwrap_or_default();
         let mut child = Command::new(&start.program)
             .args(&start.args)
             .env_clear()
@@ -58,21 +67,26 @@ impl Agent {
             .map_err(|error| not_spawned(start, error))?;
         let (say, said) = mpsc::unbounded_channel();
         let hear = move |line: &str| {
-            // Nobody listens any more once the agent's end was noticed.
-            let _ = registration::of_line(line).map(|result| say.send(result));
+            let registered = registration::of_line(line).map(Told::Registration);
+            if let Some(told) = registered.or_else(|| agent_log::collected(line).map(Told::Collected)) {
+                // Nobody listens any more once the agent's end was noticed.
+                let _ = say.send(told);
+            }
         };
-        let mut output = Output::default();
+        let mut output = Output::new(start.agent_log.as_deref().map(Log::at));
         output.read(child.stdout.take().ok_or(NotStarted::Missing)?, hear);
         output.read(child.stderr.take().ok_or(NotStarted::Missing)?, |_| {});
         let pid = child.id().ok_or(NotStarted::Missing)? as i32;
         tracing::info!(pid, "the agent started");
-        Ok(Self { pid, output, registration: None, child, said })
+        let id = start.id.unwrap_or_default();
+        let since = Instant::now();
+        Ok(Self { id, pid, since, up: false, output, registration: None, child, said })
     }
 
     pub(super) async fn told(&mut self) -> Told {
         tokio::select! {
             ended = self.child.wait() => Told::Ended(ended.ok().and_then(|status| status.code())),
-            Some(result) = self.said.recv() => Told::Registration(result),
+            Some(told) = self.said.recv() => told,
         }
     }
 }

@@ -13,14 +13,13 @@ use tokio::net::UnixStream;
 use super::processes::Scope;
 use crate::http::{self, Answer};
 
-/// Long enough for an engine that is stopping a container.
-const SOON: Duration = Duration::from_secs(10);
-
 const LABEL: &str = "com.hashicorp.nomad.alloc_id";
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Engine<'a> {
     socket: &'a Path,
+    /// For one answer.
+    within: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -48,12 +47,17 @@ impl Container {
     pub(crate) fn is_paused(&self) -> bool {
         self.state == "paused"
     }
+
+    /// Nothing in it runs, nor will.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state.as_str(), "exited" | "dead" | "removing")
+    }
 }
 
 impl<'a> Engine<'a> {
     /// None where no engine has its socket: then nothing of ours can be in one.
-    pub(crate) fn at(socket: Option<&'a Path>) -> Option<Self> {
-        socket.filter(|socket| socket.exists()).map(|socket| Self { socket })
+    pub(crate) fn at(socket: Option<&'a Path>, within: Duration) -> Option<Self> {
+        socket.filter(|socket| socket.exists()).map(|socket| Self { socket, within })
     }
 
     /// Ours, whatever their state.
@@ -81,18 +85,21 @@ impl<'a> Engine<'a> {
         self.post(&container.id, "update", Some(r#"{"CpuShares":2}"#.to_owned())).await
     }
 
-    /// Stops and removes all of ours. A paused one is let go first: it could not obey.
-    pub(crate) async fn remove_all(&self, scope: &Scope) -> Result<(), WorkFault> {
+    /// Stops and removes all of ours, each with that much time to leave. A paused one is let go first: it could not
+    /// obey.
+    pub(crate) async fn remove_all(&self, scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
         let found = self.containers(scope).await?;
-        join_all(found.iter().map(|container| self.remove(container))).await.into_iter().collect()
+        let removed = found.iter().map(|container| self.remove(container, patience));
+        join_all(removed).await.into_iter().collect()
     }
 
-    async fn remove(&self, container: &Container) -> Result<(), WorkFault> {
+    async fn remove(&self, container: &Container, patience: Duration) -> Result<(), WorkFault> {
         if container.is_paused() {
             self.unpause(container).await?;
         }
-        if container.is_paused() || container.is_running() {
-            self.post(&container.id, "stop?t=2", None).await?;
+        if !patience.is_zero() && (container.is_paused() || container.is_running()) {
+            let patient = Self { within: self.within + patience, ..*self };
+            patient.post(&container.id, &format!("stop?t={}", patience.as_secs().max(1)), None).await?;
         }
         let target = format!("/containers/{}?force=1&v=1", container.id);
         self.ask(Method::DELETE, &target, None).await.map(|_| ())
@@ -109,7 +116,7 @@ impl<'a> Engine<'a> {
             if denied { WorkFault::NotPermitted } else { WorkFault::EngineDown }
         })?;
         let answer =
-            http::ask(stream, method, target, json, SOON).await.map_err(|_| WorkFault::EngineDown)?;
+            http::ask(stream, method, target, json, self.within).await.map_err(|_| WorkFault::EngineDown)?;
         tracing::debug!(target, status = answer.status, "asked the container engine");
         if answer.status == 403 { Err(WorkFault::NotPermitted) } else { Ok(answer) }
     }

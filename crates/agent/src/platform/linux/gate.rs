@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
+use super::beside::Containers;
 use crate::admission::{self, Refusal, Route};
 
 /// Longer than any container's description.
@@ -36,10 +37,15 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Listens at `socket`, whose folder must be this user's alone, and passes on to the engine what is admitted for
-    /// jobs whose folders lie below `data_dir`.
-    pub(crate) fn open(socket: PathBuf, engine: &Path, data_dir: &Path) -> io::Result<Self> {
+    /// jobs whose folders lie below `data_dir`. Takes note of the containers that are made.
+    pub(crate) fn open(
+        socket: PathBuf,
+        engine: &Path,
+        data_dir: &Path,
+        containers: Containers,
+    ) -> io::Result<Self> {
         let listener = listen(&socket)?;
-        let way = Arc::new(Way { engine: engine.to_owned(), data_dir: data_dir.to_owned() });
+        let way = Arc::new(Way { engine: engine.to_owned(), data_dir: data_dir.to_owned(), containers });
         let keeper = tokio::spawn(async move {
             loop {
                 match listener.accept().await {
@@ -75,6 +81,7 @@ pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
 struct Way {
     engine: PathBuf,
     data_dir: PathBuf,
+    containers: Containers,
 }
 
 async fn serve(way: Arc<Way>, stream: UnixStream) {
@@ -93,15 +100,34 @@ async fn serve(way: Arc<Way>, stream: UnixStream) {
 
 impl Way {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let makes = admission::route(request.method(), request.uri().path()) == Some(Route::Container);
         match self.admit(request).await {
-            Ok(admitted) => self.forward(admitted).await.unwrap_or_else(|error| {
-                said(StatusCode::BAD_GATEWAY, &format!("the container engine does not answer: {error}"))
-            }),
+            Ok(admitted) => match self.forward(admitted).await {
+                Ok(response) if makes => self.note(response).await,
+                Ok(response) => response,
+                Err(error) => {
+                    said(StatusCode::BAD_GATEWAY, &format!("the container engine does not answer: {error}"))
+                }
+            },
             Err(refusal) => {
                 tracing::warn!(%refusal, "a job was refused at the gate");
                 said(StatusCode::FORBIDDEN, &refusal.to_string())
             }
         }
+    }
+
+    /// The answer as it came, once the id of the container in it is known.
+    async fn note(&self, response: Response<Body>) -> Response<Body> {
+        let (head, body) = response.into_parts();
+        let Ok(body) = Limited::new(body, LONGEST).collect().await else {
+            return said(StatusCode::BAD_GATEWAY, "the container engine's answer breaks off");
+        };
+        let bytes = body.to_bytes();
+        let made: Option<Value> = serde_json::from_slice(&bytes).ok();
+        if let Some(id) = made.as_ref().and_then(|made| made["Id"].as_str()) {
+            self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        }
+        Response::from_parts(head, whole(bytes))
     }
 
     /// The request as it came, once its body has passed.
@@ -128,7 +154,7 @@ impl Way {
     async fn forward(
         &self,
         mut request: Request<Body>,
-    ) -> Result<Response<Body>, Box<dyn std::error::Error>> {
+    ) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
         let stream = UnixStream::connect(&self.engine).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection.with_upgrades());

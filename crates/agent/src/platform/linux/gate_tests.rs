@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::beside::Containers;
 use super::gate::Gate;
 
 /// An engine that says "asked", notes what it was asked, and repeats in capitals what it hears on a connection that it
@@ -17,6 +18,8 @@ use super::gate::Gate;
 struct Engine {
     dir: tempfile::TempDir,
     heard: Arc<Mutex<Vec<String>>>,
+    /// Which containers the gate knows of.
+    made: Containers,
 }
 
 impl Engine {
@@ -37,13 +40,13 @@ impl Engine {
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer).with_upgrades());
             }
         });
-        Self { dir, heard }
+        Self { dir, heard, made: Containers::default() }
     }
 
     fn gate(&self) -> (Gate, PathBuf) {
         let socket = self.dir.path().join("engine.sock");
-        let gate =
-            Gate::open(socket.clone(), &self.dir.path().join("real.sock"), &self.dir.path().join("data"));
+        let (real, data) = (self.dir.path().join("real.sock"), self.dir.path().join("data"));
+        let gate = Gate::open(socket.clone(), &real, &data, Arc::clone(&self.made));
         (gate.unwrap(), socket)
     }
 
@@ -53,7 +56,9 @@ impl Engine {
 }
 
 fn answered(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(b"asked")));
+    let made = request.uri().path().ends_with("/containers/create");
+    let body = if made { &br#"{"Id":"c0ffee","Warnings":[]}"#[..] } else { b"asked" };
+    let mut response = Response::new(Full::new(Bytes::from_static(body)));
     if request.headers().contains_key("upgrade") {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().insert("upgrade", "tcp".parse().unwrap());
@@ -95,13 +100,15 @@ async fn what_is_admitted_reaches_the_engine_and_what_is_not_is_refused_with_its
     let garbled = say(&socket, &post(create, "{")).await;
     let build = say(&socket, &post("/build", "")).await;
 
-    assert!(plain.starts_with("HTTP/1.1 200") && plain.ends_with("asked"), "{plain}");
+    assert!(plain.starts_with("HTTP/1.1 200") && plain.ends_with("\"Warnings\":[]}"), "{plain}");
     assert!(
         host.starts_with("HTTP/1.1 403") && host.contains("this PC does not allow NetworkMode"),
         "{host}"
     );
     assert!(garbled.starts_with("HTTP/1.1 403") && build.starts_with("HTTP/1.1 403"), "{garbled} {build}");
     assert_eq!(engine.heard(), [format!("POST {create}")]);
+    let made: Vec<String> = engine.made.lock().unwrap().iter().cloned().collect();
+    assert_eq!(made, ["c0ffee"], "found again without asking the engine");
 }
 
 #[tokio::test]
@@ -128,7 +135,8 @@ async fn a_connection_that_the_engine_takes_over_is_joined_end_to_end() {
 async fn an_engine_that_is_not_there_is_said_and_a_closed_gate_leaves_no_socket() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("engine.sock");
-    let gate = Gate::open(socket.clone(), &dir.path().join("gone.sock"), dir.path()).unwrap();
+    let gate =
+        Gate::open(socket.clone(), &dir.path().join("gone.sock"), dir.path(), Containers::default()).unwrap();
 
     let answer = say(&socket, "GET /_ping HTTP/1.1\r\nhost: d\r\nconnection: close\r\n\r\n").await;
     drop(gate);

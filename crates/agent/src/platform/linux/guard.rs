@@ -2,79 +2,71 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::conversation::Conversation;
 use super::guard_side::socket;
 pub use super::guard_side::{serve, serve_with};
-use super::protocol::{Ask, Say, send};
-use crate::guard::{GuardEvent, Running, Start};
-use crate::{api, startup, teardown};
+use super::protocol::{Ask, OURS, Say, UNNUMBERED, Versions, line, send};
+use crate::guard::{GuardEvent, HoldId, Place, Running, Start};
+use crate::program::OwnProgram;
+use crate::{api, teardown, workloads};
 
 /// A guard that is spawned must be heard within this; one that is just ending holds its folder for as long.
 const REACHED_WITHIN: Duration = Duration::from_secs(20);
-/// From the process to its HTTP.
+/// It knows what it holds.
+const GREETED_WITHIN: Duration = Duration::from_secs(5);
+/// From the start's word to the agent's HTTP. It is not given up after that, only not waited for.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
+/// A first look takes half of it.
+const FROZEN_WITHIN: Duration = Duration::from_secs(1);
 /// It has nothing left to do but to close its socket.
 const ENDED_WITHIN: Duration = Duration::from_secs(2);
-/// Grace, sweep and engine at their slowest.
-const STOPPED_WITHIN: Duration = Duration::from_secs(60);
+/// Grace, sweep and files at their slowest, beside the tasks' own time.
+const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 
 /// The hold on a guard. Dropping it closes the connection: the guard then waits for a successor, and without one
-/// ends the agent and all its work.
+/// ends the agent and all its work. Nothing here waits for anything else: each can be asked at any time.
 #[must_use = "dropping it lets go of the agent"]
 #[derive(Debug)]
 pub struct Guard {
-    /// Locked for one question and its answer.
-    line: tokio::sync::Mutex<Line>,
-    shared: Arc<Shared>,
-    events: mpsc::Sender<GuardEvent>,
-    reader: JoinHandle<()>,
-}
-
-#[derive(Debug)]
-struct Line {
-    write: OwnedWriteHalf,
-    answers: mpsc::Receiver<Say>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    running: Mutex<Option<Running>>,
-    /// What a stop has to clear away, also when the guard that started it is gone.
-    last: Mutex<Option<(PathBuf, Option<PathBuf>)>>,
-    /// An exit that comes now is the answer to a start.
-    starting: AtomicBool,
+    id: HoldId,
+    talk: Arc<Mutex<Conversation>>,
+    /// Whole lines; none any more once it is let go.
+    write: Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>,
     /// Its end is no news.
-    let_go: AtomicBool,
+    let_go: Arc<AtomicBool>,
+    reader: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Guard {
-    /// The guard of this folder, if one is there already: with an agent of an earlier life, or just ending.
-    pub async fn connect(run_dir: &Path) -> Option<(Self, mpsc::Receiver<GuardEvent>)> {
+    /// The guard of this folder, if one is there already: with an agent of an earlier life, or just ending. One that
+    /// this program does not understand is asked to end what it holds and itself.
+    pub async fn connect(run_dir: &Path) -> Option<(Self, mpsc::UnboundedReceiver<GuardEvent>)> {
         let stream = UnixStream::connect(socket(run_dir)).await.ok()?;
         let peer = stream.peer_cred().ok()?;
         if peer.uid() != rustix::process::geteuid().as_raw() {
             return None;
         }
-        let (read, write) = stream.into_split();
-        let (say, answers) = mpsc::channel(16);
-        let (events, heard) = mpsc::channel(16);
-        let shared = Arc::new(Shared::default());
-        let reader = tokio::spawn(listen(read, say, events.clone(), Arc::clone(&shared)));
-        let line = tokio::sync::Mutex::new(Line { write, answers });
-        let guard = Self { line, shared, events, reader };
-        guard.greet().await?;
-        Some((guard, heard))
+        let (read, mut write) = stream.into_split();
+        let mut lines = BufReader::new(read).lines();
+        let (versions, running) = timeout(GREETED_WITHIN, greet(&mut lines, &mut write)).await.ok()??;
+        let Some(version) = OURS.shared(versions) else {
+            stop_and_go(lines, write).await;
+            return None;
+        };
+        Some(Self::over(version, running, lines, write))
     }
 
     /// The guard of this folder; a new one, `PROGRAM guard --run-dir DIR`, where there is none. Its own session, no
@@ -84,8 +76,8 @@ impl Guard {
     /// `NoGuard` when none can be started or none answers.
     pub async fn connect_or_spawn(
         run_dir: &Path,
-        program: &Path,
-    ) -> Result<(Self, mpsc::Receiver<GuardEvent>), AgentFault> {
+        program: &OwnProgram,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<GuardEvent>), AgentFault> {
         let deadline = Instant::now() + REACHED_WITHIN;
         let mut spawned: Option<tokio::process::Child> = None;
         loop {
@@ -110,48 +102,102 @@ impl Guard {
         }
     }
 
-    /// The agent that the guard holds, if it holds one.
-    pub fn running(&self) -> Option<Running> {
-        lock(&self.shared.running).clone()
+    /// Tells this hold from earlier ones, whose [`GuardEvent::Lost`] may still be on its way.
+    pub fn id(&self) -> HoldId {
+        self.id
     }
 
-    /// Starts an agent and waits until its HTTP answers.
+    /// The agent that the guard holds, if it holds one, up or coming up.
+    pub fn running(&self) -> Option<Running> {
+        lock(&self.talk).running()
+    }
+
+    /// Starts an agent and waits until its HTTP answers. May be dropped at any time: an agent that comes up later is
+    /// told as [`GuardEvent::Started`]. An older agent ends first; its tasks go on, for this one to take over.
     ///
     /// # Errors
-    /// Why it did not start, or why it ended before it answered. Nothing more is said of that end as an event.
+    /// Why it did not start, or why it ended before it answered: nothing more is said of that end as an event. `Slow`
+    /// when it is still coming up, `CalledOff` when a stop or a newer start came, `Held` when the guard has heard a
+    /// newer number before.
     pub async fn start(&self, start: Start) -> Result<Running, AgentFault> {
-        let mut line = self.line.lock().await;
-        *lock(&self.shared.last) = Some((start.data_dir.clone(), start.docker_socket.clone()));
-        self.shared.starting.store(true, Ordering::SeqCst);
-        let started = begin(&mut line, start).await;
-        self.shared.starting.store(false, Ordering::SeqCst);
-        while let Ok(late) = line.answers.try_recv() {
-            if let (Ok(_), Say::Exited { code, stderr_tail }) = (&started, late) {
-                let _ = self.events.send(GuardEvent::Exited { code, stderr_tail }).await;
+        let id = start.id.unwrap_or_default();
+        let gone = || AgentFault::NoGuard("it is gone".to_owned());
+        let deadline = Instant::now() + STARTED_WITHIN;
+        let answer = lock(&self.talk).start(id);
+        self.write(&Ask::Start(Box::new(start))).ok_or_else(gone)?;
+        let running = match tokio::time::timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(|_| gone())??,
+            Err(_) => return Err(AgentFault::Slow),
+        };
+        // An older guard says so as soon as the process is there.
+        let Some(http) = running.http.filter(|_| !running.up) else { return Ok(running) };
+        while api::health(http).await.is_err() {
+            if self.running().is_none_or(|held| held.id != id) {
+                return Err(AgentFault::Crashed { code: None });
             }
+            if Instant::now() >= deadline {
+                return Err(AgentFault::Slow);
+            }
+            sleep(Duration::from_millis(20)).await;
         }
-        started
+        Ok(running)
     }
 
-    /// Stops the agent and leaves no process, container or mount of ours. Where the guard itself is gone, this
-    /// program clears away on its own.
+    /// Stops whatever is there, or is being started, and leaves no process, container, mount or file of ours: legal at
+    /// any time. Tasks have that much time to leave. Where the guard itself is gone, this program clears away on its
+    /// own. `id` is newer than every start before it: an older start that is heard later does not begin.
     ///
     /// # Errors
     /// What was left, and why.
-    pub async fn stop(&self) -> Result<(), WorkFault> {
-        let mut line = self.line.lock().await;
-        while line.answers.try_recv().is_ok() {}
-        match line.ask(&Ask::Stop, STOPPED_WITHIN, stopped).await {
+    pub async fn stop(&self, id: StartId, place: &Place, patience: Duration) -> Result<(), WorkFault> {
+        let answer = lock(&self.talk).stop(id);
+        let patience_ms = Some(patience.as_millis() as u64);
+        let asked = self.write(&Ask::Stop { id: Some(id), place: Some(place.clone()), patience_ms });
+        let answer = match asked {
+            Some(()) => timeout(STOPPED_WITHIN + patience, answer).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        match answer {
             Some(result) => result,
-            None => self.clear_away().await,
+            None => teardown::sweep(&place.data_dir, place.docker_socket.as_deref(), patience).await,
+        }
+    }
+
+    /// Has the guard keep frozen whatever runs and whatever starts, until a thaw, a stop or a next start; the agent
+    /// may be starting meanwhile. Returns when the first look is over. Without a guard that can, what runs now is
+    /// frozen from here.
+    ///
+    /// # Errors
+    /// What could not be reached or would not stand still; all else is frozen all the same.
+    pub async fn freeze(&self, place: &Place) -> Result<(), WorkFault> {
+        let ask = |question| Ask::Freeze { question, place: place.clone() };
+        match self.hold(ask, FROZEN_WITHIN).await {
+            Some(result) => result,
+            None => workloads::freeze(&place.data_dir, place.docker_socket.as_deref()).await,
+        }
+    }
+
+    /// Ends a freeze, and lets what was frozen run again at the lowest priority.
+    ///
+    /// # Errors
+    /// What could not be reached.
+    pub async fn thaw(&self, place: &Place) -> Result<(), WorkFault> {
+        let ask = |question| Ask::Thaw { question, place: place.clone() };
+        match self.hold(ask, ENDED_WITHIN).await {
+            Some(result) => result,
+            None => workloads::thaw(&place.data_dir, place.docker_socket.as_deref()).await,
         }
     }
 
     /// Lets go of a guard that holds nothing any more: it ends. Returns when it has.
-    pub async fn let_go(mut self) {
-        self.shared.let_go.store(true, Ordering::SeqCst);
-        let _ = self.line.get_mut().write.shutdown().await;
-        if timeout(ENDED_WITHIN, &mut self.reader).await.is_err() {
+    pub async fn let_go(&self) {
+        self.let_go.store(true, Ordering::SeqCst);
+        drop(lock(&self.write).take());
+        let reader = lock(&self.reader).take();
+        if let Some(mut reader) = reader
+            && timeout(ENDED_WITHIN, &mut reader).await.is_err()
+        {
+            reader.abort();
             tracing::warn!("the guard does not end although it holds nothing");
         }
     }
@@ -159,147 +205,138 @@ impl Guard {
     /// Has the running agent read its certificate again. Without one there is nothing to do.
     pub async fn reload(&self) {
         // A guard that is gone is told as an event of its own.
-        let _ = send(&mut self.line.lock().await.write, &Ask::Reload).await;
+        let _ = self.write(&Ask::Reload);
     }
 
-    async fn clear_away(&self) -> Result<(), WorkFault> {
-        let last = lock(&self.shared.last).clone();
-        match last {
-            Some((data_dir, docker)) => teardown::sweep(&data_dir, docker.as_deref()).await,
-            None => Ok(()),
-        }
+    fn over(
+        version: u32,
+        running: Option<Running>,
+        lines: Lines<BufReader<OwnedReadHalf>>,
+        write: OwnedWriteHalf,
+    ) -> (Self, mpsc::UnboundedReceiver<GuardEvent>) {
+        static HOLDS: AtomicU64 = AtomicU64::new(0);
+        let id = HoldId(HOLDS.fetch_add(1, Ordering::Relaxed));
+        let (events, heard) = mpsc::unbounded_channel();
+        let (written, to_write) = mpsc::unbounded_channel();
+        let talk = Arc::new(Mutex::new(Conversation::new(version, running)));
+        let let_go = Arc::new(AtomicBool::new(false));
+        tokio::spawn(write_all(to_write, write));
+        let listening = listen(lines, Arc::clone(&talk), events.clone());
+        let silent = Arc::clone(&let_go);
+        let reader = tokio::spawn(async move {
+            listening.await;
+            if !silent.load(Ordering::SeqCst) {
+                let _ = events.send(GuardEvent::Lost(id));
+            }
+        });
+        let (write, reader) = (Mutex::new(Some(written)), Mutex::new(Some(reader)));
+        (Self { id, talk, write, let_go, reader }, heard)
     }
 
-    /// Learns what the guard holds.
-    async fn greet(&self) -> Option<()> {
-        let mut line = self.line.lock().await;
-        let running = line
-            .ask(&Ask::Status, Duration::from_secs(5), |say| match say {
-                Say::Status { running } => Some(running),
-                Say::Started(_)
-                | Say::NotStarted { .. }
-                | Say::Exited { .. }
-                | Say::Registration { .. }
-                | Say::Stopped
-                | Say::NotStopped { .. } => None,
-            })
-            .await?;
-        if let Some(running) = &running {
-            *lock(&self.shared.last) = Some((running.data_dir.clone(), running.docker_socket.clone()));
-        }
-        *lock(&self.shared.running) = running;
-        Some(())
+    /// None from a guard that knows no freezing, is gone, or does not answer.
+    async fn hold(&self, ask: impl FnOnce(u64) -> Ask, within: Duration) -> Option<Result<(), WorkFault>> {
+        let (question, answer) = {
+            let mut talk = lock(&self.talk);
+            if talk.version == UNNUMBERED {
+                return None;
+            }
+            talk.question()
+        };
+        self.write(&ask(question))?;
+        timeout(within, answer).await.ok()?.ok()
+    }
+
+    /// A whole line, or none of it. None when the guard is gone.
+    fn write(&self, ask: &Ask) -> Option<()> {
+        let line = line(ask).ok()?;
+        lock(&self.write).as_ref()?.send(line).ok()
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.reader.abort();
+        if let Some(reader) = lock(&self.reader).take() {
+            reader.abort();
+        }
     }
 }
 
-impl Line {
-    /// None when the guard is gone or says nothing in time. Answers that do not fit are left out.
-    async fn ask<T>(&mut self, ask: &Ask, within: Duration, fits: impl Fn(Say) -> Option<T>) -> Option<T> {
-        send(&mut self.write, ask).await.ok()?;
-        let fitting = async {
-            loop {
-                if let Some(answer) = fits(self.answers.recv().await?) {
-                    return Some(answer);
+/// Which versions it speaks, and what it holds. One without a hello says the second alone.
+async fn greet(
+    lines: &mut Lines<BufReader<OwnedReadHalf>>,
+    write: &mut OwnedWriteHalf,
+) -> Option<(Versions, Option<Running>)> {
+    send(write, &Ask::Hello(OURS)).await.ok()?;
+    send(write, &Ask::Status).await.ok()?;
+    let mut versions = Versions { newest: UNNUMBERED, oldest: UNNUMBERED };
+    loop {
+        match serde_json::from_str(&lines.next_line().await.ok()??) {
+            Ok(Say::Hello(theirs)) => {
+                versions = theirs;
+                if OURS.shared(theirs).is_none() {
+                    return Some((theirs, None));
                 }
             }
-        };
-        timeout(within, fitting).await.ok()?
-    }
-}
-
-fn stopped(say: Say) -> Option<Result<(), WorkFault>> {
-    match say {
-        Say::Stopped => Some(Ok(())),
-        Say::NotStopped { why } => Some(Err(why.into())),
-        Say::Started(_)
-        | Say::NotStarted { .. }
-        | Say::Exited { .. }
-        | Say::Registration { .. }
-        | Say::Status { .. } => None,
-    }
-}
-
-fn ended_or_started(say: Say) -> Option<Result<Running, AgentFault>> {
-    match say {
-        Say::Started(running) => Some(Ok(running)),
-        Say::NotStarted { why } => Some(Err(why.into())),
-        Say::Exited { code, stderr_tail } => Some(Err(startup::fault(code, &stderr_tail))),
-        Say::Registration { .. } | Say::Stopped | Say::NotStopped { .. } | Say::Status { .. } => None,
-    }
-}
-
-async fn begin(line: &mut Line, start: Start) -> Result<Running, AgentFault> {
-    while line.answers.try_recv().is_ok() {}
-    let ask = Ask::Start(Box::new(start));
-    let gone = || AgentFault::NoGuard("it is gone".to_owned());
-    let running = line.ask(&ask, STARTED_WITHIN, ended_or_started).await.ok_or_else(gone)??;
-    let Some(http) = running.http else { return Ok(running) };
-    let up = async {
-        while api::health(http).await.is_err() {
-            sleep(Duration::from_millis(20)).await;
+            Ok(Say::Status { running }) => return Some((versions, running)),
+            // About what is told right after the status as well.
+            Ok(
+                Say::Started(_)
+                | Say::NotStarted { .. }
+                | Say::Exited { .. }
+                | Say::Registration { .. }
+                | Say::FilesLeft { .. }
+                | Say::Stopped { .. }
+                | Say::NotStopped { .. }
+                | Say::Frozen { .. }
+                | Say::Thawed { .. },
+            )
+            | Err(_) => {}
         }
-    };
-    tokio::select! {
-        () = up => Ok(running),
-        said = line.answers.recv() => match said.and_then(ended_or_started) {
-            Some(Err(fault)) => Err(fault),
-            Some(Ok(_)) | None => Err(gone()),
-        },
-        () = sleep(STARTED_WITHIN) => Err(AgentFault::Crashed { code: None }),
     }
 }
 
-/// Passes on what the guard says until it is gone.
+/// Has a guard of another age end what it holds, and itself.
+async fn stop_and_go(lines: Lines<BufReader<OwnedReadHalf>>, mut write: OwnedWriteHalf) {
+    tracing::warn!("a guard of another age is asked to end");
+    if send(&mut write, &Ask::stop_and_go()).await.is_err() || write.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = lines.into_inner();
+    let ended = async { while matches!(rest.read(&mut [0; 256]).await, Ok(1..)) {} };
+    let _ = timeout(STOPPED_WITHIN, ended).await;
+}
+
+/// Until nobody holds the guard any more; then the connection's end is the last word.
+async fn write_all(mut lines: mpsc::UnboundedReceiver<Vec<u8>>, mut write: OwnedWriteHalf) {
+    while let Some(line) = lines.recv().await {
+        if write.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+    let _ = write.shutdown().await;
+}
+
+/// Passes on what the guard says until it is gone. A line that makes no sense is a newer guard's.
 async fn listen(
-    read: OwnedReadHalf,
-    answers: mpsc::Sender<Say>,
-    events: mpsc::Sender<GuardEvent>,
-    shared: Arc<Shared>,
+    mut lines: Lines<BufReader<OwnedReadHalf>>,
+    talk: Arc<Mutex<Conversation>>,
+    events: mpsc::UnboundedSender<GuardEvent>,
 ) {
-    let mut lines = BufReader::new(read).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(say) = serde_json::from_str::<Say>(&line) else { continue };
-        match &say {
-            Say::Started(running) => *lock(&shared.running) = Some(running.clone()),
-            Say::Exited { .. } | Say::Stopped | Say::NotStopped { .. } => *lock(&shared.running) = None,
-            Say::NotStarted { .. } | Say::Registration { .. } | Say::Status { .. } => {}
-        }
-        let heard = match unasked(say, &shared) {
-            Ok(event) => events.send(event).await.is_ok(),
-            Err(answer) => answers.send(answer).await.is_ok(),
-        };
-        if !heard {
+        let event = lock(&talk).hear(say);
+        if let Some(event) = event
+            && events.send(event).is_err()
+        {
             break;
         }
     }
-    *lock(&shared.running) = None;
-    drop(answers);
-    if !shared.let_go.load(Ordering::SeqCst) {
-        let _ = events.send(GuardEvent::Lost).await;
-    }
-}
-
-/// A word on the registration is news, and so is an exit that no start is waiting for; all else answers something.
-fn unasked(say: Say, shared: &Shared) -> Result<GuardEvent, Say> {
-    if let Say::Registration { result } = say {
-        return Ok(GuardEvent::Registration(result));
-    }
-    if let Say::Exited { code, stderr_tail } = &say
-        && !shared.starting.load(Ordering::SeqCst)
-    {
-        return Ok(GuardEvent::Exited { code: *code, stderr_tail: stderr_tail.clone() });
-    }
-    Err(say)
+    lock(&talk).over();
 }
 
 /// It leaves our session by itself, first thing.
-fn spawn(run_dir: &Path, program: &Path) -> Result<tokio::process::Child, AgentFault> {
+fn spawn(run_dir: &Path, program: &OwnProgram) -> Result<tokio::process::Child, AgentFault> {
+    let program: PathBuf = program.to_run();
     tokio::process::Command::new(program)
         .arg("guard")
         .arg("--run-dir")

@@ -1,32 +1,33 @@
 //! The guard itself: one loop that hears the resident program, the agent and the kernel, and does what
-//! [`crate::supervisor`] decides.
+//! [`crate::supervisor`] decides. It never waits: what takes time runs beside it and comes back as news, so that a
+//! stop is heard whatever is under way.
 
 use std::fs;
-use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::child::{Agent, Registration, Told};
+use super::beside::{Beside, Done};
+use super::child::{Agent, Told};
 use super::gate::{Gate, listen};
+use super::news::{News, Resident, Signals, news};
 use super::processes::{self, Scope};
-use super::protocol::{Ask, NotStarted, Say, send};
+use super::protocol::{Ask, NotStarted, OURS, Say};
 use super::signals::{self, Signal as Kill};
-use super::work;
-use crate::files;
-use crate::guard::{Running, Start, gate_socket};
-use crate::supervisor::{Action, Supervisor, Waits};
+use crate::guard::{Place, Running, Start, gate_socket};
+use crate::supervisor::{Action, Asked, Supervisor, Waits};
+use crate::{files, startup, state};
 
 /// Is the guard of this folder until nothing is left to guard. See [`serve_with`].
 ///
@@ -51,12 +52,12 @@ pub async fn serve_with(run_dir: &Path, waits: Waits) -> Result<(), AgentFault> 
         return Err(AgentFault::NoGuard("another one holds its folder".to_owned()));
     };
     let listener = listen(&socket(run_dir)).map_err(cannot)?;
-    let ends = End {
+    let signals = Signals {
         terminate: signal(SignalKind::terminate()).map_err(cannot)?,
         interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
         child: signal(SignalKind::child()).map_err(cannot)?,
     };
-    let mut guard = GuardSide::new(run_dir, listener, ends, waits);
+    let mut guard = GuardSide::new(run_dir, listener, signals, waits);
     guard.run().await;
     let _ = fs::remove_file(socket(run_dir));
     Ok(())
@@ -66,48 +67,52 @@ pub(super) fn socket(run_dir: &Path) -> PathBuf {
     run_dir.join("guard.sock")
 }
 
+/// How long tasks may take to leave where nobody says it: what `max_kill_timeout` promises them.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 struct GuardSide {
     run_dir: PathBuf,
     supervisor: Supervisor,
     epoch: Instant,
     listener: UnixListener,
-    signals: End,
+    signals: Signals,
     resident: Option<Resident>,
     /// Kept open until the guard's own end: whoever let go of it sees that end by it.
-    left: Option<OwnedWriteHalf>,
-    /// The last agent asked for: what a sweep clears away.
+    left: Option<Resident>,
+    /// The last agent asked for.
     start: Option<Start>,
+    /// Where what is ours lies, as last said.
+    place: Option<Place>,
+    patience: Duration,
+    collected: Duration,
     agent: Option<Agent>,
     /// What the agent has for a container engine, as long as its work is there.
     gate: Option<Gate>,
-    stop_asked: bool,
+    beside: Beside,
+    done: mpsc::UnboundedReceiver<Done>,
+    /// Stops that are to be answered after the sweep.
+    stops: Vec<Option<StartId>>,
+    /// Freezes and thaws, and those that the look under way answers.
+    questions: Vec<Question>,
+    answering: Vec<Question>,
 }
 
-struct End {
-    terminate: Signal,
-    interrupt: Signal,
-    child: Signal,
+#[derive(Clone, Copy)]
+struct Question {
+    number: u64,
+    freeze: bool,
 }
 
-struct Resident {
-    lines: Lines<BufReader<OwnedReadHalf>>,
-    write: OwnedWriteHalf,
-}
-
-/// What the loop was woken by.
-enum News {
-    Came(UnixStream),
-    Asked(Ask),
-    Left,
-    Agent(Told),
-    Terminated,
-    /// A process that we have taken in ended.
-    Orphan,
-    Time,
+impl Question {
+    fn answer(self, result: Result<(), WorkFault>) -> Say {
+        let (question, result) = (self.number, result.map_err(Into::into));
+        if self.freeze { Say::Frozen { question, result } } else { Say::Thawed { question, result } }
+    }
 }
 
 impl GuardSide {
-    fn new(run_dir: &Path, listener: UnixListener, signals: End, waits: Waits) -> Self {
+    fn new(run_dir: &Path, listener: UnixListener, signals: Signals, waits: Waits) -> Self {
+        let (beside, done) = Beside::new();
         Self {
             run_dir: run_dir.to_owned(),
             supervisor: Supervisor::new(waits, 0),
@@ -117,23 +122,41 @@ impl GuardSide {
             resident: None,
             left: None,
             start: None,
+            place: None,
+            patience: PATIENCE,
+            collected: Duration::from_millis(waits.collected_ms),
             agent: None,
             gate: None,
-            stop_asked: false,
+            beside,
+            done,
+            stops: Vec::new(),
+            questions: Vec::new(),
+            answering: Vec::new(),
         }
     }
 
     async fn run(&mut self) {
         loop {
             match self.supervisor.poll(self.now_ms()) {
-                Action::Spawn => self.spawn().await,
+                Action::Spawn(_) => self.prepare(),
                 Action::Terminate => self.signal(Kill::TERM),
                 Action::Kill => self.signal(Kill::KILL),
-                Action::Sweep => self.sweep().await,
+                Action::Freeze => self.look(true),
+                Action::Thaw => self.look(false),
+                Action::Sweep => self.sweep(),
                 Action::End => return,
                 Action::Wait { until_ms } => {
-                    let news = self.news(until_ms).await;
-                    self.hear(news).await;
+                    let until = until_ms.map(|ms| self.epoch + Duration::from_millis(ms));
+                    let heard = news(
+                        &self.listener,
+                        &mut self.resident,
+                        &mut self.agent,
+                        &mut self.signals,
+                        &mut self.done,
+                        until,
+                    );
+                    let heard = heard.await;
+                    self.hear(heard).await;
                 }
             }
         }
@@ -143,83 +166,151 @@ impl GuardSide {
         self.epoch.elapsed().as_millis() as u64
     }
 
-    async fn news(&mut self, until_ms: Option<u64>) -> News {
-        let until = until_ms.map(|ms| self.epoch + Duration::from_millis(ms));
-        tokio::select! {
-            Ok((stream, _)) = self.listener.accept() => News::Came(stream),
-            asked = ask(&mut self.resident) => asked.map_or(News::Left, News::Asked),
-            told = told(&mut self.agent) => News::Agent(told),
-            _ = self.signals.terminate.recv() => News::Terminated,
-            _ = self.signals.interrupt.recv() => News::Terminated,
-            _ = self.signals.child.recv() => News::Orphan,
-            () = at(until) => News::Time,
-        }
-    }
-
     async fn hear(&mut self, news: News) {
         match news {
-            News::Came(stream) => self.meet(stream),
-            News::Asked(Ask::Start(start)) => self.accept(*start).await,
-            News::Asked(Ask::Stop) => {
-                self.stop_asked = true;
-                self.supervisor.stop();
+            News::Came(resident) => {
+                // A newer resident program replaces the older: its connection closes.
+                self.resident = Some(resident);
+                self.supervisor.resident_here();
             }
-            News::Asked(Ask::Reload) => self.signal(Kill::HUP),
-            News::Asked(Ask::Status) => {
-                let running = self.running();
-                self.say(Say::Status { running }).await;
-                if let Some(result) = self.agent.as_ref().and_then(|agent| agent.registration.clone()) {
-                    self.say(Say::Registration { result }).await;
-                }
-            }
+            News::Asked(ask) => self.asked(ask).await,
             News::Left => {
-                self.left = self.resident.take().map(|resident| resident.write);
+                self.left = self.resident.take();
                 self.supervisor.resident_gone(self.now_ms());
             }
-            News::Agent(Told::Ended(code)) => self.agent_ended(code).await,
-            News::Agent(Told::Registration(result)) => self.registration(result).await,
-            News::Terminated => self.supervisor.end(),
+            News::Agent(told) => self.told(told).await,
+            News::Done(done) => self.done(done).await,
+            News::Terminated => {
+                let waited = self.supervisor.end();
+                self.called_off(waited).await;
+            }
             News::Orphan => self.reap(),
             News::Time => {}
         }
     }
 
-    /// A newer resident program replaces the older: its connection closes.
-    fn meet(&mut self, stream: UnixStream) {
-        let same_user =
-            stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw());
-        if same_user {
-            let (read, write) = stream.into_split();
-            self.resident = Some(Resident { lines: BufReader::new(read).lines(), write });
-            self.supervisor.resident_here();
+    async fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Hello(theirs) => {
+                if let Some(resident) = &mut self.resident {
+                    resident.version = OURS.shared(theirs).unwrap_or(resident.version);
+                }
+                self.say(Say::Hello(OURS)).await;
+            }
+            Ask::Start(start) => self.accept(*start).await,
+            Ask::Stop { id, place, patience_ms } => {
+                self.stops.push(id);
+                self.place = place.or(self.place.take());
+                self.patience = patience_ms.map_or(PATIENCE, Duration::from_millis);
+                self.beside.let_go();
+                let waited = self.supervisor.stop(id.unwrap_or_default());
+                self.called_off(waited).await;
+                self.answer_all(Ok(())).await;
+            }
+            Ask::Freeze { question, place } => {
+                self.place = Some(place);
+                let now_ms = self.now_ms();
+                let held = self.supervisor.freeze(now_ms);
+                self.question(Question { number: question, freeze: true }, held).await;
+            }
+            Ask::Thaw { question, place } => {
+                self.place = Some(place);
+                let held = self.supervisor.thaw();
+                self.question(Question { number: question, freeze: false }, held).await;
+            }
+            Ask::Reload => self.signal(Kill::HUP),
+            Ask::Status => {
+                let running = self.running();
+                let id = running.as_ref().map(|running| running.id);
+                self.say(Say::Status { running }).await;
+                if let Some(result) = self.agent.as_ref().and_then(|agent| agent.registration.clone()) {
+                    self.say(Say::Registration { id, result }).await;
+                }
+            }
         }
     }
 
-    async fn accept(&mut self, start: Start) {
-        if self.supervisor.start() {
-            self.start = Some(start);
+    async fn accept(&mut self, mut start: Start) {
+        // Without a number, as version 1 asks: one agent at a time.
+        let numbered = start.id.is_some();
+        if !numbered && self.agent.is_some() {
+            return self.say(Say::NotStarted { id: None, why: NotStarted::Busy }).await;
+        }
+        let id = start.id.unwrap_or_else(|| self.supervisor.next());
+        start.id = Some(id);
+        match self.supervisor.start(id) {
+            Asked::Begins { instead_of } => {
+                self.called_off(instead_of).await;
+                self.place = Some(start.place.clone());
+                self.start = Some(start);
+            }
+            Asked::Known => {
+                if let Some(running) = self.running().filter(|running| running.up) {
+                    self.say(Say::Started(running)).await;
+                }
+            }
+            Asked::Stale(newer) => {
+                self.say(Say::NotStarted { id: Some(id), why: NotStarted::Held { id: newer } }).await;
+            }
+            Asked::Ending => {
+                self.say(Say::NotStarted { id: Some(id), why: NotStarted::CalledOff }).await;
+            }
+        }
+    }
+
+    async fn called_off(&mut self, start: Option<StartId>) {
+        if start.is_some() {
+            self.say(Say::NotStarted { id: start, why: NotStarted::CalledOff }).await;
+        }
+    }
+
+    /// One that finds all of it being ended is answered at once.
+    async fn question(&mut self, question: Question, held: bool) {
+        if held {
+            self.questions.push(question);
         } else {
-            self.say(Say::NotStarted { why: NotStarted::Busy }).await;
+            self.say(question.answer(Ok(()))).await;
         }
     }
 
-    async fn spawn(&mut self) {
+    /// Whoever asked for a freeze or a thaw before a stop gets no other answer than that.
+    async fn answer_all(&mut self, result: Result<(), WorkFault>) {
+        let asked =
+            std::mem::take(&mut self.answering).into_iter().chain(std::mem::take(&mut self.questions));
+        for question in asked.collect::<Vec<_>>() {
+            self.say(question.answer(result.clone())).await;
+        }
+    }
+
+    /// Makes room: an agent that holds the folder and is nobody's ends first.
+    fn prepare(&mut self) {
+        let data_dir = self.start.as_ref().map(|start| start.place.data_dir.clone());
+        self.beside.clear(data_dir);
+    }
+
+    async fn spawn(&mut self, cleared: Result<(), WorkFault>) {
         let Some(start) = self.start.clone() else { return self.supervisor.not_spawned() };
-        let spawned = match work::end_agents(start.data_dir.clone()).await {
+        if self.supervisor.is_doomed() {
+            self.supervisor.not_spawned();
+            // The newer start has taken the older one's place by now: only a stop leaves it unanswered.
+            return;
+        }
+        let spawned = match cleared {
             Ok(()) => self.open_gate(&start).and_then(|()| Agent::spawn(&start)),
             Err(_) => Err(NotStarted::Other { why: "another agent holds its folder".to_owned() }),
         };
         match spawned {
             Ok(agent) => {
-                self.agent = Some(agent);
                 self.supervisor.spawned();
-                if let Some(running) = self.running() {
-                    self.say(Say::Started(running)).await;
+                self.agent = Some(agent);
+                match start.http {
+                    Some(http) => self.beside.until_up(start.id.unwrap_or_default(), http),
+                    None => self.up(start.id.unwrap_or_default()).await,
                 }
             }
             Err(why) => {
                 self.supervisor.not_spawned();
-                self.say(Say::NotStarted { why }).await;
+                self.say(Say::NotStarted { id: start.id, why }).await;
             }
         }
     }
@@ -227,18 +318,20 @@ impl GuardSide {
     fn open_gate(&mut self, start: &Start) -> Result<(), NotStarted> {
         // The last one's file goes before the next one's is made.
         self.gate = None;
-        let Some(engine) = &start.docker_socket else { return Ok(()) };
-        let gate = Gate::open(gate_socket(&self.run_dir), engine, &start.data_dir);
+        let Some(engine) = &start.place.docker_socket else { return Ok(()) };
+        let containers = self.beside.containers();
+        let gate = Gate::open(gate_socket(&self.run_dir), engine, &start.place.data_dir, containers);
         self.gate = Some(gate.map_err(|error| NotStarted::Other { why: error.to_string() })?);
         Ok(())
     }
 
     fn running(&self) -> Option<Running> {
         let (agent, start) = (self.agent.as_ref()?, self.start.as_ref()?);
-        Some(Running {
+        (self.supervisor.running() == Some(agent.id)).then(|| Running {
+            id: agent.id,
             pid: agent.pid as u32,
-            data_dir: start.data_dir.clone(),
-            docker_socket: start.docker_socket.clone(),
+            up: agent.up,
+            place: start.place.clone(),
             http: start.http,
         })
     }
@@ -249,49 +342,122 @@ impl GuardSide {
         }
     }
 
+    async fn told(&mut self, told: Told) {
+        match told {
+            Told::Ended(code) => self.agent_ended(code).await,
+            Told::Registration(result) => {
+                let Some(agent) = &mut self.agent else { return };
+                let id = Some(agent.id);
+                if agent.registration.replace(result.clone()).as_ref() != Some(&result) {
+                    self.say(Say::Registration { id, result }).await;
+                }
+            }
+            Told::Collected(allocation) => {
+                if let Some(place) = self.place.clone() {
+                    self.beside.remove_later(place.data_dir, allocation, self.collected);
+                }
+            }
+        }
+    }
+
     async fn agent_ended(&mut self, code: Option<i32>) {
         let asked = self.supervisor.exited();
+        self.beside.ended();
         let Some(agent) = self.agent.take() else { return };
+        let (id, up, ran_ms) = (agent.id, agent.up, agent.since.elapsed().as_millis() as u64);
         let stderr_tail = agent.output.end().await;
         if let Some(start) = &self.start
             && files::write_private(&start.log, stderr_tail.as_bytes()).is_err()
         {
             tracing::warn!("the agent's last words could not be kept");
         }
-        tracing::info!(code, asked, "the agent ended");
-        if !asked {
-            self.say(Say::Exited { code, stderr_tail }).await;
+        tracing::info!(id = id.0, code, asked, "the agent ended");
+        if asked {
+            return self.called_off(Some(id).filter(|_| !up)).await;
+        }
+        if startup::fault(code, &stderr_tail) == AgentFault::StateDamaged {
+            self.set_state_aside();
+        }
+        self.say(Say::Exited { id: Some(id), code, stderr_tail, ran_ms: Some(ran_ms) }).await;
+    }
+
+    fn set_state_aside(&self) {
+        let Some(place) = &self.place else { return };
+        match state::set_aside(&place.data_dir) {
+            Ok(()) => tracing::warn!("the agent's state was damaged and is set aside"),
+            Err(error) => tracing::error!(%error, "the agent's damaged state stays in its way"),
         }
     }
 
-    async fn registration(&mut self, result: Registration) {
-        let Some(agent) = &mut self.agent else { return };
-        if agent.registration.replace(result.clone()).as_ref() != Some(&result) {
-            self.say(Say::Registration { result }).await;
-        }
-    }
-
-    async fn sweep(&mut self) {
-        let result = match &self.start {
-            Some(start) => {
-                let scope = Scope::of_guard(&start.data_dir, getpid().as_raw_nonzero().get());
-                work::sweep_scope(scope, start.docker_socket.as_deref()).await
+    async fn done(&mut self, done: Done) {
+        match done {
+            Done::Cleared(result) => self.spawn(result).await,
+            Done::Up(id) => self.up(id).await,
+            Done::Looked { found, result } => {
+                let now_ms = self.now_ms();
+                self.supervisor.held(now_ms, found);
+                for question in std::mem::take(&mut self.answering) {
+                    tracing::info!(freeze = question.freeze, left = ?result.as_ref().err(), "looked");
+                    self.say(question.answer(result.clone())).await;
+                }
             }
-            None => Ok(()),
-        };
+            Done::Swept(result) => self.swept(result).await,
+            Done::FilesLeft(left) => {
+                if let Some(id) = self.agent.as_ref().map(|agent| agent.id) {
+                    self.say(Say::FilesLeft { id, left }).await;
+                }
+            }
+        }
+    }
+
+    async fn up(&mut self, id: StartId) {
+        let Some(agent) = self.agent.as_mut().filter(|agent| agent.id == id) else { return };
+        agent.up = true;
+        tracing::info!(id = id.0, "the agent is up");
+        if let Some(running) = self.running() {
+            self.say(Say::Started(running)).await;
+        }
+    }
+
+    /// Freezes or thaws what is there now.
+    fn look(&mut self, freeze: bool) {
+        let (now, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.questions).into_iter().partition(|question| question.freeze == freeze);
+        self.questions = later;
+        self.answering.extend(now);
+        self.beside.look(self.scope(), freeze);
+    }
+
+    fn sweep(&mut self) {
+        self.beside.sweep(self.scope(), self.patience);
+    }
+
+    async fn swept(&mut self, result: Result<(), WorkFault>) {
         self.gate = None;
+        self.patience = PATIENCE;
         self.reap();
         self.supervisor.swept();
         tracing::info!(left = ?result.as_ref().err(), "swept");
-        if std::mem::take(&mut self.stop_asked) {
-            self.say(stopped(result)).await;
+        for id in std::mem::take(&mut self.stops) {
+            self.say(match result.clone() {
+                Ok(()) => Say::Stopped { id },
+                Err(fault) => Say::NotStopped { id, why: fault.into() },
+            })
+            .await;
         }
+    }
+
+    fn scope(&self) -> Option<(Scope, Option<PathBuf>)> {
+        let place = self.place.as_ref()?;
+        let mut scope = Scope::of_guard(&place.data_dir, getpid().as_raw_nonzero().get());
+        scope.know(self.beside.containers());
+        Some((scope, place.docker_socket.clone()))
     }
 
     /// A resident program that does not listen any more has left; the loop hears that by itself.
     async fn say(&mut self, say: Say) {
         if let Some(resident) = &mut self.resident {
-            let _ = send(&mut resident.write, &say).await;
+            resident.say(say).await;
         }
     }
 
@@ -303,38 +469,6 @@ impl GuardSide {
         for row in rows.values().filter(|row| row.parent == own && row.is_dead() && Some(row.pid) != agent) {
             let _ = waitpid(Pid::from_raw(row.pid), WaitOptions::NOHANG);
         }
-    }
-}
-
-fn stopped(result: Result<(), WorkFault>) -> Say {
-    match result {
-        Ok(()) => Say::Stopped,
-        Err(fault) => Say::NotStopped { why: fault.into() },
-    }
-}
-
-/// None once the connection has closed. A line that makes no sense is passed over.
-async fn ask(resident: &mut Option<Resident>) -> Option<Ask> {
-    let Some(resident) = resident else { return pending().await };
-    loop {
-        let line = resident.lines.next_line().await.ok()??;
-        if let Ok(ask) = serde_json::from_str(&line) {
-            return Some(ask);
-        }
-    }
-}
-
-async fn told(agent: &mut Option<Agent>) -> Told {
-    match agent {
-        Some(agent) => agent.told().await,
-        None => pending().await,
-    }
-}
-
-async fn at(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until).await,
-        None => pending().await,
     }
 }
 

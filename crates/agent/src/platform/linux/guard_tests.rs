@@ -3,13 +3,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ionet_core::fault::{AgentFault, RegistrationFault};
-use tokio::sync::mpsc::Receiver;
+use ionet_core::StartId;
+use ionet_core::fault::{AgentFault, RegistrationFault, WorkFault};
+use tokio::sync::mpsc::UnboundedReceiver as Receiver;
 
 use super::signals::{Signal, send};
 use super::stage::{ALLOC, Stage, is_alive, until};
 use super::{guard, processes};
-use crate::guard::{Guard, GuardEvent, Running, Start, Waits};
+use crate::guard::{Guard, GuardEvent, Place, Running, Start, Waits};
+use crate::program::OwnProgram;
 use crate::teardown;
 use crate::workloads::Role;
 
@@ -17,39 +19,54 @@ use crate::workloads::Role;
 #[tokio::test]
 async fn plays_the_guard() {
     let Some(run_dir) = std::env::var_os("IONET_TEST_GUARD") else { return };
-    let waits = Waits { successor_ms: 1_500, grace_ms: 500 };
+    let waits = Waits { successor_ms: 1_500, grace_ms: 500, collected_ms: 100 };
     guard::serve_with(Path::new(&run_dir), waits).await.unwrap();
 }
 
 /// What `ionet-supplier` is to the guard.
-fn program(stage: &Stage) -> PathBuf {
+pub(super) fn program(stage: &Stage) -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let test = "platform::guard_tests::plays_the_guard";
     stage.script("supplier", &format!("IONET_TEST_GUARD=\"$3\" exec '{}' --exact {test}", exe.display()))
 }
 
-async fn connect(stage: &Stage) -> (Guard, Receiver<GuardEvent>) {
-    Guard::connect_or_spawn(&run_dir(stage), &program(stage)).await.unwrap()
+pub(super) async fn connect(stage: &Stage) -> (Guard, Receiver<GuardEvent>) {
+    Guard::connect_or_spawn(&run_dir(stage), &OwnProgram::at(program(stage))).await.unwrap()
 }
 
-fn run_dir(stage: &Stage) -> PathBuf {
+/// A number that is newer than all before it in this test run.
+pub(super) fn next() -> StartId {
+    static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    StartId(LAST.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1)
+}
+
+pub(super) fn place(stage: &Stage) -> Place {
+    Place { data_dir: stage.data(), docker_socket: None }
+}
+
+pub(super) async fn stop(stage: &Stage, guard: &Guard) -> Result<(), WorkFault> {
+    guard.stop(next(), &place(stage), Duration::from_secs(2)).await
+}
+
+pub(super) fn run_dir(stage: &Stage) -> PathBuf {
     stage.dir.path().join("run")
 }
 
-fn start(stage: &Stage, program: PathBuf) -> Start {
+pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
     let env = BTreeMap::from([
         ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
         ("DATA".to_owned(), stage.data().display().to_string()),
         ("ALLOC".to_owned(), ALLOC.to_owned()),
     ]);
     Start {
+        id: Some(next()),
         program,
         args: vec!["agent".to_owned(), "-config".to_owned(), "agent.hcl".to_owned()],
         env,
         cwd: stage.dir.path().to_owned(),
-        data_dir: stage.data(),
-        docker_socket: None,
+        place: place(stage),
         log: stage.dir.path().join("last-words.log"),
+        agent_log: Some(stage.dir.path().join("client.log")),
         http: None,
     }
 }
@@ -65,13 +82,13 @@ fn agent(stage: &Stage) -> PathBuf {
     stage.script("nomad", &format!("env > env.txt; trap 'exit 1' TERM; {WORK}\nwhile :; do sleep 0.05; done"))
 }
 
-async fn started(stage: &Stage, guard: &Guard) -> Running {
+pub(super) async fn started(stage: &Stage, guard: &Guard) -> Running {
     let running = guard.start(start(stage, agent(stage))).await.unwrap();
     stage.until_tasks(5).await;
     running
 }
 
-async fn until_nothing_is_left(stage: &Stage) {
+pub(super) async fn until_nothing_is_left(stage: &Stage) {
     until("the guard's end", || !run_dir(stage).join("guard.sock").exists()).await;
     assert_eq!(stage.ours().await, []);
 }
@@ -90,13 +107,13 @@ async fn an_agent_starts_in_a_clean_environment_and_stops_with_all_its_work() {
     names.sort_unstable();
     assert_eq!(names, ["ALLOC", "DATA", "IONET_AGENT", "PATH"]);
 
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
 
     assert!(!is_alive(running.pid));
     assert_eq!(guard.running(), None);
     assert_eq!(stage.ours().await, []);
     started(&stage, &guard).await;
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
 }
 
 #[tokio::test]
@@ -107,7 +124,7 @@ async fn an_agent_that_ends_by_itself_is_reported_with_its_last_words() {
 
     guard.start(start(&stage, program)).await.unwrap();
 
-    let Some(GuardEvent::Exited { code, stderr_tail }) = events.recv().await else { panic!("no exit") };
+    let Some(GuardEvent::Exited { code, stderr_tail, .. }) = events.recv().await else { panic!("no exit") };
     assert_eq!(code, Some(3));
     assert!(stderr_tail.contains("boom"));
     assert_eq!(fs::read_to_string(stage.dir.path().join("last-words.log")).unwrap(), stderr_tail);
@@ -127,19 +144,20 @@ async fn what_the_agent_says_of_its_registration_is_told_when_it_changes_and_to_
         fs::write(stage.dir.path().join("next"), format!("{line}\n")).unwrap();
         fs::rename(stage.dir.path().join("next"), stage.dir.path().join("word")).unwrap();
     };
-    let told = |result| Some(GuardEvent::Registration(result));
+    let told = |id, result| Some(GuardEvent::Registration { id, result });
     say(refused);
     let (guard, mut events) = connect(&stage).await;
 
-    guard.start(start(&stage, stage.script("nomad", TELLING))).await.unwrap();
+    let id = guard.start(start(&stage, stage.script("nomad", TELLING))).await.unwrap().id;
 
-    assert_eq!(events.recv().await, told(Err(RegistrationFault::CertificateRefused)));
+    assert_eq!(events.recv().await, told(id, Err(RegistrationFault::CertificateRefused)));
     say(taken_in);
-    assert_eq!(events.recv().await, told(Ok(())));
+    assert_eq!(events.recv().await, told(id, Ok(())));
     drop(guard);
     let (successor, mut events) = connect(&stage).await;
-    assert_eq!(events.recv().await, told(Ok(())));
-    successor.stop().await.unwrap();
+    assert_eq!(successor.running().unwrap().id, id);
+    assert_eq!(events.recv().await, told(id, Ok(())));
+    stop(&stage, &successor).await.unwrap();
 }
 
 #[tokio::test]
@@ -166,7 +184,7 @@ async fn a_successor_in_time_finds_the_agent_running() {
 
     assert_eq!(successor.running(), Some(running.clone()));
     assert!(is_alive(running.pid));
-    successor.stop().await.unwrap();
+    stop(&stage, &successor).await.unwrap();
     assert_eq!(stage.ours().await, []);
 }
 
@@ -178,9 +196,10 @@ async fn a_newer_resident_program_replaces_the_older() {
 
     let (newer, _events) = connect(&stage).await;
 
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(older.id())));
+    assert_ne!(older.id(), newer.id());
     drop(older);
-    newer.stop().await.unwrap();
+    stop(&stage, &newer).await.unwrap();
 }
 
 #[tokio::test]
@@ -197,7 +216,7 @@ async fn a_second_guard_on_the_same_folder_does_not_start() {
 
     assert!(!second.await.unwrap().success());
     started(&stage, &guard).await;
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
 }
 
 #[tokio::test]
@@ -215,7 +234,7 @@ async fn a_guard_that_is_let_go_after_a_stop_has_ended_and_that_is_no_news() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
     started(&stage, &guard).await;
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
 
     guard.let_go().await;
 
@@ -223,7 +242,7 @@ async fn a_guard_that_is_let_go_after_a_stop_has_ended_and_that_is_no_news() {
     assert_eq!(events.recv().await, None);
     let (next, _events) = connect(&stage).await;
     started(&stage, &next).await;
-    next.stop().await.unwrap();
+    stop(&stage, &next).await.unwrap();
 }
 
 #[tokio::test]
@@ -239,15 +258,14 @@ async fn a_program_that_cannot_be_started_has_its_typed_fault() {
     assert_eq!(missing, Err(AgentFault::Missing));
     assert_eq!(refused, Err(AgentFault::NotExecutable(plain.display().to_string())));
     started(&stage, &guard).await;
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_agent_that_ends_before_its_http_answers_has_failed_to_start() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
-    let text =
-        r#"printf '{"@message":"Error starting http server: bind: address already in use"}\n'; exit 1"#;
+    let text = r#"printf '{"@module":"agent","@message":"Error starting http server: bind: address already in use"}\n'; exit 1"#;
     let mut taken = start(&stage, stage.script("nomad", text));
     taken.http = Some(crate::ports::free().unwrap().http_address());
 
@@ -257,7 +275,7 @@ async fn an_agent_that_ends_before_its_http_answers_has_failed_to_start() {
 }
 
 #[tokio::test]
-async fn a_real_nomad_without_its_certificate_is_a_bad_plan_and_with_its_port_taken_says_so() {
+async fn a_real_nomad_without_its_certificate_or_with_its_port_taken_says_so() {
     let Some(nomad) = std::env::var_os(crate::find::VARIABLE).map(PathBuf::from) else {
         eprintln!("skipped: needs NOMAD=/path");
         return;
@@ -279,7 +297,7 @@ async fn a_real_nomad_without_its_certificate_is_a_bad_plan_and_with_its_port_ta
     let mut start = with(crate::config::render(&plan));
     start.http = Some(crate::ports::free().unwrap().http_address());
 
-    let no_certificate = guard.start(start.clone()).await;
+    let no_certificate = guard.start(start).await;
     let text = crate::config::render(&plan);
     let (head, tls) = text.split_once("tls {").unwrap();
     let (_, rest) = tls.split_once("telemetry {").unwrap();
@@ -288,12 +306,12 @@ async fn a_real_nomad_without_its_certificate_is_a_bad_plan_and_with_its_port_ta
     let port_taken = guard.start(start).await;
 
     assert!(
-        matches!(&no_certificate, Err(AgentFault::BadPlan(why)) if why.contains(".pem")),
+        matches!(&no_certificate, Err(AgentFault::CertificateUnreadable(why)) if why.contains(".pem")),
         "{no_certificate:?}"
     );
     assert_eq!(port_taken, Err(AgentFault::PortInUse));
     drop(taken);
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
 }
 
 fn plan(stage: &Stage) -> crate::Plan {
@@ -333,7 +351,7 @@ async fn the_tasks_of_a_crashed_agent_are_left_for_the_next_one_and_swept_by_a_s
     let again = stage.script("nomad", "trap 'exit 1' TERM; while :; do sleep 0.05; done");
     guard.start(start(&stage, again)).await.unwrap();
     assert!(tasks.iter().all(|task| is_alive(task.pid)));
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
     assert!(!tasks.iter().any(|task| is_alive(task.pid)));
     assert_eq!(stage.ours().await, []);
 }
@@ -346,7 +364,7 @@ async fn an_agent_that_does_not_obey_is_killed() {
     let running = guard.start(start(&stage, deaf)).await.unwrap();
     until("the trap", || stage.dir.path().join("deaf").exists()).await;
 
-    guard.stop().await.unwrap();
+    stop(&stage, &guard).await.unwrap();
 
     assert!(!is_alive(running.pid));
 }
@@ -360,7 +378,7 @@ async fn a_guard_that_is_told_to_end_tears_everything_down() {
 
     send(&processes::row(parent).unwrap(), Signal::TERM);
 
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
     until_nothing_is_left(&stage).await;
 }
 
@@ -373,8 +391,8 @@ async fn with_the_guard_itself_killed_a_stop_clears_away_without_it() {
     let strays: Vec<u32> = stage.tasks().await.iter().map(|task| task.pid).collect();
 
     send(&processes::row(parent).unwrap(), Signal::KILL);
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
-    guard.stop().await.unwrap();
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
+    stop(&stage, &guard).await.unwrap();
 
     assert!(!is_alive(running.pid));
     assert_eq!(stage.ours().await, []);
@@ -392,7 +410,7 @@ async fn an_agent_whose_guard_was_killed_makes_room_for_the_next_one() {
         guard.start(start(&stage, stage.script("nomad", "while :; do sleep 0.05; done"))).await.unwrap();
     let parent = processes::row(first.pid as i32).unwrap().parent;
     send(&processes::row(parent).unwrap(), Signal::KILL);
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost));
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
     drop(guard);
 
     let (guard, _events) = connect(&stage).await;
@@ -401,6 +419,6 @@ async fn an_agent_whose_guard_was_killed_makes_room_for_the_next_one() {
 
     assert!(!is_alive(first.pid) && is_alive(second.pid));
     assert_eq!(stage.ours().await.iter().filter(|process| process.role == Role::Executor).count(), 0);
-    guard.stop().await.unwrap();
-    teardown::sweep(&stage.data(), None).await.unwrap();
+    stop(&stage, &guard).await.unwrap();
+    teardown::sweep(&stage.data(), None, Duration::ZERO).await.unwrap();
 }

@@ -1,11 +1,14 @@
 //! Linux: `/proc`, pidfds (kernel 5.3 and newer), the engine's socket.
 
+mod beside;
 mod child;
+mod conversation;
 mod engine;
 mod gate;
 pub(crate) mod guard;
 mod guard_side;
 mod leftovers;
+mod news;
 mod output;
 mod processes;
 mod protocol;
@@ -17,6 +20,10 @@ mod gate_tests;
 #[cfg(test)]
 mod guard_tests;
 #[cfg(test)]
+mod last_word_tests;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod version_tests;
 #[cfg(test)]
 mod work_tests;

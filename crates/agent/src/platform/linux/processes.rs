@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
+use super::beside::Containers;
 use crate::guard::MARK;
 use crate::workloads::Role;
 
@@ -16,17 +18,28 @@ pub(crate) struct Scope {
     folders: Vec<PathBuf>,
     /// The guard, when it is the one that looks: whoever has lost their parent to it is ours.
     guard: Option<i32>,
+    /// Ids of containers that are ours, as far as they are known without asking the engine.
+    containers: BTreeSet<String>,
 }
 
 impl Scope {
     pub(crate) fn new(data_dir: &Path) -> Self {
         let mut folders = vec![data_dir.to_owned()];
         folders.extend(data_dir.canonicalize().ok().filter(|resolved| resolved != data_dir));
-        Self { folders, guard: None }
+        Self { folders, guard: None, containers: BTreeSet::new() }
     }
 
     pub(crate) fn of_guard(data_dir: &Path, guard: i32) -> Self {
         Self { guard: Some(guard), ..Self::new(data_dir) }
+    }
+
+    /// Containers of ours are found by their control groups too, whatever their engine does.
+    pub(crate) fn know(&mut self, containers: Containers) {
+        self.containers.clone_from(&containers.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     pub(crate) fn holds(&self, path: &Path) -> bool {
@@ -185,8 +198,8 @@ impl Facts {
             let alloc_id = self.variable("NOMAD_ALLOC_ID").map(|id| String::from_utf8_lossy(id).into_owned());
             return Some((Role::Task, alloc_id.or_else(|| alloc_of(folder))));
         }
-        if let Some(alloc_id) = self.allocation_of_group(allocations) {
-            return Some((Role::Task, Some(alloc_id)));
+        if let Some(alloc_id) = self.allocation_of_group(scope, allocations) {
+            return Some((Role::Task, alloc_id));
         }
         marked.then_some((Role::Agent, None))
     }
@@ -225,14 +238,19 @@ impl Facts {
         files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).find(|target| scope.holds(target))
     }
 
-    /// Nomad names a task's control group `ALLOC.TASK`, whatever the hierarchy.
-    fn allocation_of_group(&self, allocations: &BTreeSet<String>) -> Option<String> {
-        if allocations.is_empty() {
+    /// Nomad names a task's control group `ALLOC.TASK`, whatever the hierarchy; engines name a container's after its id.
+    fn allocation_of_group(&self, scope: &Scope, allocations: &BTreeSet<String>) -> Option<Option<String>> {
+        if allocations.is_empty() && scope.containers.is_empty() {
             return None;
         }
         let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).ok()?;
-        let names = groups.split(['/', '\n']).filter_map(|part| part.split_once('.'));
-        names.map(|(id, _)| id).find(|id| allocations.contains(*id)).map(str::to_owned)
+        let parts = groups.split(['/', '\n']);
+        let task = parts.clone().filter_map(|part| part.split_once('.')).map(|(id, _)| id);
+        if let Some(id) = task.into_iter().find(|id| allocations.contains(*id)) {
+            return Some(Some(id.to_owned()));
+        }
+        let mut contained = parts.map(|part| part.trim_start_matches("docker-").trim_end_matches(".scope"));
+        contained.any(|id| scope.containers.contains(id)).then_some(None)
     }
 }
 
@@ -243,8 +261,9 @@ fn alloc_of(path: &Path) -> Option<String> {
     Some(pair[1].to_string())
 }
 
-fn is_allocation(name: &str) -> bool {
-    name.len() == 36 && name.split('-').count() == 5
+pub(super) fn is_allocation(name: &str) -> bool {
+    let plain = name.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-');
+    plain && name.len() == 36 && name.split('-').count() == 5
 }
 
 fn path_of(bytes: &[u8]) -> &Path {

@@ -1,21 +1,30 @@
 //! Freezing, thawing and ending what is ours.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use ionet_core::fault::WorkFault;
 use rustix::process::{Pid, setpriority_process};
 
-use super::engine::Engine;
+use super::engine::{Container, Engine};
 use super::leftovers;
 use super::processes::{self, Member, Scope};
 use super::signals::{self, Handle, Sent, Signal};
+use crate::state;
 use crate::workloads::{OurProcess, Role};
 
+/// A freeze from here, without a guard that keeps looking.
 const FREEZE_WITHIN: Duration = Duration::from_secs(2);
-/// What `max_kill_timeout` promises a task.
-const TO_LEAVE: Duration = Duration::from_secs(2);
-const KILL_WITHIN: Duration = Duration::from_secs(5);
+/// One look of the guard's. It looks again.
+const LOOK_WITHIN: Duration = Duration::from_millis(400);
+const KILL_WITHIN: Duration = Duration::from_secs(2);
+/// A container that is being stopped has the tasks' time; the engine itself has this much besides.
+const ENGINE_WITHIN: Duration = Duration::from_millis(900);
+/// Millions of files take longer: what is left then is counted, and goes at the next sweep.
+const FILES_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn list(data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> {
     let members = looking(Scope::new(data_dir), |scope| members(&scope)).await?;
@@ -31,51 +40,119 @@ pub(crate) async fn list(data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> 
 }
 
 pub(crate) async fn count(data_dir: &Path, docker: Option<&Path>) -> Result<u32, WorkFault> {
-    left(Scope::new(data_dir), docker).await
+    let left = left(Scope::new(data_dir), docker).await?;
+    Ok(left.running + left.ended)
 }
 
 pub(crate) async fn freeze(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let scope = Scope::new(data_dir);
-    let (processes, containers) = tokio::join!(
-        looking(scope.clone(), |scope| freeze_processes(&scope)),
-        freeze_containers(&scope, docker)
+    let go_on = Arc::new(AtomicBool::new(false));
+    freeze_within(Scope::new(data_dir), docker, FREEZE_WITHIN, go_on).await.1
+}
+
+/// Freezes what runs now, in a bounded time, and tells whether anything did. Processes and containers do not wait for
+/// each other: an engine that is stuck holds up nobody. Ends early when it is given up.
+pub(crate) async fn freeze_once(
+    scope: Scope,
+    docker: Option<&Path>,
+    given_up: Arc<AtomicBool>,
+) -> (bool, Result<(), WorkFault>) {
+    freeze_within(scope, docker, LOOK_WITHIN, given_up).await
+}
+
+async fn freeze_within(
+    scope: Scope,
+    docker: Option<&Path>,
+    within: Duration,
+    given_up: Arc<AtomicBool>,
+) -> (bool, Result<(), WorkFault>) {
+    let until = Instant::now() + within;
+    let flag = Arc::clone(&given_up);
+    let ((ran, processes), (held, containers)) = tokio::join!(
+        looking(scope.clone(), move |scope| Ok(freeze_processes(&scope, until, &flag)))
+            .map(|looked| looked.unwrap_or_else(|fault| (false, Err(fault)))),
+        freeze_containers(&scope, docker, within, &given_up)
     );
-    processes.and(containers)
+    (ran || held, processes.and(containers))
 }
 
 pub(crate) async fn thaw(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let scope = Scope::new(data_dir);
+    thaw_scope(Scope::new(data_dir), docker).await
+}
+
+pub(crate) async fn thaw_scope(scope: Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
     let (processes, containers) =
         tokio::join!(looking(scope.clone(), |scope| thaw_processes(&scope)), thaw_containers(&scope, docker));
     processes.and(containers)
 }
 
-pub(crate) async fn sweep(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
-    sweep_scope(Scope::new(data_dir), docker).await
+pub(crate) async fn sweep(
+    data_dir: &Path,
+    docker: Option<&Path>,
+    patience: Duration,
+) -> Result<(), WorkFault> {
+    sweep_scope(Scope::new(data_dir), docker, patience).await
 }
 
-pub(crate) async fn sweep_scope(scope: Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let ended = looking(scope.clone(), |scope| end_processes(&scope)).await;
-    let removed = match Engine::at(docker) {
-        Some(engine) => engine.remove_all(&scope).await,
-        None => Ok(()),
-    };
-    let unmounted = looking(scope.clone(), |scope| {
-        let unmounted = leftovers::unmount_all(&scope);
-        leftovers::remove_groups(&scope);
-        if unmounted { Ok(()) } else { Err(WorkFault::NotPermitted) }
-    })
-    .await;
-    ended.and(removed).and(unmounted)?;
-    match left(scope, docker).await? {
+/// Whatever the engine does, the rest goes on: what can be ended by a signal is ended, and all else is reported.
+pub(crate) async fn sweep_scope(
+    scope: Scope,
+    docker: Option<&Path>,
+    patience: Duration,
+) -> Result<(), WorkFault> {
+    // One that may not be ended is found again at the end.
+    let _ = end_agents_of(scope.clone()).await;
+    let (ended, removed) = tokio::join!(
+        looking(scope.clone(), move |scope| end_processes(&scope, patience)),
+        remove_containers(&scope, docker, patience)
+    );
+    let cleared = looking(scope.clone(), |scope| clear(&scope)).await;
+    // An engine that is silent is not asked once more.
+    let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
+    let left = left(scope, answering).await?;
+    match (left.running, left.ended) {
+        (0, 0) => ended.and(removed).and(cleared),
+        // An engine keeps an ended container's files until it has removed it.
+        (0, ended_containers) => Err(WorkFault::FilesLeft { left: ended_containers }),
+        (running, _) => Err(ended.and(removed).err().unwrap_or(WorkFault::StillThere { left: running })),
+    }
+}
+
+async fn remove_containers(
+    scope: &Scope,
+    docker: Option<&Path>,
+    patience: Duration,
+) -> Result<(), WorkFault> {
+    let Some(engine) = Engine::at(docker, ENGINE_WITHIN) else { return Ok(()) };
+    let within = patience + ENGINE_WITHIN;
+    let removed = tokio::time::timeout(within, engine.remove_all(scope, patience)).await;
+    removed.unwrap_or(Err(WorkFault::EngineDown))
+}
+
+/// Mounts first: nothing is removed through one.
+fn clear(scope: &Scope) -> Result<(), WorkFault> {
+    let unmounted = leftovers::unmount_all(scope);
+    leftovers::remove_groups(scope);
+    let left = leftovers::remove_allocations(scope, Instant::now() + FILES_WITHIN);
+    let forgot = scope.folders().last().is_none_or(|data_dir| state::forget(data_dir).is_ok());
+    match left {
+        0 if !forgot => Err(WorkFault::FilesLeft { left: 1 }),
+        0 if !unmounted => Err(WorkFault::NotPermitted),
         0 => Ok(()),
-        left => Err(WorkFault::StillThere { left }),
+        left => Err(WorkFault::FilesLeft { left }),
     }
 }
 
 /// Ends agents that hold this folder and are nobody's any more; their tasks stay, for the next agent to take over.
 pub(crate) async fn end_agents(data_dir: PathBuf) -> Result<(), WorkFault> {
-    looking(Scope::new(&data_dir), |scope| kill(members(&scope)?, |role| role == Role::Agent)).await
+    end_agents_of(Scope::new(&data_dir)).await
+}
+
+async fn end_agents_of(scope: Scope) -> Result<(), WorkFault> {
+    looking(scope, |scope| match kill(members(&scope)?, &[Role::Agent]).refused {
+        0 => Ok(()),
+        _ => Err(WorkFault::NotPermitted),
+    })
+    .await
 }
 
 /// Reading the process table and waiting for its rows to go blocks; it has a thread of its own.
@@ -94,21 +171,25 @@ fn tasks(scope: &Scope) -> Result<Vec<Member>, WorkFault> {
     Ok(members(scope)?.into_iter().filter(|member| member.role == Role::Task).collect())
 }
 
-/// Again and again, until a look finds nobody running: a task may start another while it is being looked at.
-fn freeze_processes(scope: &Scope) -> Result<(), WorkFault> {
-    let deadline = Instant::now() + FREEZE_WITHIN;
+/// Again and again, until a look finds nobody running: a task may start another while it is being looked at. Whether
+/// anybody was, too.
+fn freeze_processes(scope: &Scope, until: Instant, given_up: &AtomicBool) -> (bool, Result<(), WorkFault>) {
+    let mut found = false;
     loop {
-        let running: Vec<Member> =
-            tasks(scope)?.into_iter().filter(|member| !member.row.is_frozen()).collect();
-        if running.is_empty() {
-            return Ok(());
+        let running: Vec<Member> = match tasks(scope) {
+            Ok(tasks) => tasks.into_iter().filter(|member| !member.row.is_frozen()).collect(),
+            Err(fault) => return (found, Err(fault)),
+        };
+        if running.is_empty() || given_up.load(Ordering::SeqCst) {
+            return (found, Ok(()));
         }
+        found = true;
         let sent: Vec<Sent> = running.iter().map(|member| signals::send(&member.row, Signal::STOP)).collect();
         if sent.iter().all(|sent| *sent == Sent::Refused) {
-            return Err(WorkFault::NotPermitted);
+            return (found, Err(WorkFault::NotPermitted));
         }
-        if Instant::now() >= deadline {
-            return Err(WorkFault::StillThere { left: running.len() as u32 });
+        if Instant::now() >= until {
+            return (found, Err(WorkFault::StillThere { left: running.len() as u32 }));
         }
         std::thread::yield_now();
     }
@@ -133,27 +214,39 @@ fn slow_down(pid: i32) {
     }
 }
 
-async fn freeze_containers(scope: &Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let Some(engine) = Engine::at(docker) else { return Ok(()) };
-    let deadline = Instant::now() + FREEZE_WITHIN;
-    loop {
-        let mut running = engine.containers(scope).await?;
-        running.retain(|container| container.is_running());
-        if running.is_empty() {
-            return Ok(());
+async fn freeze_containers(
+    scope: &Scope,
+    docker: Option<&Path>,
+    within: Duration,
+    given_up: &AtomicBool,
+) -> (bool, Result<(), WorkFault>) {
+    let Some(engine) = Engine::at(docker, within) else { return (false, Ok(())) };
+    let mut left = 0;
+    let mut found = false;
+    let frozen = async {
+        loop {
+            let mut running = engine.containers(scope).await?;
+            running.retain(Container::is_running);
+            left = running.len() as u32;
+            if running.is_empty() || given_up.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            found = true;
+            let paused = running.iter().map(|container| engine.pause(container));
+            futures_util::future::join_all(paused).await.into_iter().collect::<Result<(), _>>()?;
+            // An engine that says "no" is not asked in a hot loop.
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if Instant::now() >= deadline {
-            return Err(WorkFault::StillThere { left: running.len() as u32 });
-        }
-        let paused = running.iter().map(|container| engine.pause(container));
-        futures_util::future::join_all(paused).await.into_iter().collect::<Result<(), _>>()?;
-    }
+    };
+    let result = tokio::time::timeout(within, frozen).await;
+    let silent = if left == 0 { WorkFault::EngineDown } else { WorkFault::StillThere { left } };
+    (found, result.unwrap_or(Err(silent)))
 }
 
 async fn thaw_containers(scope: &Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let Some(engine) = Engine::at(docker) else { return Ok(()) };
+    let Some(engine) = Engine::at(docker, ENGINE_WITHIN) else { return Ok(()) };
     let mut paused = engine.containers(scope).await?;
-    paused.retain(|container| container.is_paused());
+    paused.retain(Container::is_paused);
     let thawed = paused.iter().map(|container| async move {
         // Slower is wished for; running again is needed.
         let _ = engine.slow_down(container).await;
@@ -162,25 +255,29 @@ async fn thaw_containers(scope: &Scope, docker: Option<&Path>) -> Result<(), Wor
     futures_util::future::join_all(thawed).await.into_iter().collect()
 }
 
-fn end_processes(scope: &Scope) -> Result<(), WorkFault> {
-    kill(members(scope)?, |role| role == Role::Agent)?;
-    ask_to_leave(scope)?;
+fn end_processes(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
+    ask_to_leave(scope, patience)?;
     let deadline = Instant::now() + KILL_WITHIN;
+    let mut refused = 0;
     for roles in [&[Role::Task][..], &[Role::Task, Role::Executor, Role::Logmon, Role::Agent]] {
         loop {
             let found = members(scope)?;
             if !found.iter().any(|member| roles.contains(&member.role)) || Instant::now() >= deadline {
                 break;
             }
-            kill(found, |role| roles.contains(&role))?;
+            let sent = kill(found, roles);
+            refused += sent.refused;
+            if sent.taken == 0 {
+                break;
+            }
         }
     }
-    Ok(())
+    if refused > 0 { Err(WorkFault::NotPermitted) } else { Ok(()) }
 }
 
 /// SIGTERM once to every task, also to those that appear meanwhile, and a SIGCONT for those that are frozen.
-fn ask_to_leave(scope: &Scope) -> Result<(), WorkFault> {
-    let deadline = Instant::now() + TO_LEAVE;
+fn ask_to_leave(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
+    let deadline = Instant::now() + patience;
     let mut asked = std::collections::BTreeSet::new();
     loop {
         let found = tasks(scope)?;
@@ -199,27 +296,36 @@ fn ask_to_leave(scope: &Scope) -> Result<(), WorkFault> {
     }
 }
 
-fn kill(members: Vec<Member>, which: impl Fn(Role) -> bool) -> Result<(), WorkFault> {
-    let mut refused = false;
-    let mut handles = Vec::new();
-    for handle in
-        members.iter().filter(|member| which(member.role)).filter_map(|member| Handle::of(&member.row))
-    {
-        refused |= handle.send(Signal::KILL) == Sent::Refused;
-        handles.push(handle);
-    }
-    if refused {
-        return Err(WorkFault::NotPermitted);
-    }
-    signals::all_gone(&handles, Duration::from_secs(1));
-    Ok(())
+/// How many took a signal, and how many are not this user's to end.
+struct Killed {
+    taken: usize,
+    refused: usize,
 }
 
-async fn left(scope: Scope, docker: Option<&Path>) -> Result<u32, WorkFault> {
-    let containers = match Engine::at(docker) {
-        Some(engine) => engine.containers(&scope).await?.len(),
-        None => 0,
+/// One that may not be ended is no reason to leave the others.
+fn kill(members: Vec<Member>, roles: &[Role]) -> Killed {
+    let ours = members.iter().filter(|member| roles.contains(&member.role));
+    let (taken, refused): (Vec<Handle>, Vec<Handle>) = ours
+        .filter_map(|member| Handle::of(&member.row))
+        .partition(|handle| handle.send(Signal::KILL) != Sent::Refused);
+    signals::all_gone(&taken, Duration::from_secs(1));
+    Killed { taken: taken.len(), refused: refused.len() }
+}
+
+struct Left {
+    /// Processes and containers.
+    running: u32,
+    /// Containers.
+    ended: u32,
+}
+
+async fn left(scope: Scope, docker: Option<&Path>) -> Result<Left, WorkFault> {
+    let containers = match Engine::at(docker, ENGINE_WITHIN) {
+        Some(engine) => engine.containers(&scope).await,
+        None => Ok(Vec::new()),
     };
     let processes = looking(scope, |scope| Ok(members(&scope)?.len())).await?;
-    Ok((processes + containers) as u32)
+    let containers = containers?;
+    let ended = containers.iter().filter(|container| container.has_ended()).count();
+    Ok(Left { running: (processes + containers.len() - ended) as u32, ended: ended as u32 })
 }

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,8 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::stage::{ALLOC, Stage, is_alive, until};
-use crate::teardown::sweep;
+use crate::teardown;
 use crate::workloads::{Role, count, freeze, thaw};
+
+async fn sweep(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
+    teardown::sweep(data_dir, docker, Duration::from_secs(2)).await
+}
 
 /// A tree that never stops starting processes: the race that a freeze must win.
 const RESTLESS: &str = r#"
@@ -108,26 +113,38 @@ async fn a_sweep_unmounts_what_nomad_mounted_for_secrets() {
 struct FakeEngine {
     states: Arc<Mutex<Vec<(&'static str, String)>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// It pauses nothing.
+    refuses: Arc<Mutex<bool>>,
 }
 
 impl FakeEngine {
     fn start(stage: &Stage) -> Self {
         let states = ["ours", "theirs"].map(|id| (id, "running".to_owned()));
-        let engine =
-            Self { states: Arc::new(Mutex::new(states.to_vec())), asked: Arc::new(Mutex::new(Vec::new())) };
+        let engine = Self {
+            states: Arc::new(Mutex::new(states.to_vec())),
+            asked: Arc::default(),
+            refuses: Arc::default(),
+        };
+        let refuses = Arc::clone(&engine.refuses);
         let listener = UnixListener::bind(stage.dir.path().join("docker.sock")).unwrap();
         let (states, asked) = (Arc::clone(&engine.states), Arc::clone(&engine.asked));
         let ours = stage.data().join("alloc").join(ALLOC).join("alloc");
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = vec![0; 8192];
-                let length = stream.read(&mut head).await.unwrap();
+                let Ok(length) = stream.read(&mut head).await else { continue };
                 let text = String::from_utf8_lossy(&head[..length]).into_owned();
                 let line = text.lines().next().unwrap_or_default().to_owned();
+                if line.contains("/pause") && *refuses.lock().unwrap() {
+                    let no = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n{}";
+                    let _ = stream.write_all(no.as_bytes()).await;
+                    continue;
+                }
                 let body = answer(&line, &mut states.lock().unwrap(), &ours);
                 asked.lock().unwrap().push(line);
                 let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                stream.write_all(reply.as_bytes()).await.unwrap();
+                // Whoever asked may have given up.
+                let _ = stream.write_all(reply.as_bytes()).await;
             }
         });
         engine
@@ -201,4 +218,35 @@ async fn an_engine_that_is_not_there_holds_nothing_and_one_that_does_not_answer_
     drop(UnixListener::bind(&socket).unwrap());
     assert_eq!(freeze(&stage.data(), Some(&socket)).await, Err(WorkFault::EngineDown));
     assert_eq!(sweep(&stage.data(), Some(&socket)).await, Err(WorkFault::EngineDown));
+}
+
+#[tokio::test]
+async fn an_engine_that_accepts_and_never_answers_holds_up_neither_a_freeze_nor_a_sweep() {
+    let mut stage = Stage::new();
+    let socket = stage.dir.path().join("docker.sock");
+    let stuck = UnixListener::bind(&socket).unwrap();
+    let stubborn = stage.executor(&stage.data(), "trap '' TERM; sleep 600; sleep 600");
+    stage.until_tasks(1).await;
+
+    assert_eq!(freeze(&stage.data(), Some(&socket)).await, Err(WorkFault::EngineDown));
+    assert!(stage.tasks().await.iter().all(|task| task.frozen));
+    let swept = teardown::sweep(&stage.data(), Some(&socket), Duration::ZERO).await;
+    assert_eq!(swept, Err(WorkFault::EngineDown));
+
+    assert!(!is_alive(stubborn));
+    assert_eq!(stage.ours().await, []);
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_to_pause_is_told_from_one_that_is_silent() {
+    let stage = Stage::new();
+    let engine = FakeEngine::start(&stage);
+    engine.states.lock().unwrap()[0].1 = "running".to_owned();
+    *engine.refuses.lock().unwrap() = true;
+
+    let socket = stage.dir.path().join("docker.sock");
+
+    assert_eq!(freeze(&stage.data(), Some(&socket)).await, Err(WorkFault::StillThere { left: 1 }));
+    assert_eq!(sweep(&stage.data(), Some(&socket)).await, Ok(()), "it is ended all the same");
 }

@@ -1,0 +1,142 @@
+//! What the guard does beside its loop, because it may take a while. Each comes back as one [`Done`].
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ionet_core::StartId;
+use ionet_core::fault::WorkFault;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::processes::Scope;
+use super::{leftovers, work};
+use crate::api;
+
+/// Ids of the containers that our agent has made.
+pub(super) type Containers = Arc<Mutex<BTreeSet<String>>>;
+
+pub(super) enum Done {
+    /// Nobody holds the data folder any more.
+    Cleared(Result<(), WorkFault>),
+    /// The agent's HTTP answers.
+    Up(StartId),
+    /// What ran was frozen, or thawed.
+    Looked {
+        found: bool,
+        result: Result<(), WorkFault>,
+    },
+    Swept(Result<(), WorkFault>),
+    /// Folders of ended allocations that stay.
+    FilesLeft(u32),
+}
+
+pub(super) struct Beside {
+    say: mpsc::UnboundedSender<Done>,
+    containers: Containers,
+    look: Option<Look>,
+    up: Option<JoinHandle<()>>,
+}
+
+struct Look {
+    given_up: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Beside {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Done>) {
+        let (say, done) = mpsc::unbounded_channel();
+        (Self { say, containers: Containers::default(), look: None, up: None }, done)
+    }
+
+    pub(super) fn containers(&self) -> Containers {
+        Arc::clone(&self.containers)
+    }
+
+    pub(super) fn clear(&self, data_dir: Option<PathBuf>) {
+        let say = self.say.clone();
+        tokio::spawn(async move {
+            let cleared = match data_dir {
+                Some(data_dir) => work::end_agents(data_dir).await,
+                None => Ok(()),
+            };
+            let _ = say.send(Done::Cleared(cleared));
+        });
+    }
+
+    /// For as long as it takes, or until the agent has ended.
+    pub(super) fn until_up(&mut self, id: StartId, http: SocketAddr) {
+        self.ended();
+        let say = self.say.clone();
+        self.up = Some(tokio::spawn(async move {
+            while api::health(http).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            let _ = say.send(Done::Up(id));
+        }));
+    }
+
+    pub(super) fn ended(&mut self) {
+        if let Some(up) = self.up.take() {
+            up.abort();
+        }
+    }
+
+    pub(super) fn look(&mut self, at: Option<(Scope, Option<PathBuf>)>, freeze: bool) {
+        let (say, given_up) = (self.say.clone(), Arc::new(AtomicBool::new(false)));
+        let flag = Arc::clone(&given_up);
+        let task = tokio::spawn(async move {
+            let (found, result) = match at {
+                Some((scope, docker)) if freeze => work::freeze_once(scope, docker.as_deref(), flag).await,
+                Some((scope, docker)) => (false, work::thaw_scope(scope, docker.as_deref()).await),
+                None => (false, Ok(())),
+            };
+            let _ = say.send(Done::Looked { found, result });
+        });
+        self.look = Some(Look { given_up, task });
+    }
+
+    /// A look under way stops freezing: whoever ends the work lets it go first.
+    pub(super) fn let_go(&self) {
+        if let Some(look) = &self.look {
+            look.given_up.store(true, Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn sweep(&mut self, at: Option<(Scope, Option<PathBuf>)>, patience: Duration) {
+        self.let_go();
+        let (say, look, containers) = (self.say.clone(), self.look.take(), self.containers());
+        tokio::spawn(async move {
+            if let Some(look) = look {
+                let _ = look.task.await;
+            }
+            let swept = match at {
+                Some((scope, docker)) => work::sweep_scope(scope, docker.as_deref(), patience).await,
+                None => Ok(()),
+            };
+            if swept.is_ok() {
+                containers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            let _ = say.send(Done::Swept(swept));
+        });
+    }
+
+    /// An allocation that Nomad has forgotten. It removes the folder by itself, where it can: what is left of it after a
+    /// while goes.
+    pub(super) fn remove_later(&self, data_dir: PathBuf, allocation: String, wait: Duration) {
+        let say = self.say.clone();
+        tokio::spawn(async move {
+            sleep(wait).await;
+            let removed = tokio::task::spawn_blocking(move || {
+                leftovers::remove_allocation(&Scope::new(&data_dir), &allocation)
+            });
+            if let Ok(false) = removed.await {
+                let _ = say.send(Done::FilesLeft(1));
+            }
+        });
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::Method;
 use ionet_core::fault::EngineFault;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
@@ -35,8 +36,9 @@ pub struct EngineFacts {
 pub async fn ask(socket: &Path, needs_card: bool) -> Result<EngineFacts, EngineFault> {
     ping(socket).await?;
     let answer = get(socket, "/info").await?;
-    let info: Info = serde_json::from_slice(&answer.body)
-        .map_err(|_| EngineFault::Foreign("its facts make no sense".to_owned()))?;
+    let senseless = |_| EngineFault::Foreign("its facts make no sense".to_owned());
+    let facts: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(senseless)?;
+    let info: Info = serde_json::from_value(facts.into()).map_err(senseless)?;
     info.facts(needs_card)
 }
 
@@ -120,7 +122,7 @@ struct Info {
     #[serde(deserialize_with = "lenient")]
     docker_root_dir: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    runtimes: Option<serde_json::Map<String, serde_json::Value>>,
+    runtimes: Option<Map<String, Value>>,
     #[serde(deserialize_with = "lenient")]
     default_runtime: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -154,7 +156,7 @@ impl Info {
 
     fn gives_cards(&self) -> bool {
         let named = |name: &str| name == "nvidia" || name.starts_with("nvidia-");
-        let runtimes = self.runtimes.iter().flat_map(serde_json::Map::keys).any(|name| named(name));
+        let runtimes = self.runtimes.iter().flat_map(Map::keys).any(|name| named(name));
         let devices = self.discovered_devices.iter().flatten().any(|device| {
             let nvidia = device.id.as_deref().is_some_and(|id| id.starts_with("nvidia.com/gpu"));
             nvidia && device.source.as_deref().is_none_or(|source| source == "cdi")
@@ -169,7 +171,7 @@ where
     D: serde::Deserializer<'de>,
     T: serde::de::DeserializeOwned,
 {
-    let value = serde_json::Value::deserialize(from)?;
+    let value = Value::deserialize(from)?;
     Ok(serde_json::from_value(value).ok())
 }
 

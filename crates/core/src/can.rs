@@ -50,7 +50,11 @@ pub fn can(state: &State) -> BTreeSet<Verb> {
     allow(Verb::TakeOver, !going && state.is_others());
     match state.owner.account {
         Account::SignedOut => allow(Verb::SignIn, !going),
-        Account::SigningIn { .. } => allow(Verb::CancelSignIn, !quitting),
+        Account::SigningIn { offer_code, .. } => {
+            allow(Verb::CancelSignIn, !quitting);
+            // A browser that does not come back: the sign-in can go on by code.
+            allow(Verb::SignIn, !going && offer_code);
+        }
         Account::Locked { .. } => {
             allow(Verb::SignIn, !going);
             allow(Verb::SignOut, !going);

@@ -20,6 +20,7 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
         Intent::SignIn { method } => {
             state.owner.account = Account::SigningIn { method, code: None, offer_code: false };
             state.faults.sign_in = None;
+            // One that is under way ends unheard: see [`super::outcomes`].
             effects.push(effect::Account::SignIn(method).into());
         }
         Intent::CancelSignIn => effects.push(effect::Account::CancelSignIn.into()),

@@ -35,9 +35,6 @@ pub(super) enum Done {
     FilesLeft(u32),
 }
 
-/// Nomad removes the folders of what it collects by itself, where it can.
-const NOMAD_REMOVES_WITHIN: Duration = Duration::from_secs(10);
-
 pub(super) struct Beside {
     say: mpsc::UnboundedSender<Done>,
     containers: Containers,
@@ -128,11 +125,12 @@ impl Beside {
         });
     }
 
-    /// An allocation that Nomad has forgotten: what is left of its folder after a while goes.
-    pub(super) fn remove_later(&self, data_dir: PathBuf, allocation: String) {
+    /// An allocation that Nomad has forgotten. It removes the folder by itself, where it can: what is left of it after a
+    /// while goes.
+    pub(super) fn remove_later(&self, data_dir: PathBuf, allocation: String, wait: Duration) {
         let say = self.say.clone();
         tokio::spawn(async move {
-            sleep(NOMAD_REMOVES_WITHIN).await;
+            sleep(wait).await;
             let removed = tokio::task::spawn_blocking(move || {
                 leftovers::remove_allocation(&Scope::new(&data_dir), &allocation)
             });

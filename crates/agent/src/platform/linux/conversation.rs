@@ -170,7 +170,9 @@ impl Conversation {
 
     fn stopped(&mut self, id: Option<StartId>, result: Result<(), WorkFault>) -> Option<GuardEvent> {
         let id = id.or_else(|| self.stops.keys().next().copied())?;
-        self.running.take_if(|running| running.id <= id);
+        if let Some(stopped) = self.running.take_if(|running| running.id <= id) {
+            self.ended = self.ended.max(Some(stopped.id));
+        }
         // One that was asked for earlier is done as well.
         let later = self.stops.split_off(&id.next());
         for stop in std::mem::replace(&mut self.stops, later).into_values().flatten() {

@@ -85,6 +85,7 @@ struct GuardSide {
     /// Where what is ours lies, as last said.
     place: Option<Place>,
     patience: Duration,
+    collected: Duration,
     agent: Option<Agent>,
     /// What the agent has for a container engine, as long as its work is there.
     gate: Option<Gate>,
@@ -124,6 +125,7 @@ impl GuardSide {
             start: None,
             place: None,
             patience: PATIENCE,
+            collected: Duration::from_millis(waits.collected_ms),
             agent: None,
             gate: None,
             beside,
@@ -353,7 +355,7 @@ impl GuardSide {
             }
             Told::Collected(allocation) => {
                 if let Some(place) = self.place.clone() {
-                    self.beside.remove_later(place.data_dir, allocation);
+                    self.beside.remove_later(place.data_dir, allocation, self.collected);
                 }
             }
         }

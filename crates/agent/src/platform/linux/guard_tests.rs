@@ -19,7 +19,7 @@ use crate::workloads::Role;
 #[tokio::test]
 async fn plays_the_guard() {
     let Some(run_dir) = std::env::var_os("IONET_TEST_GUARD") else { return };
-    let waits = Waits { successor_ms: 1_500, grace_ms: 500 };
+    let waits = Waits { successor_ms: 1_500, grace_ms: 500, collected_ms: 100 };
     guard::serve_with(Path::new(&run_dir), waits).await.unwrap();
 }
 
@@ -284,8 +284,7 @@ async fn a_program_that_cannot_be_started_has_its_typed_fault() {
 async fn an_agent_that_ends_before_its_http_answers_has_failed_to_start() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
-    let text =
-        r#"printf '{"@message":"Error starting http server: bind: address already in use"}\n'; exit 1"#;
+    let text = r#"printf '{"@module":"agent","@message":"Error starting http server: bind: address already in use"}\n'; exit 1"#;
     let mut taken = start(&stage, stage.script("nomad", text));
     taken.http = Some(crate::ports::free().unwrap().http_address());
 

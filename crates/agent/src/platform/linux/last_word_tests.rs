@@ -227,6 +227,21 @@ async fn after_a_stop_no_word_of_a_job_is_left_on_the_disk() {
     assert_eq!(left, Vec::<PathBuf>::new());
 }
 
+#[tokio::test]
+async fn the_folder_of_an_allocation_that_nomad_has_forgotten_and_could_not_remove_is_removed() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let folder = stage.data().join("alloc").join(ALLOC);
+    let forgotten = serde_json::json!({"@message": "garbage collecting allocation", "@module": "client.gc", "alloc_id": ALLOC});
+    let text = format!("echo '{forgotten}'; trap 'exit 1' TERM; while :; do sleep 0.05; done");
+    assert!(folder.exists());
+
+    guard.start(start(&stage, stage.script("nomad", &text))).await.unwrap();
+
+    until("the folder's end", || !folder.exists()).await;
+    stop(&stage, &guard).await.unwrap();
+}
+
 /// Files that hold one of the words, or are named with one.
 fn found(folder: &std::path::Path, words: &[String]) -> Vec<PathBuf> {
     let mut found = Vec::new();

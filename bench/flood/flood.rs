@@ -202,7 +202,7 @@ impl Inner {
             }
             Kind::Wanted => {
                 let seq = self.seq.fetch_add(1, Ordering::Relaxed);
-                let body = json!({ "seq": seq, "eligible": seq % 2 == 0, "holds": [] });
+                let body = json!({ "seq": seq, "eligible": seq.is_multiple_of(2), "holds": [] });
                 self.ask(Method::PUT, path::WANTED, &body).await
             }
             Kind::Uploads => {

@@ -46,6 +46,8 @@ pub struct Owner {
     pub enrolment_token: bool,
     /// The owner asked to quit while a job was running, and has not answered yet.
     pub quit_asked: bool,
+    /// Sign-ins that made room for a later one and have not ended yet.
+    pub(crate) superseded: u32,
     /// Something in [`State::saved`] has changed since it was last written.
     pub(crate) unsaved: bool,
 }
@@ -54,7 +56,7 @@ impl Default for Owner {
     fn default() -> Self {
         let Saved { target, agreed, account: _ } = Saved::default();
         let account = Account::SignedOut;
-        Self { target, agreed, account, enrolment_token: false, quit_asked: false, unsaved: false }
+        Self { target, agreed, account, enrolment_token: false, quit_asked: false, superseded: 0, unsaved: false }
     }
 }
 

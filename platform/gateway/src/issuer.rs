@@ -33,7 +33,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Known {
-    keys: Vec<Jwk>,
+    keys: Vec<Arc<Jwk>>,
     confirmed: Option<Instant>,
     asked: Option<Instant>,
     fetching: bool,
@@ -41,7 +41,7 @@ struct Known {
 
 /// What is to be done for a token.
 enum Verdict {
-    Known(Jwk),
+    Known(Arc<Jwk>),
     /// The key is not known, and the issuer has not been asked lately.
     Ask,
     Refused(Refusal),
@@ -85,7 +85,7 @@ impl IssuerKeys {
     }
 
     /// The signing key with this id; without an id, the only key there is.
-    pub(crate) async fn key(&self, id: Option<&str>) -> Result<Jwk, Refusal> {
+    pub(crate) async fn key(&self, id: Option<&str>) -> Result<Arc<Jwk>, Refusal> {
         // Before the look: a fetch that ends in between is not missed.
         let mut fetched = self.0.fetched.subscribe();
         match self.look(id) {
@@ -134,7 +134,7 @@ impl IssuerKeys {
 }
 
 impl Known {
-    fn find(&self, id: Option<&str>) -> Option<Jwk> {
+    fn find(&self, id: Option<&str>) -> Option<Arc<Jwk>> {
         match id {
             Some(id) => self.keys.iter().find(|key| key.common.key_id.as_deref() == Some(id)).cloned(),
             None => (self.keys.len() == 1).then(|| self.keys.first().cloned()).flatten(),
@@ -157,7 +157,7 @@ async fn fetch_into(inner: Arc<Inner>) {
         known.fetching = false;
         match found {
             Ok(keys) => {
-                known.keys = keys;
+                known.keys = keys.into_iter().map(Arc::new).collect();
                 known.confirmed = Some(Instant::now());
             }
             Err(error) => tracing::warn!(error = %error, "the issuer's keys could not be fetched"),
@@ -189,7 +189,7 @@ impl IssuerKeys {
     pub(crate) fn with_keys(issuer: &str, keys: Vec<Jwk>, age: Duration) -> Self {
         let made = Self::new(issuer).unwrap();
         made.with(|known| {
-            known.keys = keys;
+            known.keys = keys.into_iter().map(Arc::new).collect();
             known.confirmed = Instant::now().checked_sub(age);
         });
         made

@@ -32,7 +32,7 @@ impl Shared {
             Account::SignIn(method) => {
                 // Made before the task runs, so that a cancel sent right behind the sign-in finds it.
                 let cancel = CancellationToken::new();
-                *lock(&self.signing_in.cancel) = cancel.clone();
+                std::mem::replace(&mut *lock(&self.signing_in.cancel), cancel.clone()).cancel();
                 let broken_off = Outcome::SignedIn(Err(SignInFault::Refused(unsaid())));
                 self.run(broken_off, async move { Outcome::SignedIn(shared.sign_in(method, cancel).await) });
             }

@@ -18,9 +18,12 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
     }
     match intent {
         Intent::SignIn { method } => {
+            if matches!(state.owner.account, Account::SigningIn { .. }) {
+                // The one under way makes room, and ends as cancelled.
+                state.owner.superseded += 1;
+            }
             state.owner.account = Account::SigningIn { method, code: None, offer_code: false };
             state.faults.sign_in = None;
-            // One that is under way ends unheard: see [`super::outcomes`].
             effects.push(effect::Account::SignIn(method).into());
         }
         Intent::CancelSignIn => effects.push(effect::Account::CancelSignIn.into()),

@@ -96,6 +96,10 @@ fn on_saved(state: &mut State, result: Result<(), SettingsFault>, now: Now) {
 }
 
 fn on_signed_in(state: &mut State, result: Result<SignedIn, SignInFault>, effects: &mut Vec<Effect>) {
+    if result == Err(SignInFault::Cancelled) && state.owner.superseded > 0 {
+        state.owner.superseded -= 1;
+        return;
+    }
     // A quit or a sign-out that came meanwhile is not undone by it.
     if !matches!(state.owner.account, Account::SigningIn { .. }) {
         return;

@@ -127,8 +127,12 @@ fn a_browser_that_is_silent_for_a_while_brings_the_offer_of_a_code() {
     assert_eq!(offered(&world), false);
 
     world.signal(Signal::BrowserIsSilent);
-
     assert_eq!(offered(&world), true);
+    world.intent(Intent::SignIn { method: SignInMethod::DeviceCode });
+    world.send(Event::Outcome(Outcome::SignedIn(Err(SignInFault::Cancelled))));
+
+    assert_eq!(world.phase(), Phase::SigningIn, "the browser's end is not the code's");
+    assert_eq!(world.log.last(), Some(&effect::Account::SignIn(SignInMethod::DeviceCode).into()));
 }
 
 #[test]

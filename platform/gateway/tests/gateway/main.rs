@@ -18,6 +18,7 @@ mod servers;
 mod sessions;
 mod shapes;
 mod sessions;
+mod shapes;
 mod stand;
 mod uploads;
 mod wanted;

@@ -78,6 +78,11 @@ export function moment(at: number, now: number = Date.now()): string {
   return `${dayOf(at)}, ${clock(at, at)}`;
 }
 
+// Made once, a formatter is too slow to be made for every row. It knows no time zone: `Date` says which day it is.
+const day = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short", timeZone: "UTC" });
+
 /** `Nov 24`. */
-export const dayOf = (at: number): string =>
-  new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short" }).format(at);
+export function dayOf(at: number): string {
+  const then = new Date(at);
+  return day.format(Date.UTC(then.getFullYear(), then.getMonth(), then.getDate()));
+}

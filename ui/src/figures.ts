@@ -1,5 +1,8 @@
 // Figures as they are written. `locales/examples.json` holds them to those of the tray and the command line.
 
+/** The language of the sentences, for the dates within them. */
+export const LANGUAGE = "en";
+
 /**
  * A decimal string of six places as a person reads it: two decimals from one unit upward, four below it, six below a
  * hundredth; never rounded up, and no zeros after the second decimal. Without the currency.
@@ -63,8 +66,23 @@ export function written(value: bigint): string {
 export const sum = (amounts: string[]): string =>
   written(amounts.reduce((total, amount) => total + millionths(amount), 0n));
 
-/** `08:30 – 13:55`, with the date where it is not today's, and only once where both are of one day. */
+/** `08:30 – 13:55`, `Nov 24, 23:10 – Nov 25, 02:40`: with the day where it is not today, and only once where both are of one. */
 export function between(from: number, to: number, now: number = Date.now()): string {
-  const end = date(from) === date(to) ? clock(to, to) : clock(to, now);
-  return `${clock(from, now)} – ${end}`;
+  const end = date(from) === date(to) ? clock(to, to) : moment(to, now);
+  return `${moment(from, now)} – ${end}`;
+}
+
+/** `22:05`, or `Nov 24, 22:05` on another day than today: for what is not a year old. */
+export function moment(at: number, now: number = Date.now()): string {
+  if (date(at) === date(now)) return clock(at, at);
+  return `${dayOf(at)}, ${clock(at, at)}`;
+}
+
+// Made once, a formatter is too slow to be made for every row. It knows no time zone: `Date` says which day it is.
+const day = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short", timeZone: "UTC" });
+
+/** `Nov 24`. */
+export function dayOf(at: number): string {
+  const then = new Date(at);
+  return day.format(Date.UTC(then.getFullYear(), then.getMonth(), then.getDate()));
 }

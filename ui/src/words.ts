@@ -2,13 +2,10 @@ import { FluentBundle, FluentResource } from "@fluent/bundle";
 
 import english from "../../locales/en.ftl?raw";
 import type { AccountView, Action, Phase, Problem, Snapshot, Step } from "./bindings";
-import { clock } from "./figures";
+import { clock, LANGUAGE } from "./figures";
 
 /** Arguments that are numbers, so that a sentence can have a plural. `crates/words` keeps the same list. */
 const NUMBERS = ["hours", "minutes", "left", "count"];
-
-/** The language of the sentences, for dates within them. */
-export const LANGUAGE = "en";
 
 const bundle = new FluentBundle(LANGUAGE, { useIsolating: false });
 bundle.addResource(new FluentResource(english));

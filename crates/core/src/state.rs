@@ -56,7 +56,15 @@ impl Default for Owner {
     fn default() -> Self {
         let Saved { target, agreed, account: _ } = Saved::default();
         let account = Account::SignedOut;
-        Self { target, agreed, account, enrolment_token: false, quit_asked: false, superseded: 0, unsaved: false }
+        Self {
+            target,
+            agreed,
+            account,
+            enrolment_token: false,
+            quit_asked: false,
+            superseded: 0,
+            unsaved: false,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use ionet_logbook::{Logbook, Shipper};
 use ionet_sensors::Cards;
 use ionet_wire::paths::Folders;
 use ionet_words::Words;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::desktop::Desktop;
 use crate::runners::Runners;
@@ -56,6 +56,8 @@ struct Shared {
     saving: settings::Room,
     /// There is a new certificate: whoever refused the last one is asked again at once.
     renewed: Notify,
+    /// Whether the gateway's last word names a job that holds this PC.
+    live_jobs: watch::Sender<bool>,
 }
 
 impl Effects {
@@ -69,6 +71,7 @@ impl Effects {
             signing_in: account::Room::default(),
             saving: settings::Room::default(),
             renewed: Notify::new(),
+            live_jobs: watch::Sender::new(true),
         };
         Self { shared: Arc::new(shared) }
     }

@@ -60,6 +60,7 @@ impl Shared {
             match self.tools.cloud.watch(index, HELD).await {
                 Ok((seen, answer)) => {
                     (index, failures) = (seen, 0);
+                    self.live_jobs.send_replace(answer.jobs.iter().any(|job| job.status.is_live()));
                     self.tell(Signal::Region(answer)).await;
                 }
                 Err(fault) => {
@@ -91,18 +92,12 @@ impl Shared {
 
     /// Done when none of this node's allocations is pending or running: a finished drain would not say that.
     async fn stop_allocations(&self) -> Result<(), CloudFault> {
-        let cloud = &self.tools.cloud;
-        if cloud.stop_allocations().await?.is_empty() {
+        if self.tools.cloud.stop_allocations().await?.is_empty() {
             return Ok(());
         }
-        let mut index = 0;
-        loop {
-            let (seen, answer) = cloud.watch(index, HELD).await?;
-            if !answer.jobs.iter().any(|job| job.status.is_live()) {
-                return Ok(());
-            }
-            index = seen;
-        }
+        // The poll that is under way anyway tells: a second one beside it would push it out.
+        let mut live = self.live_jobs.subscribe();
+        live.wait_for(|live| !live).await.map(drop).map_err(|_| CloudFault::Unavailable(None))
     }
 }
 

@@ -159,7 +159,7 @@ fn past(number: usize) -> String {
     format!("past-{:05}", JOBS - number)
 }
 
-/// Floods for so long. What is still under way then is left to end by itself, for a moment.
+/// Floods for so long. What is still under way then is given up.
 pub(crate) async fn run(kind: Kind, ground: &Ground, samples: &Samples, duration: Duration) {
     let mut tick = interval(Duration::from_secs(1) / A_SECOND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);

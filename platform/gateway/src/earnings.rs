@@ -6,7 +6,6 @@ use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ionet_gateway_api::{JobEarnings, JobsAnswer, JobsRequest, PeriodsAnswer, PeriodsRequest, Problem, path};
-use tokio::sync::SemaphorePermit;
 
 use crate::Shared;
 use crate::accounts::Account;
@@ -17,8 +16,8 @@ use crate::ledger::{Entry, decimal};
 use crate::problem::Refusal;
 use crate::store::{Cursor, HistoryRow, Whose};
 
-/// Questions about the past that are answered at one time. They read much; polls and enrolments must not wait for them.
-pub(crate) const AT_ONCE: usize = 2;
+/// What a question by period counts for, measured by a page of jobs: it may read many of them.
+const PERIODS_COUNT: u64 = 4;
 const MOST_BOUNDARIES: usize = 1_000;
 const LONGEST_PAGE: u32 = 1_000;
 const NS_IN_MS: i64 = 1_000_000;
@@ -38,7 +37,7 @@ pub(crate) async fn device_periods(
     device: Device,
     Json(body): Json<PeriodsRequest>,
 ) -> Result<Json<PeriodsAnswer>, Refusal> {
-    gateway.limits.history.take(device.id.as_str())?;
+    gateway.limits.history.take_many(device.id.as_str(), PERIODS_COUNT)?;
     periods(&gateway, Whose::Device(&device.id), &body).await.map(Json)
 }
 
@@ -75,7 +74,7 @@ pub(crate) async fn account_periods(
     Account(account): Account,
     Json(body): Json<PeriodsRequest>,
 ) -> Result<Json<PeriodsAnswer>, Refusal> {
-    gateway.limits.history.take(account.as_str())?;
+    gateway.limits.history.take_many(account.as_str(), PERIODS_COUNT)?;
     periods(&gateway, Whose::Account(&account), &body).await.map(Json)
 }
 
@@ -114,14 +113,15 @@ async fn periods(
     let (first, last) = (moments[0], moments[moments.len() - 1]);
     let mut amounts = vec![0; moments.len() - 1];
     let mut cursor = Cursor::at(last);
-    let _turn = turn(gateway).await?;
+    let question = gateway.turns.question(whose.name()).await;
     loop {
-        let rows = gateway.store.history(whose, first, &cursor, LONGEST_PAGE).await?;
+        let _page = question.page().await?;
+        let rows = gateway.store.ledger(whose, first, &cursor, LONGEST_PAGE).await?;
         for row in &rows {
-            add(&mut amounts, &moments, &row.ledger.entry(), row.ledger.silent_since_ns());
+            add(&mut amounts, &moments, &row.entry(), row.silent_since_ns());
         }
         match rows.last() {
-            Some(row) if rows.len() == LONGEST_PAGE as usize => cursor = row.cursor(),
+            Some(row) if rows.len() == LONGEST_PAGE as usize => cursor = Cursor::of(row),
             Some(_) | None => break,
         }
     }
@@ -162,12 +162,13 @@ async fn jobs(gateway: &Shared, whose: Whose<'_>, asked: &JobsRequest) -> Result
         Some(text) => read_cursor(text).ok_or_else(|| bad("after is not the next of a page"))?,
         None => Cursor::at(to),
     };
-    let _turn = turn(gateway).await?;
+    let question = gateway.turns.question(whose.name()).await;
+    let _page = question.page().await?;
     let mut rows = gateway.store.history(whose, from, &after, asked.limit + 1).await?;
     let more = rows.len() > asked.limit as usize;
     rows.truncate(asked.limit as usize);
     Ok(JobsAnswer {
-        next: rows.last().filter(|_| more).map(|row| write_cursor(&row.cursor())),
+        next: rows.last().filter(|_| more).map(|row| write_cursor(&Cursor::of(&row.ledger))),
         jobs: rows.into_iter().map(|row| job(row, from, to.min(now))).collect(),
         currency: gateway.config.prices.currency.clone(),
         as_of_ms: now / NS_IN_MS,
@@ -195,11 +196,6 @@ fn job(row: HistoryRow, from_ns: i64, to_ns: i64) -> JobEarnings {
 /// What a silent region does not confirm is not counted as earned.
 fn known_until_ns(gateway: &Shared) -> i64 {
     gateway.region.confirmed_until_ms().map_or_else(now_ns, ns)
-}
-
-async fn turn(gateway: &Shared) -> Result<SemaphorePermit<'_>, Refusal> {
-    // It is never closed.
-    gateway.history.acquire().await.map_err(|error| Refusal::Internal(error.into()))
 }
 
 fn write_cursor(cursor: &Cursor) -> String {

@@ -26,6 +26,7 @@ mod problem;
 mod prune;
 mod store;
 mod tls;
+mod turns;
 mod uploads;
 mod wanted;
 mod watch;
@@ -36,7 +37,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::body::Bytes;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -59,8 +60,7 @@ pub(crate) struct Gateway {
     bringing: wanted::Bringing,
     limits: limits::Limits,
     polls: polls::Polls,
-    /// One turn for each question about the past that is being answered.
-    history: Semaphore,
+    turns: turns::Turns,
     /// The OpenAPI document, rendered.
     document: Bytes,
     shutdown: CancellationToken,
@@ -100,7 +100,7 @@ pub async fn serve_with(
         bringing: wanted::Bringing::default(),
         limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),
         polls: polls::Polls::default(),
-        history: Semaphore::new(earnings::AT_ONCE),
+        turns: turns::Turns::new(),
         document: http::rendered(&config.public_url)?,
         shutdown: shutdown.clone(),
         config,

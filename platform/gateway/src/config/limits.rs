@@ -38,7 +38,7 @@ pub struct Limits {
     pub upload_objects: Quota,
     /// Bytes to be uploaded: for each device.
     pub upload_bytes: Quota,
-    /// Questions about past earnings: for each device and each account.
+    /// Pages of past jobs, where a question by period counts as four: for each device and each account.
     pub history: Quota,
     /// Connections at one time, in all. The system's limit on open files may lower it.
     pub connections: usize,
@@ -73,7 +73,7 @@ impl Default for Limits {
             wanted: quota(60, 300),
             upload_objects: quota(20_000, DAY),
             upload_bytes: quota(4 << 30, DAY),
-            history: quota(60, 120),
+            history: quota(240, 120),
             connections: 16_384,
             connections_per_address: 1_024,
             handshaking: 2_048,

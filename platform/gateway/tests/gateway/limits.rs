@@ -290,7 +290,7 @@ async fn what_is_refused_for_another_reason_uses_up_no_uploads() {
 
 #[tokio::test]
 async fn questions_about_the_past_are_bounded_for_each_device_and_each_account() {
-    let stand = stand(|limits| limits.history = only(4)).await;
+    let stand = stand(|limits| limits.history = only(10)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
     let (periods, jobs) =
         (json!({ "boundaries_ms": [0, 1] }), json!({ "from_ms": 0, "to_ms": 1, "limit": 1 }));

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use ionet_cloud::Secret;
 use ionet_core::target::PauseEnd;
 use ionet_core::{Intent, Phase, Snapshot, Target};
-use ionet_supplier::commands::{self, exit, open, say, status};
+use ionet_supplier::commands::{self, earnings, exit, open, say, status};
 use ionet_supplier::resident::{self, Ended, Run};
 use ionet_wire::WireError;
 use ionet_wire::client::Client;
@@ -65,6 +65,8 @@ enum AppCommand {
         #[arg(long)]
         json: bool,
     },
+    /// What was earned, by day, week, month or job, of this PC or of all of the account's.
+    Earnings(earnings::Arguments),
     /// Give the PC back until it is resumed. Returns when nothing is running any more.
     Pause,
     /// Earn again.
@@ -119,6 +121,7 @@ async fn app(command: AppCommand, folders: Folders) -> Result<u8> {
         }
         AppCommand::Open => open::open(&folders).await.map(|()| exit::OK),
         AppCommand::Status { json } => show_status(&folders, json).await,
+        AppCommand::Earnings(arguments) => show_earnings(&folders, &arguments).await,
         AppCommand::Pause => {
             let pause = Intent::Pause { until: PauseEnd::Resumed };
             ask(&folders, pause, commands::is_paused).await
@@ -153,6 +156,14 @@ async fn show_status(folders: &Folders, json: bool) -> Result<u8> {
         say::line(status::describe(&snapshot, &Words::of_this_desktop()))?;
     }
     Ok(status::exit_code(&snapshot))
+}
+
+async fn show_earnings(folders: &Folders, arguments: &earnings::Arguments) -> Result<u8> {
+    match earnings::earnings(folders, arguments).await {
+        Ok(text) => say::line(text).map(|()| exit::OK).map_err(Into::into),
+        Err(error) if matches!(error.downcast_ref(), Some(WireError::NobodyThere(_))) => not_running(),
+        Err(error) => Err(error),
+    }
 }
 
 async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> bool) -> Result<u8> {

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use chrono::{FixedOffset, TimeZone as _};
 use fluent_bundle::FluentResource;
 use ionet_core::event::Link;
-use ionet_core::problem::Action;
+use ionet_core::giving_back::Step;
+use ionet_core::problem::{Action, Stops};
 use ionet_core::target::PauseEnd;
-use ionet_core::wind_down::Stage;
 use ionet_core::{Phase, Problem, ProblemCode, State, UnixMs, view};
 use serde_json::{from_value, json};
 
-use crate::of_core::{action_id, clock, phase_key, stage_id};
+use crate::of_core::{action_id, clock, phase_key, step_id};
 use crate::{ENGLISH, Words, duration, money};
 
 /// The names of an enum's variants by its own word, so that none can be left out: what it says of one that it does not know.
@@ -37,8 +37,8 @@ fn actions() -> Vec<Action> {
     each.map(|action| from_value(action).unwrap()).collect()
 }
 
-fn stages() -> Vec<Option<Stage>> {
-    let all = names(&from_value::<Stage>(json!("?")).unwrap_err());
+fn steps() -> Vec<Option<Step>> {
+    let all = names(&from_value::<Step>(json!("?")).unwrap_err());
     let all = all.iter().map(|name| Some(from_value(json!(name)).unwrap()));
     std::iter::once(None).chain(all).collect()
 }
@@ -57,8 +57,8 @@ fn of_core() -> BTreeSet<String> {
     let phases =
         phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-title"));
     let actions = actions().into_iter().filter_map(action_id).map(str::to_owned);
-    let stages = stages().into_iter().map(|stage| stage_id(stage).to_owned());
-    problems.chain(phases).chain(actions).chain(stages).collect()
+    let steps = steps().into_iter().map(|step| step_id(step).to_owned());
+    problems.chain(phases).chain(actions).chain(steps).collect()
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -115,7 +115,7 @@ fn a_blocked_phase_speaks_through_its_problem() {
         code: ProblemCode::DriverTooOld,
         args: args.into(),
         action: Action::Open { link: Link::DriverDownload },
-        blocking: true,
+        stops: Stops::NewWork,
     }];
 
     assert_eq!(words.phase_title(&snapshot), "The graphics driver is too old");

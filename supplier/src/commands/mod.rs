@@ -1,5 +1,6 @@
 //! What the command line can ask. Everything goes over the wire to the resident program.
 
+pub mod earnings;
 pub mod open;
 pub mod say;
 pub mod status;

@@ -16,8 +16,6 @@ mod nodes;
 mod prices;
 mod servers;
 mod sessions;
-mod sessions;
-mod shapes;
 mod shapes;
 mod stand;
 mod uploads;

@@ -95,7 +95,7 @@ impl Drop for Container {
 
 fn gate(stage: &Stage, engine: &Path) -> (Gate, PathBuf) {
     let socket = stage.dir.path().join("gate.sock");
-    (Gate::open(socket.clone(), engine, &stage.data()).unwrap(), socket)
+    (Gate::open(socket.clone(), engine, &stage.data(), Default::default()).unwrap(), socket)
 }
 
 fn allocation(stage: &Stage) -> PathBuf {
@@ -184,7 +184,7 @@ async fn containers_in_a_real_engine_are_frozen_let_go_slowly_and_removed_and_ot
     freeze(&stage.data(), docker).await.unwrap();
     let counted = count(&stage.data(), docker).await;
     let began = Instant::now();
-    sweep(&stage.data(), docker).await.unwrap();
+    sweep(&stage.data(), docker, Duration::from_secs(2)).await.unwrap();
 
     assert_eq!(frozen.as_deref(), Some("paused"));
     assert_eq!(thawed["State"]["Status"], "running");

@@ -4,6 +4,8 @@
 //! timed, and one kind of flood after the other comes at fifty requests a second from an address of its own. One of the
 //! timed devices stands behind that very address. Issuer and region are the ones that the gateway's tests play.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;

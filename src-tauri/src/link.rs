@@ -91,9 +91,8 @@ impl Link {
 
     pub(crate) async fn ask(&self, question: Question) -> Result<Answer, Refused> {
         let asks = self.asks().ok_or(Refused::NoAnswer)?;
-        asks.ask(question).await.map_err(|error| match error {
-            WireError::Refused(refused) => refused,
-            _ => Refused::NoAnswer,
+        asks.ask(question).await.map_err(|error| {
+            if let WireError::Refused(refused) = error { refused } else { Refused::NoAnswer }
         })
     }
 

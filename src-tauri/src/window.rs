@@ -24,6 +24,10 @@ const LEAST: (f64, f64) = (360.0, 560.0);
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Opens the window; returns when it is closed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Tauri's own loop ends the process, and this one has no children"
+)]
 pub(crate) fn run(scene: Option<&str>) -> anyhow::Result<()> {
     let folders = Folders::open().context("cannot find this user's folders")?;
     let title = Words::of_this_desktop().say("window-title", &[]);

@@ -1,6 +1,5 @@
 //! `ionet-supplier`: the resident program, and the commands that speak to it.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
 #![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
 
 use std::io::Read as _;

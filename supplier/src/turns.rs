@@ -101,11 +101,14 @@ mod tests {
 
     impl Perform for Script {
         fn perform(&self, effect: Effect) {
-            let outcome = match effect {
-                Effect::Settings(effect::Settings::Load) => Outcome::Loaded(signed_in()),
-                Effect::Agent(effect::Agent::Stop { id, .. }) => Outcome::AgentStopped { id, result: Ok(()) },
-                Effect::Logs(effect::Logs::Flush) => Outcome::LogsFlushed(Ok(())),
-                other => return self.asked.lock().unwrap().push(other),
+            let outcome = if effect == effect::Settings::Load.into() {
+                Outcome::Loaded(signed_in())
+            } else if let Effect::Agent(effect::Agent::Stop { id, .. }) = effect {
+                Outcome::AgentStopped { id, result: Ok(()) }
+            } else if effect == effect::Logs::Flush.into() {
+                Outcome::LogsFlushed(Ok(()))
+            } else {
+                return self.asked.lock().unwrap().push(effect);
             };
             self.events.try_send(Event::Outcome(outcome)).unwrap();
         }

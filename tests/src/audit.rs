@@ -68,6 +68,13 @@ pub async fn recompute(folder: &Path, books: &Books<'_>) -> Result<Audit> {
     serde_json::from_slice(&output.stdout).context("the audit printed something else")
 }
 
+/// Whether these lines of the servers' event stream tell the allocation's end.
+pub fn tells_the_end(lines: &[Value], allocation: &str) -> bool {
+    let events = lines.iter().filter_map(|line| line["Events"].as_array()).flatten();
+    let mut told = events.map(|event| &event["Payload"]["Allocation"]).filter(|of| of["ID"] == allocation);
+    told.any(|of| matches!(of["ClientStatus"].as_str(), Some("complete" | "failed" | "lost")))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -144,11 +151,4 @@ mod tests {
         assert!(!audit.equal);
         assert_eq!(audit.recomputed, 3_000);
     }
-}
-
-/// Whether these lines of the servers' event stream tell the allocation's end.
-pub fn tells_the_end(lines: &[Value], allocation: &str) -> bool {
-    let events = lines.iter().filter_map(|line| line["Events"].as_array()).flatten();
-    let mut told = events.map(|event| &event["Payload"]["Allocation"]).filter(|of| of["ID"] == allocation);
-    told.any(|of| matches!(of["ClientStatus"].as_str(), Some("complete" | "failed" | "lost")))
 }

@@ -102,8 +102,9 @@ mod tests {
             .arg(&file)
             .arg(text)
             .status();
-        assert!(written.unwrap().success());
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(written.expect("a shell").success());
+        let runnable = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755));
+        runnable.expect("the file is ours");
         file
     }
 

@@ -322,6 +322,7 @@ async fn a_newer_poll_of_a_device_replaces_the_older_and_leaves_other_devices_po
     let poll = async |pc: &Pc| {
         let index = stand.state(pc).await.index;
         let url = format!("{}{}?index={index}&wait=60", stand.url, path::WATCH);
+        #[expect(clippy::async_yields_async, reason = "it is to be under way, not over")]
         tokio::spawn(pc.http.get(url).send())
     };
     let (others, older) = (poll(&other).await, poll(&pc).await);

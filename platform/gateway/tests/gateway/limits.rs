@@ -316,13 +316,13 @@ async fn questions_about_the_past_are_bounded_for_each_device_and_each_account()
 }
 
 #[tokio::test]
+#[expect(clippy::async_yields_async, reason = "a poll is to be under way, not over")]
 async fn a_newer_poll_of_a_device_replaces_the_older_and_leaves_other_devices_polls_alone() {
     let stand = Stand::start().await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
     let poll = async |pc: &Pc| {
         let index = stand.state(pc).await.index;
         let url = format!("{}{}?index={index}&wait=60", stand.url, path::WATCH);
-        #[expect(clippy::async_yields_async, reason = "it is to be under way, not over")]
         tokio::spawn(pc.http.get(url).send())
     };
     let (others, older) = (poll(&other).await, poll(&pc).await);

@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_altered_ledger_is_found_out() {
-        let audit = audit(360_100).await;
+        let audit = audit(361_000).await;
 
         assert!(!audit.equal);
         assert_eq!(audit.recomputed, 3_000);

@@ -3,11 +3,12 @@ use std::path::{Path, PathBuf};
 
 use chrono::{FixedOffset, TimeZone as _};
 use fluent_bundle::FluentResource;
+use ionet_core::earnings::JobEnd;
 use ionet_core::event::Link;
 use ionet_core::giving_back::Step;
 use ionet_core::problem::{Action, Stops};
 use ionet_core::target::PauseEnd;
-use ionet_core::{Phase, Problem, ProblemCode, State, UnixMs, view};
+use ionet_core::{Phase, Problem, ProblemCode, Refused, State, UnixMs, view};
 use serde_json::{from_value, json};
 
 use crate::of_core::{action_id, clock, phase_key, step_id};
@@ -59,6 +60,16 @@ fn of_core() -> BTreeSet<String> {
     let actions = actions().into_iter().filter_map(action_id).map(str::to_owned);
     let steps = steps().into_iter().map(|step| step_id(step).to_owned());
     problems.chain(phases).chain(actions).chain(steps).collect()
+}
+
+/// What the page says of a job's end, and of a question without an answer.
+fn of_earnings() -> BTreeSet<String> {
+    let ends =
+        [JobEnd::Complete, JobEnd::Failed, JobEnd::Lost, JobEnd::Stopped, JobEnd::Disputed, JobEnd::Unknown];
+    let ends = ends.map(|end| format!("earnings-end-{}", json!(end).as_str().unwrap()));
+    let refused = names(&from_value::<Refused>(json!({"refused": "?"})).unwrap_err());
+    let refused = refused.iter().map(|name| format!("earnings-{}-body", name.replace('_', "-")));
+    refused.chain(ends).collect()
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -158,6 +169,7 @@ fn every_id_in_the_sources_has_a_sentence_and_every_sentence_is_used() {
     used.extend(
         phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-detail")),
     );
+    used.extend(of_earnings());
     let unused: Vec<_> = known.iter().filter(|id| !used.contains(*id)).collect();
 
     assert!(missing.is_empty(), "no sentence for {missing:#?}");

@@ -146,7 +146,7 @@ printf 'and \033[31mred\033[0m\n' >&2; exit 3"#;
     let kept = fs::read_to_string(stage.dir.path().join("last-words.log")).unwrap();
     for words in [stderr_tail, kept] {
         assert!(!words.contains("hf_") && !words.contains("horse") && !words.contains('\u{1b}'), "{words}");
-        assert!(words.contains("failed") && words.contains("and red"), "{words}");
+        assert!(words.contains("about a job") && words.contains("and red"), "{words}");
     }
 }
 

@@ -270,14 +270,27 @@ async fn a_session_of_before_a_loss_is_told_so_and_ends() {
     until_revoked(&issuer, &["refresh-1", "access-1"]).await;
 }
 
+/// A folder whose path leaves room for the session's name and for no longer one: what is written beside a file first, to take
+/// its place whole, finds no room, for root neither.
+fn deep(folder: &Path) -> std::path::PathBuf {
+    const LONGEST: usize = 4_095;
+    let room = LONGEST - "/session.json".len() - 4;
+    let mut deep = folder.to_owned();
+    while deep.as_os_str().len() + 1 < room {
+        let left = room - deep.as_os_str().len() - 1;
+        deep.push("d".repeat(left.min(200)));
+    }
+    std::fs::create_dir_all(&deep).unwrap();
+    deep
+}
+
 #[tokio::test]
 async fn a_session_that_cannot_be_written_lasts_as_long_as_the_program() {
-    let home = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let home = deep(folder.path());
     let issuer = Issuer::start().await;
     let (gateway, _) = gateway(&[]).await;
-    let cloud = signed_in(home.path(), &issuer.url, &gateway);
-    // A folder in the place of the unfinished file makes every write fail, for root too.
-    std::fs::create_dir(home.path().join("session.json.new")).unwrap();
+    let cloud = signed_in(&home, &issuer.url, &gateway);
 
     let first = cloud.devices().await;
     let second = cloud.devices().await;

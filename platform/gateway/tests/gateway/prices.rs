@@ -71,6 +71,7 @@ async fn a_tag_that_changes_after_the_placement_changes_no_price() {
         let pc = stand.enrol("alice").await;
         let tags = |card: &str| json!({ "Meta": { "ionet.gpu": card, "ionet.gpu_memory_gb": "24" } });
         stand.region.node("n-1", pc.id(), tags("nvidia-geforce-rtx-3090"));
+        stand.until(&pc, |state| state.node.is_some()).await;
         let asked = constraint("${meta.ionet.gpu_memory_gb}", ">=", "20");
         let before = earns(&stand, &pc, day, "a-1", asked.clone()).await;
 

@@ -24,6 +24,9 @@ async fn earns(
     let job = json!({ "Constraints": constraint.map(|c| json!([c])), "TaskGroups": [{ "Name": "g" }] });
     let placed = json!({ "CreateTime": day, "ModifyTime": day, "ClientStatus": "running", "Job": job });
     stand.region.allocation(id, "n-1", placed);
+    // Only what the servers were heard to record as running is paid.
+    let runs = |state: &DeviceState| state.allocations.iter().any(|a| a.id == id && a.status == "running");
+    stand.until(pc, runs).await;
     let end = json!({ "ClientStatus": "complete", "ModifyTime": day + 10 * SECOND });
     stand.region.allocation(id, "n-1", end);
     let over = |state: &DeviceState| state.allocations.iter().any(|a| a.id == id && a.status == "complete");

@@ -169,7 +169,8 @@ async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> boo
     match commands::ask(folders, intent, taken).await {
         Ok(snapshot) => {
             say::line(status::describe(&snapshot, &Words::of_this_desktop()))?;
-            Ok(if snapshot.may_run { exit::FAILED } else { exit::OK })
+            let left = snapshot.target != Target::Earning && snapshot.may_run;
+            Ok(if left { exit::FAILED } else { exit::OK })
         }
         Err(WireError::NobodyThere(_)) => not_running(),
         Err(error) => Err(error.into()),

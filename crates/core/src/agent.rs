@@ -27,6 +27,8 @@ pub enum Agent {
     Unswept,
     Starting {
         id: StartId,
+        /// What it said of its registration before its start was told: it says it once.
+        said: Option<Result<(), RegistrationFault>>,
     },
     Running(Running),
     GivingBack(GivingBack),
@@ -47,6 +49,12 @@ impl Running {
     pub fn new(id: StartId, since_ms: u64) -> Self {
         Self { id, since_ms, taken_in: false, registration: None }
     }
+
+    /// It says that the servers have taken its node in, or why not.
+    pub(crate) fn hear(&mut self, said: Result<(), RegistrationFault>) {
+        self.taken_in |= said.is_ok();
+        self.registration = said.err();
+    }
 }
 
 impl Agent {
@@ -58,7 +66,7 @@ impl Agent {
     /// The start that is under way or runs, unless it is being given back.
     pub fn live(&self) -> Option<StartId> {
         match self {
-            Self::Starting { id } => Some(*id),
+            Self::Starting { id, .. } => Some(*id),
             Self::Running(running) => Some(running.id),
             Self::Away | Self::Unswept | Self::GivingBack(_) => None,
         }
@@ -68,16 +76,6 @@ impl Agent {
         match self {
             Self::Running(running) => Some(running),
             Self::Away | Self::Unswept | Self::Starting { .. } | Self::GivingBack(_) => None,
-        }
-    }
-
-    /// The running agent, if it is this start's.
-    pub(crate) fn running_as(&mut self, id: StartId) -> Option<&mut Running> {
-        match self {
-            Self::Running(running) if running.id == id => Some(running),
-            Self::Running(_) | Self::Away | Self::Unswept | Self::Starting { .. } | Self::GivingBack(_) => {
-                None
-            }
         }
     }
 

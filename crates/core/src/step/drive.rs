@@ -136,7 +136,7 @@ fn run_agent(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         && state.tasks.take(Task::StartAgent, now)
     {
         let id = state.next_start();
-        state.agent = Agent::Starting { id };
+        state.agent = Agent::Starting { id, said: None };
         state.work.tags_are_stale = false;
         effects.push(effect::Agent::Start { id, tags }.into());
     }

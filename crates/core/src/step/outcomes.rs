@@ -185,14 +185,20 @@ fn on_wanted_set(state: &mut State, seq: u64, result: Result<WantedTold, CloudFa
 }
 
 fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFault>, now: Now) {
-    if !matches!(state.agent, Agent::Starting { id: expected } if expected == id) {
+    let Agent::Starting { id: expected, said } = &mut state.agent else { return };
+    if *expected != id {
         return;
     }
+    let said = said.take();
     match result {
         Ok(()) => {
             // It may end in a second: only one that runs for a while has started well.
             state.tasks.came_through(Task::StartAgent);
-            state.agent = Agent::Running(Running::new(id, now.mono_ms));
+            let mut running = Running::new(id, now.mono_ms);
+            if let Some(said) = said {
+                running.hear(said);
+            }
+            state.agent = Agent::Running(running);
             state.faults.agent = None;
             state.faults.engine = None;
         }

@@ -109,7 +109,7 @@ fn on_session(state: &mut State, kept: KeptSession) {
 fn on_agent_up(state: &mut State, id: StartId, now: Now) {
     match state.agent {
         Agent::Away | Agent::Unswept => state.agent = Agent::Running(Running::new(id, now.mono_ms)),
-        Agent::Starting { id: expected } if expected == id => {
+        Agent::Starting { id: expected, .. } if expected == id => {
             state.agent = Agent::Running(Running::new(id, now.mono_ms));
         }
         Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => {}
@@ -129,10 +129,14 @@ fn on_agent_exited(state: &mut State, id: StartId, fault: AgentFault, now: Now) 
 }
 
 fn on_registration(state: &mut State, id: StartId, result: Result<(), RegistrationFault>) {
-    let Some(running) = state.agent.running_as(id) else { return };
     let taken_in = result.is_ok();
-    running.taken_in |= taken_in;
-    running.registration = result.err();
+    match &mut state.agent {
+        Agent::Running(running) if running.id == id => running.hear(result),
+        Agent::Starting { id: starting, said } if *starting == id => *said = Some(result),
+        Agent::Running(_) | Agent::Starting { .. } | Agent::Away | Agent::Unswept | Agent::GivingBack(_) => {
+            return;
+        }
+    }
     if taken_in {
         state.tasks.forget(Task::Readmit);
         state.tasks.forget(Task::Renew);

@@ -50,6 +50,22 @@ fn a_registration_of_an_earlier_start_says_nothing_about_the_agent_of_now() {
 }
 
 #[test]
+fn what_an_agent_says_before_its_start_is_told_is_not_lost() {
+    let mut world = World::earning();
+    world.intent(UNTIL_RESUMED);
+    world.hanging = is_start;
+    world.intent(Intent::Resume);
+    world.signal(Signal::Region(ionet_core::region::WatchAnswer::default()));
+    let id = world.state.agent.live().unwrap();
+
+    let refused = ionet_core::fault::RegistrationFault::CertificateRefused;
+    world.signal(Signal::Registration { id, result: Err(refused) });
+    world.send(Event::Outcome(Outcome::AgentStarted { id, result: Ok(()) }));
+
+    assert_eq!(world.problems(), [ionet_core::ProblemCode::CertificateRefused]);
+}
+
+#[test]
 fn an_agent_that_ends_before_its_start_is_told_has_not_started() {
     let mut world = World::earning();
     world.intent(UNTIL_RESUMED);

@@ -94,7 +94,8 @@ async fn without_a_card_that_works_nothing_starts_until_one_is_found() {
     let days = [
         ("empty", json!({"cards": []}), Code::NoGpu),
         ("old", json!({"driver": "470.256.02-double", "cards": [{}]}), Code::DriverTooOld),
-        ("broken", json!({"init": 18, "cards": [{}]}), Code::DriverBroken),
+        ("broken", json!({"init": 999, "cards": [{}]}), Code::DriverBroken),
+        ("replaced", json!({"init": 18, "cards": [{}]}), Code::DriverMismatch),
     ];
     let mut pcs = Vec::new();
     for (name, script, code) in days {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::beside::Containers;
+use super::signals::Signal;
 use crate::guard::MARK;
 use crate::workloads::Role;
 
@@ -78,8 +79,20 @@ impl Row {
         matches!(self.state, b'Z' | b'X')
     }
 
+    /// Or stops before its next step: one that waits in the kernel obeys as it comes back. One that has just made a
+    /// child may wait there for as long as that child is stopped.
     pub(crate) fn is_frozen(&self) -> bool {
-        matches!(self.state, b'T' | b't')
+        matches!(self.state, b'T' | b't') || (self.state == b'D' && self.is_to_stop())
+    }
+
+    /// Whether SIGSTOP waits for it: it takes no further step of its own.
+    pub(crate) fn is_to_stop(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let of =
+            |line: &'_ str| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")).map(str::to_owned);
+        let stop = 1_u64 << (Signal::STOP.as_raw() - 1);
+        let mut pending = status.lines().filter_map(of);
+        pending.any(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & stop != 0))
     }
 }
 

@@ -82,7 +82,7 @@ pub enum GuardEvent {
     Exited {
         id: StartId,
         code: Option<i32>,
-        /// The end of what it printed, at most 16 KiB.
+        /// The end of what it printed, and how a breakdown began: at most 18 KiB.
         stderr_tail: String,
         /// From its start; none from a guard that does not tell.
         ran_for: Option<Duration>,

@@ -15,6 +15,10 @@ use crate::{agent_log, files};
 
 const KEPT: usize = 16 * 1024;
 
+/// As the runtime's last words begin, and as much of them as tells where it happened.
+const BREAKDOWNS: [&str; 3] = ["panic: ", "fatal error: ", "unexpected fault address"];
+const BEGINNING: usize = 2 * 1024;
+
 /// A line that is longer than this is not heard.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -30,13 +34,18 @@ pub(crate) struct Output {
 
 #[derive(Debug)]
 struct Kept {
+    /// How a breakdown began: what the runtime says of it may be longer than the end that is kept.
+    breakdown: String,
     end: VecDeque<u8>,
     log: Option<Log>,
 }
 
 impl Output {
     pub(crate) fn new(log: Option<Log>) -> Self {
-        Self { kept: Arc::new(Mutex::new(Kept { end: VecDeque::new(), log })), readers: JoinSet::new() }
+        Self {
+            kept: Arc::new(Mutex::new(Kept { breakdown: String::new(), end: VecDeque::new(), log })),
+            readers: JoinSet::new(),
+        }
     }
 
     pub(crate) fn read(
@@ -71,19 +80,22 @@ impl Output {
         } else {
             bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1)
         };
-        String::from_utf8_lossy(&bytes[torn..]).into_owned()
+        let end = String::from_utf8_lossy(&bytes[torn..]).into_owned();
+        let begun = kept.breakdown.lines().next().unwrap_or_default();
+        if end.contains(begun) { end } else { format!("{}…\n{end}", kept.breakdown) }
     }
 }
 
 impl Kept {
     fn keep(&mut self, line: &str) {
-        if agent_log::is_noise(line) {
-            return;
-        }
         let line = agent_log::without_words(line);
         self.end.extend(line.bytes().chain([b'\n']));
         let surplus = self.end.len().saturating_sub(KEPT);
         self.end.drain(..surplus);
+        let breaks = BREAKDOWNS.iter().any(|word| line.starts_with(word)) || !self.breakdown.is_empty();
+        if breaks && self.breakdown.len() < BEGINNING {
+            self.breakdown.extend([line.as_ref(), "\n"]);
+        }
         if let Some(log) = &mut self.log {
             // A disk that takes nothing is the owner's to hear of from whoever ships logs.
             let _ = log.write(&line);
@@ -193,6 +205,22 @@ mod tests {
         lines.finish(&mut hear);
 
         assert_eq!(heard, ["one", "two", "three", "rest"]);
+    }
+
+    #[tokio::test]
+    async fn of_a_long_breakdown_the_beginning_is_kept_with_the_end() {
+        let mut output = Output::new(None);
+        let stacks = "goroutine 7 [select]:\n".repeat(2_000);
+        let said = format!("a warning\npanic: torn\ngoroutine 1:\n{stacks}the end\n");
+
+        output.read(std::io::Cursor::new(said), |_| {});
+
+        let kept = output.end().await;
+        assert!(kept.starts_with("panic: torn\ngoroutine 1:\n") && kept.ends_with("the end\n"));
+        assert!(kept.len() < KEPT + 2 * BEGINNING);
+        let mut short = Output::new(None);
+        short.read(&b"panic: x\nthe end"[..], |_| {});
+        assert_eq!(short.end().await, "panic: x\nthe end\n");
     }
 
     #[test]

@@ -125,9 +125,6 @@ const LOOPBACK: &str = "127.0.0.1";
 /// The cloud probes take two seconds of every start; Consul and Vault are not ours to look for.
 const FINGERPRINT_DENYLIST: &str = "env_aws,env_gce,env_azure,env_digitalocean,consul,vault";
 
-/// Long enough for the end of a job's output to be taken over.
-const COLLECT_EVERY: &str = "10s";
-
 /// What tasks must not inherit. Setting the list replaces Nomad's own, so that is repeated here in full.
 const ENV_DENYLIST: [&str; 19] = [
     "NOMAD_CLIENT_INTRO_TOKEN",
@@ -180,10 +177,10 @@ fn client(plan: &Plan) -> Block {
         ("servers", plan.servers.clone()).into(),
         ("node_pool", plan.node_pool.as_str()).into(),
         ("max_kill_timeout", "2s").into(),
-        // The collector removes what has ended as soon as it looks, since a disk is never quite empty: an allocation's
-        // folder holds its customer's data, and has no use once it is over.
-        ("gc_interval", COLLECT_EVERY).into(),
-        ("gc_disk_usage_threshold", 0.001).into(),
+        // The files of a job that has ended go by the guard, once the end of its output is taken over. On a full disk
+        // the agent's own collector would be quicker than that.
+        ("gc_disk_usage_threshold", 100).into(),
+        ("gc_inode_usage_threshold", 100).into(),
     ]);
     if let Some(interface) = plan.drivers.network_interface() {
         client = client.add_attribute(("network_interface", interface));

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const WAITS: Waits = Waits { successor_ms: 10_000, grace_ms: 3_000, collected_ms: 0 };
+const WAITS: Waits = Waits { successor_ms: 10_000, grace_ms: 3_000, files_stay_ms: 0 };
 
 const fn id(number: u64) -> StartId {
     StartId(number)

@@ -125,8 +125,7 @@ impl Beside {
         });
     }
 
-    /// An allocation that Nomad has forgotten. It removes the folder by itself, where it can: what is left of it after a
-    /// while goes.
+    /// The files of an allocation that has ended. Nomad would keep them until it has fifty such.
     pub(super) fn remove_later(&self, data_dir: PathBuf, allocation: String, wait: Duration) {
         let say = self.say.clone();
         tokio::spawn(async move {

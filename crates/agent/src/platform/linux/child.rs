@@ -39,8 +39,8 @@ pub(super) enum Told {
     /// With its exit code; none after a signal.
     Ended(Option<i32>),
     Registration(Registration),
-    /// It has forgotten an allocation that had ended.
-    Collected(String),
+    /// An allocation has ended for good.
+    JobEnded(String),
 }
 
 impl Agent {
@@ -68,7 +68,7 @@ impl Agent {
         let (say, said) = mpsc::unbounded_channel();
         let hear = move |line: &str| {
             let registered = registration::of_line(line).map(Told::Registration);
-            if let Some(told) = registered.or_else(|| agent_log::collected(line).map(Told::Collected)) {
+            if let Some(told) = registered.or_else(|| agent_log::ended(line).map(Told::JobEnded)) {
                 // Nobody listens any more once the agent's end was noticed.
                 let _ = say.send(told);
             }

@@ -98,11 +98,11 @@ impl<'a> Engine<'a> {
             self.unpause(container).await?;
         }
         if !patience.is_zero() && (container.is_paused() || container.is_running()) {
-            let patient = Self { within: self.within + patience, ..*self };
+            let patient = Self { within: self.within * 2 + patience, ..*self };
             patient.post(&container.id, &format!("stop?t={}", patience.as_secs().max(1)), None).await?;
         }
         let target = format!("/containers/{}?force=1&v=1", container.id);
-        self.ask(Method::DELETE, &target, None).await.map(|_| ())
+        Self { within: self.within * 2, ..*self }.ask(Method::DELETE, &target, None).await.map(|_| ())
     }
 
     /// An engine that says "not found" or "not in that state" has nothing left to do: whoever asks looks again.

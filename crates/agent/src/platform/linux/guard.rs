@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::conversation::Conversation;
-use super::guard_side::socket;
-pub use super::guard_side::{serve, serve_with};
 use super::protocol::{Ask, OURS, Say, UNNUMBERED, Versions, line, send};
+use super::serve::socket;
+pub use super::serve::{serve, serve_with};
 use crate::guard::{GuardEvent, HoldId, Place, Running, Start};
 use crate::program::OwnProgram;
 use crate::{api, teardown, workloads};

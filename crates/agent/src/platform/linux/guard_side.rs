@@ -2,26 +2,20 @@
 //! [`crate::supervisor`] decides. It never waits: what takes time runs beside it and comes back as news, so that a
 //! stop is heard whatever is under way.
 
-use std::fs;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
 use ionet_redact::{Redactor, printable};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setsid, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::beside::{Beside, Done};
 use super::child::{Agent, Told};
-use super::gate::{Gate, listen};
+use super::gate::Gate;
 use super::news::{News, Resident, Signals, news};
 use super::processes::{self, Scope};
 use super::protocol::{Ask, NotStarted, OURS, Say};
@@ -30,48 +24,10 @@ use crate::guard::{Place, Running, Start, gate_socket};
 use crate::supervisor::{Action, Asked, Supervisor, Waits};
 use crate::{files, startup, state};
 
-/// Is the guard of this folder until nothing is left to guard. See [`serve_with`].
-///
-/// # Errors
-/// `NoGuard` when another one holds the folder or it cannot be used.
-pub async fn serve(run_dir: &Path) -> Result<(), AgentFault> {
-    serve_with(run_dir, Waits::default()).await
-}
-
-/// The same with other waits. The calling process becomes the guard: it leaves its session and takes in every
-/// process that loses its parent below it, so that nothing an agent starts can slip away.
-///
-/// # Errors
-/// As above.
-pub async fn serve_with(run_dir: &Path, waits: Waits) -> Result<(), AgentFault> {
-    let cannot = |error: io::Error| AgentFault::NoGuard(error.to_string());
-    // Refused to the leader of a group: somebody started the guard by hand, from a shell.
-    let _ = setsid();
-    set_child_subreaper(Some(getpid())).map_err(|error| cannot(error.into()))?;
-    files::private_folder(run_dir).map_err(cannot)?;
-    let Some(_held) = hold(run_dir).map_err(cannot)? else {
-        return Err(AgentFault::NoGuard("another one holds its folder".to_owned()));
-    };
-    let listener = listen(&socket(run_dir)).map_err(cannot)?;
-    let signals = Signals {
-        terminate: signal(SignalKind::terminate()).map_err(cannot)?,
-        interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
-        child: signal(SignalKind::child()).map_err(cannot)?,
-    };
-    let mut guard = GuardSide::new(run_dir, listener, signals, waits);
-    guard.run().await;
-    let _ = fs::remove_file(socket(run_dir));
-    Ok(())
-}
-
-pub(super) fn socket(run_dir: &Path) -> PathBuf {
-    run_dir.join("guard.sock")
-}
-
 /// How long tasks may take to leave where nobody says it: what `max_kill_timeout` promises them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-struct GuardSide {
+pub(super) struct GuardSide {
     run_dir: PathBuf,
     supervisor: Supervisor,
     epoch: Instant,
@@ -85,7 +41,7 @@ struct GuardSide {
     /// Where what is ours lies, as last said.
     place: Option<Place>,
     patience: Duration,
-    collected: Duration,
+    files_stay: Duration,
     agent: Option<Agent>,
     /// What the agent has for a container engine, as long as its work is there.
     gate: Option<Gate>,
@@ -112,7 +68,7 @@ impl Question {
 }
 
 impl GuardSide {
-    fn new(run_dir: &Path, listener: UnixListener, signals: Signals, waits: Waits) -> Self {
+    pub(super) fn new(run_dir: &Path, listener: UnixListener, signals: Signals, waits: Waits) -> Self {
         let (beside, done) = Beside::new();
         Self {
             run_dir: run_dir.to_owned(),
@@ -125,7 +81,7 @@ impl GuardSide {
             start: None,
             place: None,
             patience: PATIENCE,
-            collected: Duration::from_millis(waits.collected_ms),
+            files_stay: Duration::from_millis(waits.files_stay_ms),
             agent: None,
             gate: None,
             beside,
@@ -136,7 +92,7 @@ impl GuardSide {
         }
     }
 
-    async fn run(&mut self) {
+    pub(super) async fn run(&mut self) {
         loop {
             match self.supervisor.poll(self.now_ms()) {
                 Action::Spawn(_) => self.prepare(),
@@ -353,9 +309,9 @@ impl GuardSide {
                     self.say(Say::Registration { id, result }).await;
                 }
             }
-            Told::Collected(allocation) => {
+            Told::JobEnded(allocation) => {
                 if let Some(place) = self.place.clone() {
-                    self.beside.remove_later(place.data_dir, allocation, self.collected);
+                    self.beside.remove_later(place.data_dir, allocation, self.files_stay);
                 }
             }
         }
@@ -478,15 +434,4 @@ impl GuardSide {
 fn redacted(words: &str) -> String {
     let clean = Redactor::of_this_pc().of_agent().redact(words.as_bytes());
     printable(&String::from_utf8_lossy(&clean)).into_owned()
-}
-
-/// One guard per folder: the lock is the kernel's, and ends with the process. None when another one has it.
-fn hold(run_dir: &Path) -> io::Result<Option<OwnedFd>> {
-    let file =
-        fs::File::options().create(true).truncate(false).write(true).open(run_dir.join("guard.lock"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file.into())),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -19,7 +19,7 @@ use crate::workloads::Role;
 #[tokio::test]
 async fn plays_the_guard() {
     let Some(run_dir) = std::env::var_os("IONET_TEST_GUARD") else { return };
-    let waits = Waits { successor_ms: 1_500, grace_ms: 500, collected_ms: 100 };
+    let waits = Waits { successor_ms: 1_500, grace_ms: 500, files_stay_ms: 100 };
     guard::serve_with(Path::new(&run_dir), waits).await.unwrap();
 }
 
@@ -286,7 +286,8 @@ async fn an_agent_that_ends_before_its_http_answers_has_failed_to_start() {
     let (guard, mut events) = connect(&stage).await;
     let text = r#"printf '{"@module":"agent","@message":"Error starting http server: bind: address already in use"}\n'; exit 1"#;
     let mut taken = start(&stage, stage.script("nomad", text));
-    taken.http = Some(crate::ports::free().unwrap().http_address());
+    // Nobody listens there, nor will.
+    taken.http = Some(([127, 0, 0, 1], 1).into());
 
     assert_eq!(guard.start(taken).await, Err(AgentFault::PortInUse));
 

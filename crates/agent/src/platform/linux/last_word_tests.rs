@@ -2,10 +2,12 @@
 //! and what starts meanwhile; engines that are stuck; files of jobs.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ionet_core::fault::{AgentFault, WorkFault};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::guard_tests::{connect, next, place, start, started, stop};
@@ -13,35 +15,36 @@ use super::stage::{ALLOC, Stage, is_alive, until};
 use crate::guard::{GuardEvent, Place, Start};
 use crate::workloads;
 
-/// An agent whose HTTP is whatever listens there.
-fn listening(stage: &Stage, text: &str) -> (Start, std::net::SocketAddr) {
-    let http = crate::ports::free().unwrap().http_address();
+/// Nobody listens there, nor will.
+fn nowhere() -> Option<SocketAddr> {
+    Some(SocketAddr::from(([127, 0, 0, 1], 1)))
+}
+
+/// An agent that never comes up.
+fn slow(stage: &Stage, text: &str) -> Start {
     let slow = stage.script("nomad", &format!("trap 'exit 1' TERM; {text}\nwhile :; do sleep 0.05; done"));
-    (Start { http: Some(http), ..start(stage, slow) }, http)
+    Start { http: nowhere(), ..start(stage, slow) }
 }
 
 /// Whatever is asked, it is answered.
-fn comes_up(http: std::net::SocketAddr) {
-    tokio::spawn(async move {
-        let listener = TcpListener::bind(http).await.unwrap();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            use tokio::io::{AsyncReadExt, AsyncWriteExt};
-            let _ = stream.read(&mut [0; 1024]).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-        }
-    });
+async fn comes_up(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let _ = stream.read(&mut [0; 1024]).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    }
 }
 
 #[tokio::test]
 async fn a_start_that_was_given_up_and_comes_up_late_is_told_and_can_be_taken_over() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
-    let (slow, http) = listening(&stage, "");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slow = Start { http: Some(listener.local_addr().unwrap()), ..slow(&stage, "") };
     let id = slow.id.unwrap();
 
     assert!(tokio::time::timeout(Duration::from_millis(300), guard.start(slow)).await.is_err());
     assert!(events.try_recv().is_err());
-    comes_up(http);
+    tokio::spawn(comes_up(listener));
 
     let Some(GuardEvent::Started(running)) = events.recv().await else { panic!("not told") };
     assert_eq!(running.id, id);
@@ -53,7 +56,7 @@ async fn a_start_that_was_given_up_and_comes_up_late_is_told_and_can_be_taken_ov
 async fn a_stop_goes_through_at_once_while_a_start_is_waited_for() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
-    let (slow, _http) = listening(&stage, "touch there");
+    let slow = slow(&stage, "touch there");
 
     let stopping = async {
         until("the agent's process", || stage.dir.path().join("there").exists()).await;
@@ -115,8 +118,7 @@ async fn what_starts_while_all_is_frozen_is_frozen_too_until_a_thaw() {
     let stage = Stage::new();
     let (guard, _events) = connect(&stage).await;
     let file = |name: &str| stage.dir.path().join(name);
-    let http = Some(crate::ports::free().unwrap().http_address());
-    let slow = Start { http, ..start(&stage, stage.script("nomad", STARTING_MORE)) };
+    let slow = Start { http: nowhere(), ..start(&stage, stage.script("nomad", STARTING_MORE)) };
     let given_up = tokio::time::timeout(Duration::from_millis(300), guard.start(slow)).await;
     assert!(given_up.is_err(), "it is still starting");
     fs::write(file("go"), "").unwrap();
@@ -228,12 +230,12 @@ async fn after_a_stop_no_word_of_a_job_is_left_on_the_disk() {
 }
 
 #[tokio::test]
-async fn the_folder_of_an_allocation_that_nomad_has_forgotten_and_could_not_remove_is_removed() {
+async fn the_files_of_a_job_that_has_ended_go_while_the_agent_runs_on() {
     let stage = Stage::new();
     let (guard, _events) = connect(&stage).await;
     let folder = stage.data().join("alloc").join(ALLOC);
-    let forgotten = serde_json::json!({"@message": "garbage collecting allocation", "@module": "client.gc", "alloc_id": ALLOC});
-    let text = format!("echo '{forgotten}'; trap 'exit 1' TERM; while :; do sleep 0.05; done");
+    let ended = serde_json::json!({"@message": "marking allocation for GC", "@module": "client.gc", "alloc_id": ALLOC});
+    let text = format!("echo '{ended}'; trap 'exit 1' TERM; while :; do sleep 0.05; done");
     assert!(folder.exists());
 
     guard.start(start(&stage, stage.script("nomad", &text))).await.unwrap();
@@ -272,8 +274,7 @@ async fn damaged_state_is_set_aside_and_the_next_start_begins_anew() {
     fs::write(stage.data().join("client/state.db"), [0; 4096]).unwrap();
     let text = r#"[ -e agent/client/state.db ] && { echo "==> Error starting agent: client setup failed: failed to initialize client: failed to open state database: failed to create state database: invalid database" >&2; exit 1; }
 trap 'exit 1' TERM; while :; do sleep 0.05; done"#;
-    let (mut first, http) = (start(&stage, stage.script("nomad", text)), crate::ports::free().unwrap());
-    first.http = Some(http.http_address());
+    let first = Start { http: nowhere(), ..start(&stage, stage.script("nomad", text)) };
 
     assert_eq!(guard.start(first).await, Err(AgentFault::StateDamaged));
 

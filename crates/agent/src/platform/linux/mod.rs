@@ -12,6 +12,7 @@ mod news;
 mod output;
 mod processes;
 mod protocol;
+mod serve;
 mod signals;
 pub(crate) mod work;
 

@@ -33,7 +33,7 @@ pub(crate) async fn list(data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> 
         .map(|member| OurProcess {
             pid: member.row.pid as u32,
             role: member.role,
-            frozen: member.row.is_frozen(),
+            frozen: member.row.is_frozen() || member.row.is_to_stop(),
             alloc_id: member.alloc_id,
         })
         .collect())
@@ -123,7 +123,8 @@ async fn remove_containers(
     patience: Duration,
 ) -> Result<(), WorkFault> {
     let Some(engine) = Engine::at(docker, ENGINE_WITHIN) else { return Ok(()) };
-    let within = patience + ENGINE_WITHIN;
+    // One that is silent is given up at its first answer that does not come; this is for one that is slow.
+    let within = patience + ENGINE_WITHIN * 3;
     let removed = tokio::time::timeout(within, engine.remove_all(scope, patience)).await;
     removed.unwrap_or(Err(WorkFault::EngineDown))
 }

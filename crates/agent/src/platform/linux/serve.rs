@@ -1,0 +1,67 @@
+//! The guard's process: what it becomes at its start, and its hold on its folder.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use ionet_core::fault::AgentFault;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::{getpid, set_child_subreaper, setsid};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::gate::listen;
+use super::guard_side::GuardSide;
+use super::news::Signals;
+use crate::files;
+use crate::supervisor::Waits;
+
+/// Is the guard of this folder until nothing is left to guard. See [`serve_with`].
+///
+/// # Errors
+/// `NoGuard` when another one holds the folder or it cannot be used.
+pub async fn serve(run_dir: &Path) -> Result<(), AgentFault> {
+    serve_with(run_dir, Waits::default()).await
+}
+
+/// The same with other waits. The calling process becomes the guard: it leaves its session and takes in every
+/// process that loses its parent below it, so that nothing an agent starts can slip away.
+///
+/// # Errors
+/// As above.
+pub async fn serve_with(run_dir: &Path, waits: Waits) -> Result<(), AgentFault> {
+    let cannot = |error: io::Error| AgentFault::NoGuard(error.to_string());
+    // Refused to the leader of a group: somebody started the guard by hand, from a shell.
+    let _ = setsid();
+    set_child_subreaper(Some(getpid())).map_err(|error| cannot(error.into()))?;
+    files::private_folder(run_dir).map_err(cannot)?;
+    let Some(_held) = hold(run_dir).map_err(cannot)? else {
+        return Err(AgentFault::NoGuard("another one holds its folder".to_owned()));
+    };
+    let listener = listen(&socket(run_dir)).map_err(cannot)?;
+    let signals = Signals {
+        terminate: signal(SignalKind::terminate()).map_err(cannot)?,
+        interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
+        child: signal(SignalKind::child()).map_err(cannot)?,
+    };
+    let mut guard = GuardSide::new(run_dir, listener, signals, waits);
+    guard.run().await;
+    let _ = fs::remove_file(socket(run_dir));
+    Ok(())
+}
+
+pub(super) fn socket(run_dir: &Path) -> PathBuf {
+    run_dir.join("guard.sock")
+}
+
+/// One guard per folder: the lock is the kernel's, and ends with the process. None when another one has it.
+fn hold(run_dir: &Path) -> io::Result<Option<OwnedFd>> {
+    let file =
+        fs::File::options().create(true).truncate(false).write(true).open(run_dir.join("guard.lock"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file.into())),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

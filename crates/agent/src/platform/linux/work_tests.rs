@@ -52,21 +52,6 @@ async fn freezing_stops_a_whole_restless_tree_and_thawing_lets_it_go_on_at_the_l
     }
 }
 
-/// A shell waits in the kernel for a child that it has just made, and cannot be stopped as long as that one is.
-#[tokio::test]
-async fn a_freeze_that_meets_a_program_as_it_starts_another_is_a_freeze_all_the_same() {
-    let mut stage = Stage::new();
-    stage.executor(&stage.data(), "while :; do /bin/true; done & while :; do /bin/true; done & wait");
-    stage.until_tasks(2).await;
-
-    for _ in 0..60 {
-        freeze(&stage.data(), None).await.unwrap();
-        let tasks = stage.tasks().await;
-        assert!(tasks.iter().all(|task| task.frozen), "{tasks:?}");
-        thaw(&stage.data(), None).await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_sweep_leaves_nothing_of_ours_and_everything_of_others() {
     let mut stage = Stage::new();

@@ -73,9 +73,9 @@ async fn walk(broken: Option<Step>) -> Walked {
 fn cause(step: Step) -> &'static str {
     match step {
         Step::FirstStart => "a tray item",
-        Step::SignIn => "That was not the answer to your sign-in",
+        Step::SignIn => "the window shows agreement",
         Step::Enrolment => "another issuer",
-        Step::Detection => "no-gpu",
+        Step::Detection => "NoGpu",
         Step::Online => "the region does not answer",
         Step::Job => "failed",
         Step::Earnings => "the ledger to",

@@ -116,17 +116,17 @@ impl Tray {
         patience: Duration,
         wanted: impl Fn(&Line) -> bool,
     ) -> Result<String> {
-        let line = crate::wait::until(&format!("{what} in the tray's menu"), patience, || async {
+        crate::wait::until(&format!("{what} in the tray's menu"), patience, || async {
             let menu = self.menu().await?;
-            match menu.iter().find(|line| line.enabled && wanted(line)) {
-                Some(line) => Ok(Some(line.clone())),
-                None => bail!("the menu says {:?}", menu.iter().map(|line| &line.label).collect::<Vec<_>>()),
-            }
+            let Some(line) = menu.iter().find(|line| line.enabled && wanted(line)) else {
+                bail!("the menu says {:?}", menu.iter().map(|line| &line.label).collect::<Vec<_>>())
+            };
+            // The menu may have been made anew since it was read: its numbers are then unknown, and it is read again.
+            let clicked = (line.id, "clicked", Value::I32(0), 0_u32);
+            self.menu_proxy().await?.call_method("Event", &clicked).await?;
+            Ok(Some(line.label.clone()))
         })
-        .await?;
-        let menu = self.menu_proxy().await?;
-        menu.call_method("Event", &(line.id, "clicked", Value::I32(0), 0_u32)).await?;
-        Ok(line.label)
+        .await
     }
 
     fn newest(&self) -> Option<Item> {

@@ -119,6 +119,48 @@ mod tests {
         }
     }
 
+    /// Contrast of a pixel with the panel behind it, as WCAG 2.2 counts it (1 to 21).
+    fn contrast(pixel: &[u8], panel: [u8; 3]) -> f64 {
+        let alpha = f64::from(pixel[0]) / 255.0;
+        let shown = |channel: usize| {
+            alpha * f64::from(pixel[channel + 1]) + (1.0 - alpha) * f64::from(panel[channel])
+        };
+        let luminance = |colour: [f64; 3]| {
+            let [r, g, b] = colour.map(|c| match c / 255.0 {
+                low if low <= 0.04045 => low / 12.92,
+                high => ((high + 0.055) / 1.055).powf(2.4),
+            });
+            0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05
+        };
+        let (one, other) = (luminance([0, 1, 2].map(shown)), luminance(panel.map(f64::from)));
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn every_ring_is_seen_and_told_from_the_others_on_a_light_and_on_a_dark_panel() {
+        // White and black, and the light and the dark panel of a large desktop.
+        for panel in [[0xFF; 3], [0xEB; 3], [0x1D; 3], [0x00; 3]] {
+            for side in [16, 22, 44] {
+                let seen = |ring| {
+                    draw(ring, side).argb.chunks(4).map(|p| contrast(p, panel) >= 3.0).collect::<Vec<_>>()
+                };
+                let pixels = (side * side) as usize;
+                for (i, one) in ALL.iter().enumerate() {
+                    let count = seen(*one).iter().filter(|p| **p).count();
+                    assert!(count * 12 > pixels, "{one:?} on {panel:?} at {side}: {count} of {pixels}");
+                    for other in &ALL[i + 1..] {
+                        let differing =
+                            seen(*one).iter().zip(seen(*other)).filter(|(a, b)| **a != *b).count();
+                        assert!(
+                            differing * 30 > pixels,
+                            "{one:?} and {other:?} on {panel:?} at {side}: {differing} of {pixels}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_picture_has_four_bytes_a_pixel_and_a_clear_ground() {
         for ring in ALL {

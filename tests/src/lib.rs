@@ -15,6 +15,7 @@ pub mod command;
 #[path = "../doubles/desktop/mod.rs"]
 pub mod desktop;
 pub mod files;
+pub mod freeze_watch;
 pub mod impostor;
 pub mod leavings;
 pub mod machine;

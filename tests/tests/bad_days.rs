@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 #![cfg(target_os = "linux")]
 
+#[path = "bad_days/black_holes.rs"]
+mod black_holes;
 #[path = "bad_days/certificates.rs"]
 mod certificates;
 #[path = "bad_days/files.rs"]

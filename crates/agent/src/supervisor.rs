@@ -12,8 +12,10 @@
 use ionet_core::StartId;
 
 use self::hold::Hold;
+use self::life::Agent;
 
 mod hold;
+mod life;
 
 /// How long the guard waits, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,41 +70,6 @@ pub enum Asked {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Agent {
-    /// Nothing runs and nothing is left.
-    Absent,
-    Wanted(StartId),
-    /// With what comes when it is there, if it is not to stay.
-    Spawning(StartId, Option<Then>),
-    Running(StartId),
-    /// It ended by itself. Its tasks may run on, and a new agent would take them over.
-    Crashed,
-    ToTerminate(StartId, Then),
-    Terminating(StartId, Then, u64),
-    Killing(StartId, Then),
-    ToSweep(Option<StartId>),
-    Sweeping(Option<StartId>),
-}
-
-/// What follows the agent's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    /// Everything goes; after that a start, if one was asked for meanwhile.
-    Sweep(Option<StartId>),
-    /// The tasks stay for the next agent.
-    Start(StartId),
-}
-
-impl Then {
-    fn start(self) -> Option<StartId> {
-        match self {
-            Self::Sweep(start) => start,
-            Self::Start(id) => Some(id),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resident {
     Here,
     Gone { since_ms: u64 },
@@ -139,7 +106,7 @@ impl Supervisor {
     pub fn resident_here(&mut self) {
         self.resident = Resident::Here;
         self.fresh = false;
-        self.newest = self.running().max(self.waiting());
+        self.newest = self.running().max(self.agent.waiting());
     }
 
     /// The connection closed.
@@ -151,17 +118,7 @@ impl Supervisor {
 
     /// The start whose agent is there or about to be, and stays.
     pub fn running(&self) -> Option<StartId> {
-        match self.agent {
-            Agent::Wanted(id) | Agent::Spawning(id, None) | Agent::Running(id) => Some(id),
-            Agent::Absent
-            | Agent::Spawning(_, Some(_))
-            | Agent::Crashed
-            | Agent::ToTerminate(..)
-            | Agent::Terminating(..)
-            | Agent::Killing(..)
-            | Agent::ToSweep(_)
-            | Agent::Sweeping(_) => None,
-        }
+        self.agent.stays()
     }
 
     /// The next number that is surely newer than all that were used here: for those who give none.
@@ -173,25 +130,15 @@ impl Supervisor {
         if self.ending {
             return Asked::Ending;
         }
-        if self.running() == Some(id) || self.waiting() == Some(id) {
+        if self.running() == Some(id) || self.agent.waiting() == Some(id) {
             return Asked::Known;
         }
         if let Some(newest) = self.newest.filter(|newest| *newest >= id) {
             return Asked::Stale(newest);
         }
         self.newest = Some(id);
-        let instead_of = self.waiting();
-        self.agent = match self.agent {
-            Agent::Absent | Agent::Crashed | Agent::Wanted(_) => Agent::Wanted(id),
-            Agent::Spawning(old, None | Some(Then::Start(_))) => Agent::Spawning(old, Some(Then::Start(id))),
-            Agent::Spawning(old, Some(Then::Sweep(_))) => Agent::Spawning(old, Some(Then::Sweep(Some(id)))),
-            Agent::Running(old) => Agent::ToTerminate(old, Then::Start(id)),
-            Agent::ToTerminate(old, then) => Agent::ToTerminate(old, and_start(then, id)),
-            Agent::Terminating(old, then, since_ms) => Agent::Terminating(old, and_start(then, id), since_ms),
-            Agent::Killing(old, then) => Agent::Killing(old, and_start(then, id)),
-            Agent::ToSweep(_) => Agent::ToSweep(Some(id)),
-            Agent::Sweeping(_) => Agent::Sweeping(Some(id)),
-        };
+        let instead_of = self.agent.waiting();
+        self.agent = self.agent.and_start(id);
         self.hold.thaw_if_frozen();
         Asked::Begins { instead_of }
     }
@@ -210,7 +157,7 @@ impl Supervisor {
 
     /// From now on nothing of a job runs, whatever starts. False where all of it is about to be ended anyway.
     pub fn freeze(&mut self, now_ms: u64) -> bool {
-        if self.is_leaving() {
+        if self.agent.is_leaving() {
             return false;
         }
         self.hold.freeze(now_ms);
@@ -219,7 +166,7 @@ impl Supervisor {
 
     /// False where all of it is about to be ended anyway.
     pub fn thaw(&mut self) -> bool {
-        if self.is_leaving() {
+        if self.agent.is_leaving() {
             return false;
         }
         self.hold.thaw();
@@ -244,7 +191,7 @@ impl Supervisor {
         if let Agent::Spawning(_, then) = self.agent {
             self.agent = match then {
                 None => Agent::Crashed,
-                Some(then) => after(then),
+                Some(then) => then.begins(),
             };
         }
     }
@@ -256,18 +203,7 @@ impl Supervisor {
 
     /// Whether the agent's end was asked for.
     pub fn exited(&mut self) -> bool {
-        let (asked, next) = match self.agent {
-            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
-                (true, after(then))
-            }
-            Agent::Running(_) => (false, Agent::Crashed),
-            unchanged @ (Agent::Absent
-            | Agent::Wanted(_)
-            | Agent::Spawning(..)
-            | Agent::Crashed
-            | Agent::ToSweep(_)
-            | Agent::Sweeping(_)) => (true, unchanged),
-        };
+        let (asked, next) = self.agent.without_process();
         self.agent = next;
         asked
     }
@@ -320,57 +256,20 @@ impl Supervisor {
 
     /// The agent and its work are to go; a start that waited does not come any more.
     fn leave(&mut self) -> Option<StartId> {
-        let waited = self.waiting();
+        let waited = self.agent.waiting();
         self.hold.release();
-        let sweep = Then::Sweep(None);
-        self.agent = match self.agent {
-            Agent::Absent | Agent::Wanted(_) | Agent::Crashed | Agent::ToSweep(_) => Agent::ToSweep(None),
-            Agent::Spawning(id, _) => Agent::Spawning(id, Some(sweep)),
-            Agent::Running(id) | Agent::ToTerminate(id, _) => Agent::ToTerminate(id, sweep),
-            Agent::Terminating(id, _, since_ms) => Agent::Terminating(id, sweep, since_ms),
-            Agent::Killing(id, _) => Agent::Killing(id, sweep),
-            Agent::Sweeping(_) => Agent::Sweeping(None),
-        };
+        self.agent = self.agent.leaving();
         waited
-    }
-
-    /// A start that was asked for and has no agent yet.
-    fn waiting(&self) -> Option<StartId> {
-        match self.agent {
-            Agent::Wanted(id) => Some(id),
-            Agent::Spawning(_, then) => then.and_then(Then::start),
-            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
-                then.start()
-            }
-            Agent::ToSweep(next) | Agent::Sweeping(next) => next,
-            Agent::Absent | Agent::Running(_) | Agent::Crashed => None,
-        }
-    }
-
-    fn is_leaving(&self) -> bool {
-        match self.agent {
-            Agent::Spawning(_, then) => matches!(then, Some(Then::Sweep(_))),
-            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
-                matches!(then, Then::Sweep(_))
-            }
-            Agent::ToSweep(_) | Agent::Sweeping(_) => true,
-            Agent::Absent | Agent::Wanted(_) | Agent::Running(_) | Agent::Crashed => false,
-        }
     }
 
     /// With nobody here for too long, what runs is stopped.
     fn give_up(&mut self, now_ms: u64) {
         let over = self.deadline_ms().is_some_and(|deadline| now_ms >= deadline);
-        let stays = match self.agent {
-            Agent::Absent => !self.hold.is_idle(),
-            Agent::Wanted(_) | Agent::Running(_) | Agent::Crashed => true,
-            Agent::Spawning(_, then) => !matches!(then, Some(Then::Sweep(None))),
-            Agent::ToTerminate(_, then) | Agent::Terminating(_, then, _) | Agent::Killing(_, then) => {
-                then != Then::Sweep(None)
-            }
-            Agent::ToSweep(next) | Agent::Sweeping(next) => next.is_some(),
+        let is_over = match self.agent {
+            Agent::Absent => self.hold.is_idle(),
+            agent => agent.is_leaving() && agent.waiting().is_none(),
         };
-        if over && stays {
+        if over && !is_over {
             self.leave();
         }
     }
@@ -388,20 +287,6 @@ impl Supervisor {
             Resident::Here => None,
             Resident::Gone { since_ms } => Some(since_ms.saturating_add(self.waits.successor_ms)),
         }
-    }
-}
-
-fn and_start(then: Then, id: StartId) -> Then {
-    match then {
-        Then::Sweep(_) => Then::Sweep(Some(id)),
-        Then::Start(_) => Then::Start(id),
-    }
-}
-
-fn after(then: Then) -> Agent {
-    match then {
-        Then::Sweep(next) => Agent::ToSweep(next),
-        Then::Start(id) => Agent::Wanted(id),
     }
 }
 

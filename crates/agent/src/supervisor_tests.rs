@@ -349,6 +349,19 @@ impl World {
     }
 }
 
+/// What stands after the news have been heard in their order, unless the supervisor came to its end over them.
+fn played(script: Vec<News>) -> Option<(Supervisor, World, u64)> {
+    let (mut supervisor, mut world, mut now) = (Supervisor::new(WAITS, 0), World::default(), 0);
+    for news in script {
+        world.hear(&mut supervisor, news, &mut now);
+        world.act(supervisor.poll(now));
+        if world.ended {
+            return None;
+        }
+    }
+    Some((supervisor, world, now))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -356,32 +369,14 @@ proptest! {
     fn never_two_agents_never_a_kill_before_its_grace_and_never_an_end_with_something_left(
         script in prop::collection::vec(news(), 0..60)
     ) {
-        let mut supervisor = Supervisor::new(WAITS, 0);
-        let mut world = World::default();
-        let mut now = 0;
-        for news in script {
-            world.hear(&mut supervisor, news, &mut now);
-            world.act(supervisor.poll(now));
-            if world.ended {
-                return Ok(());
-            }
-        }
+        played(script);
     }
 
     #[test]
     fn a_stop_is_always_followed_by_a_sweep_whatever_was_said_late_or_twice_before(
         script in prop::collection::vec(news(), 0..40)
     ) {
-        let mut supervisor = Supervisor::new(WAITS, 0);
-        let mut world = World::default();
-        let mut now = 0;
-        for news in script {
-            world.hear(&mut supervisor, news, &mut now);
-            world.act(supervisor.poll(now));
-            if world.ended {
-                return Ok(());
-            }
-        }
+        let Some((mut supervisor, mut world, mut now)) = played(script) else { return Ok(()) };
 
         supervisor.resident_here();
         world.hear(&mut supervisor, News::Stop(1), &mut now);
@@ -406,16 +401,7 @@ proptest! {
 
     #[test]
     fn with_nobody_here_it_always_comes_to_an_end(script in prop::collection::vec(news(), 0..40)) {
-        let mut supervisor = Supervisor::new(WAITS, 0);
-        let mut world = World::default();
-        let mut now = 0;
-        for news in script {
-            world.hear(&mut supervisor, news, &mut now);
-            world.act(supervisor.poll(now));
-            if world.ended {
-                return Ok(());
-            }
-        }
+        let Some((mut supervisor, mut world, mut now)) = played(script) else { return Ok(()) };
 
         supervisor.resident_gone(now);
         for _ in 0..40 {

@@ -1,7 +1,5 @@
 //! Pause gives the PC back at once and wholly, also across a restart; Resume takes the job up again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +7,7 @@ use ionet_core::Phase;
 use rustix::process::Signal;
 
 use super::{Step, job, online, quit};
+use crate::freeze_watch::FreezeWatch;
 use crate::processes::{self, Process};
 use crate::wait::until;
 use crate::world::World;
@@ -96,62 +95,4 @@ async fn restart_while_paused(world: &mut World) -> Result<()> {
     world.window()?.shows(&["paused"], world.patience).await?;
     ensure!(world.live_allocations().await?.is_empty(), "work came to a paused PC");
     Ok(())
-}
-
-/// Looks at a task without a pause until it stands still: a freeze may be short.
-struct FreezeWatch {
-    thread: std::thread::JoinHandle<Option<Instant>>,
-    over: Arc<AtomicBool>,
-}
-
-impl FreezeWatch {
-    /// Only the task itself: what it starts for a moment (a `sleep`) may be gone before the freeze comes.
-    fn start(work: &[Process]) -> Self {
-        let child = |one: &Process| work.iter().any(|other| other.pid == one.parent);
-        let pids: Vec<u32> = work.iter().filter(|one| !child(one)).map(|task| task.pid).collect();
-        let over = Arc::new(AtomicBool::new(false));
-        let ended = over.clone();
-        let thread = std::thread::spawn(move || {
-            while !pids.is_empty() && !ended.load(Ordering::Relaxed) {
-                if pids.iter().all(|pid| is_still(*pid)) {
-                    return Some(Instant::now());
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            None
-        });
-        Self { thread, over }
-    }
-
-    /// How long after `asked` they stood still.
-    async fn frozen(self, asked: Instant, patience: Duration) -> Result<Duration> {
-        let stood_still = until("the job's processes stand still", patience, || async {
-            Ok(self.thread.is_finished().then_some(()))
-        })
-        .await;
-        self.over.store(true, Ordering::Relaxed);
-        let seen = tokio::task::spawn_blocking(move || self.thread.join()).await?;
-        stood_still?;
-        let at = seen.ok().flatten().context("the job had no process to freeze")?;
-        Ok(at.duration_since(asked))
-    }
-}
-
-/// Stopped by a signal, or held by a container engine's freezer. A task that is gone was not frozen but ended.
-fn is_still(pid: u32) -> bool {
-    Process::read(pid).is_some_and(|process| process.state == 'T' || is_held(pid))
-}
-
-/// By the control group's freezer: of version 1, where the kernel says so, or of version 2.
-fn is_held(pid: u32) -> bool {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    text.lines().any(|line| match line.splitn(3, ':').collect::<Vec<_>>()[..] {
-        [_, "freezer", path] => says(&format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"),
-        ["0", "", path] => says(&format!("/sys/fs/cgroup{path}/cgroup.events"), "frozen 1"),
-        _ => false,
-    })
-}
-
-fn says(file: &str, word: &str) -> bool {
-    std::fs::read_to_string(file).is_ok_and(|text| text.lines().any(|line| line.trim() == word))
 }

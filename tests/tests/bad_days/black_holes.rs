@@ -1,0 +1,103 @@
+//! The other side takes every connection and answers nobody, or a part of this PC hangs: the owner gets the PC back all
+//! the same, and at once.
+
+use std::time::Instant;
+
+use journeys::freeze_watch::{FreezeWatch, Seen};
+use journeys::machine::Machine;
+use journeys::processes;
+use journeys::site::{PATIENCE, Site};
+use rustix::process::Signal;
+
+use crate::PAUSED;
+
+/// A program that is stopped where it stands: the kernel takes its connections, and nobody answers them.
+struct BlackHole(Vec<u32>);
+
+impl BlackHole {
+    fn instead_of(site: &Site, parts: &[&str]) -> Self {
+        let pids = site.stage.pids();
+        let stopped: Vec<u32> = parts
+            .iter()
+            .map(|part| pids.iter().find(|(name, _)| name.starts_with(part)).map(|(_, pid)| *pid).unwrap())
+            .collect();
+        for pid in &stopped {
+            processes::signal(*pid, Signal::STOP).unwrap();
+        }
+        Self(stopped)
+    }
+}
+
+impl Drop for BlackHole {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            processes::signal(*pid, Signal::CONT).unwrap();
+        }
+    }
+}
+
+/// One PC that works, and then `parts` of the other side hang. Pauses it, and says how its work went.
+async fn pause_beside(parts: &[&str]) -> Option<(Site, Machine, BlackHole, Seen)> {
+    let site = Site::start().await?;
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    let allocation = site.job("render", &pc).await;
+    let hole = BlackHole::instead_of(&site, parts);
+    let watch = FreezeWatch::start(&processes::of_allocation(&allocation));
+
+    let asked = Instant::now();
+    pc.command("pause").await;
+    let seen = watch.gone(PATIENCE).await.unwrap();
+    pc.phase(&PAUSED).await;
+    pc.idle(PATIENCE).await;
+
+    let after = |moment: Option<Instant>| moment.map(|moment| moment.duration_since(asked));
+    println!(
+        "frozen after {:?}, its work gone after {:?}, nothing left after {:?}",
+        after(seen.frozen),
+        after(seen.gone),
+        asked.elapsed()
+    );
+    Some((site, pc, hole, seen))
+}
+
+/// What was frozen is not let go to wait for somebody who does not answer; and when they are back, so is the PC.
+async fn stays_frozen_and_comes_back(parts: &[&str]) {
+    let Some((_site, pc, hole, seen)) = pause_beside(parts).await else { return };
+
+    drop(hole);
+    pc.command("resume").await;
+    pc.at_work().await;
+
+    assert!(seen.frozen.is_some() && !seen.ran_again, "{parts:?}: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_gateway_that_takes_connections_and_never_answers_a_pause_freezes_and_nothing_runs_again() {
+    stays_frozen_and_comes_back(&["gateway"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_region_that_takes_connections_and_never_answers_a_pause_freezes_and_nothing_runs_again() {
+    stays_frozen_and_comes_back(&["nomad"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_gateway_and_a_region_that_never_answer_quit_freezes_and_leaves_nothing() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    let allocation = site.job("render", &pc).await;
+    let _hole = BlackHole::instead_of(&site, &["gateway", "nomad"]);
+    let watch = FreezeWatch::start(&processes::of_allocation(&allocation));
+
+    let asked = Instant::now();
+    pc.command("quit").await;
+    let seen = watch.gone(PATIENCE).await.unwrap();
+    pc.pc.nothing_left(PATIENCE, |_| true).await.unwrap();
+
+    println!("nothing left after {:?}", asked.elapsed());
+    assert!(seen.frozen.is_some() && !seen.ran_again, "{seen:?}");
+}

@@ -251,6 +251,7 @@ tray-today = Today: { $amount }
 tray-job = Job: { $name }
 tray-agreement = Read and agree
 tray-open = Open Supplier
+not-possible-now = This is not possible as things are. Nothing was changed.
 
 ## The deeds of problems
 

@@ -199,7 +199,23 @@ mod tests {
 
     impl Resident {
         fn start(folder: &tempfile::TempDir) -> Self {
-            let server = Server::bind(&Meeting::within(folder.path())).unwrap();
+            Self::serve(Server::bind(&Meeting::within(folder.path())).unwrap())
+        }
+
+        /// Where another one has just gone: its lock is free when its last task has ended.
+        async fn succeed(folder: &tempfile::TempDir) -> Self {
+            soon(async {
+                loop {
+                    match Server::bind(&Meeting::within(folder.path())) {
+                        Ok(server) => return Self::serve(server),
+                        Err(_) => tokio::task::yield_now().await,
+                    }
+                }
+            })
+            .await
+        }
+
+        fn serve(server: Server) -> Self {
             let (snapshots, watcher) = watch::channel(view(&State::default()));
             let (asked, intents) = mpsc::channel(8);
             let windows = server.windows();
@@ -293,7 +309,7 @@ mod tests {
         drop(resident);
         window.shows(|view| matches!(view, View::Connecting)).await;
         let refused = window.link.send(Intent::Resume).await;
-        let _successor = Resident::start(&window.folder);
+        let _successor = Resident::succeed(&window.folder).await;
 
         window.shows(connected).await;
         assert!(refused.is_err());

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use ionet_cloud::Secret;
 use ionet_core::target::PauseEnd;
-use ionet_core::{Intent, Phase, Snapshot, Target};
-use ionet_supplier::commands::{self, earnings, exit, open, say, status};
+use ionet_core::{Intent, Phase, Snapshot, Target, Verb};
+use ionet_supplier::commands::{self, Deed, Told, earnings, exit, open, say, status};
 use ionet_supplier::resident::{self, Ended, Run};
 use ionet_wire::WireError;
 use ionet_wire::client::Client;
@@ -121,13 +121,8 @@ async fn app(command: AppCommand, folders: Folders) -> Result<u8> {
         AppCommand::Open => open::open(&folders).await.map(|()| exit::OK),
         AppCommand::Status { json } => show_status(&folders, json).await,
         AppCommand::Earnings(arguments) => show_earnings(&folders, &arguments).await,
-        AppCommand::Pause => {
-            let pause = Intent::Pause { until: PauseEnd::Resumed };
-            ask(&folders, pause, commands::is_paused).await
-        }
-        AppCommand::Resume => {
-            ask(&folders, Intent::Resume, |snapshot| snapshot.target == Target::Earning).await
-        }
+        AppCommand::Pause => ask(&folders, pause()).await,
+        AppCommand::Resume => ask(&folders, resume()).await,
         AppCommand::Quit => quit(&folders).await,
     }
 }
@@ -165,12 +160,29 @@ async fn show_earnings(folders: &Folders, arguments: &earnings::Arguments) -> Re
     }
 }
 
-async fn ask(folders: &Folders, intent: Intent, taken: impl Fn(&Snapshot) -> bool) -> Result<u8> {
-    match commands::ask(folders, intent, taken).await {
-        Ok(snapshot) => {
-            say::line(status::describe(&snapshot, &Words::of_this_desktop()))?;
+fn pause() -> Deed {
+    let until = PauseEnd::Resumed;
+    let (intent, target) = (Intent::Pause { until }, Target::Paused { until });
+    Deed { intent, verb: Verb::Pause, target, done: commands::is_paused }
+}
+
+fn resume() -> Deed {
+    let done = |snapshot: &Snapshot| snapshot.target == Target::Earning;
+    Deed { intent: Intent::Resume, verb: Verb::Resume, target: Target::Earning, done }
+}
+
+async fn ask(folders: &Folders, deed: Deed) -> Result<u8> {
+    let words = Words::of_this_desktop();
+    match commands::ask(folders, deed).await {
+        Ok(Told::Taken(snapshot)) => {
+            say::line(status::describe(&snapshot, &words))?;
             let left = snapshot.target != Target::Earning && snapshot.may_run;
             Ok(if left { exit::FAILED } else { exit::OK })
+        }
+        Ok(Told::NotPossible(snapshot)) => {
+            say::complaint(format_args!("ionet-supplier: {}", words.say("not-possible-now", &[])));
+            say::line(status::describe(&snapshot, &words))?;
+            Ok(exit::NEEDS_OWNER)
         }
         Err(WireError::NobodyThere(_)) => not_running(),
         Err(error) => Err(error.into()),

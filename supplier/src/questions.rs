@@ -2,19 +2,28 @@
 
 use ionet_cloud::Cloud;
 use ionet_core::earnings::{EarningsAnswer, EarningsQuestion};
+use ionet_core::event::KeptSession;
 use ionet_core::fault::CloudFault;
 use ionet_core::problem::{Stops, of_cloud};
 use ionet_core::question::{Answer, Question, Refused};
+use ionet_core::{Event, Signal};
 use ionet_wire::server::Asked;
 use tokio::sync::mpsc;
 
 /// Answers until nobody can ask any more. Each question beside the others: one may wait for the gateway.
-pub async fn answer(cloud: Cloud, mut questions: mpsc::Receiver<Asked>) {
+/// An answer that says that the session is over is told to the core as well: the owner is to be asked to sign in.
+pub async fn answer(cloud: Cloud, mut questions: mpsc::Receiver<Asked>, events: mpsc::Sender<Event>) {
     while let Some((question, reply)) = questions.recv().await {
-        let cloud = cloud.clone();
+        let (cloud, events) = (cloud.clone(), events.clone());
         tokio::spawn(async move {
             let Question::Earnings(question) = question;
             let answer = earnings(&cloud, question).await;
+            // Who has signed in meanwhile is signed in.
+            if matches!(answer, Err(CloudFault::NotSignedIn | CloudFault::SessionEnded))
+                && cloud.session().await == KeptSession::None
+            {
+                let _ = events.send(Event::Signal(Signal::Session(KeptSession::None))).await;
+            }
             // Whoever asked may have left.
             let _ = reply.send(answer.map(Answer::Earnings).map_err(refused));
         });

@@ -70,7 +70,7 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     let agree = run.agree;
     let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)?;
     follow(&tools, &windows, figures, events.clone());
-    let answering = tokio::spawn(questions::answer(tools.cloud.clone(), asks));
+    let answering = tokio::spawn(questions::answer(tools.cloud.clone(), asks, events.clone()));
     let effects = Effects::new(tools, events.clone());
 
     let served = Served { snapshots: snapshots.clone(), figures: shown_figures, intents, questions };

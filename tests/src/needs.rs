@@ -9,8 +9,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("WebKitWebDriver", "webkit2gtk-driver"),
     ("dbus-daemon", "dbus"),
     ("gnome-keyring-daemon", "gnome-keyring"),
-    ("node", "nodejs"),
-    ("python3", "python3"),
 ];
 
 /// Programs of this project that a walk starts.
@@ -22,10 +20,7 @@ pub fn missing(programs: &Path) -> Vec<String> {
     if std::env::var_os("DISPLAY").is_none_or(|display| display.is_empty()) {
         wanted.push(("Xvfb", "xvfb"));
     }
-    let absent = |(program, package): &(&str, &str)| {
-        on_path(program).is_none().then(|| format!("{program} (package {package})"))
-    };
-    let mut missing: Vec<String> = wanted.iter().filter_map(absent).collect();
+    let mut missing: Vec<String> = wanted.iter().filter_map(absent_from_path).collect();
     missing.extend(missing_for_headless(programs));
     let unbuilt = BUILT.iter().filter(|name| !programs.join(name).is_file());
     missing.extend(unbuilt.map(|name| format!("{name} (not built in {})", programs.display())));
@@ -51,10 +46,9 @@ pub fn false_clock() -> Option<PathBuf> {
 
 /// What is missing for a walk without a desktop.
 pub fn missing_for_headless(programs: &Path) -> Vec<String> {
-    let mut missing = Vec::new();
-    if on_path("node").is_none() {
-        missing.push("node (package nodejs)".to_owned());
-    }
+    // Some journeys put a program of their own in an agent's place.
+    let of_the_system = [("node", "nodejs"), ("python3", "python3")];
+    let mut missing: Vec<String> = of_the_system.iter().filter_map(absent_from_path).collect();
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../platform/identity/node_modules");
     if !modules.is_dir() {
         missing.push("node modules (npm ci in platform/identity)".to_owned());
@@ -80,6 +74,10 @@ pub fn programs() -> Result<PathBuf> {
     let folder = here.parent().context("a program lies in a folder")?;
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     Ok(folder.to_owned())
+}
+
+fn absent_from_path((program, package): &(&str, &str)) -> Option<String> {
+    on_path(program).is_none().then(|| format!("{program} (package {package})"))
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {

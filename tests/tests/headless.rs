@@ -50,6 +50,21 @@ async fn a_machine_without_a_desktop_earns_pauses_resumes_and_ends_on_sigterm() 
     site.stage.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_not_possible_says_so_instead_of_waiting_for_it() {
+    let Some(site) = Site::start().await else { return };
+    let mut nobodys = site.machine("nobodys").await;
+    nobodys.start_as_owner();
+    nobodys.phase(&Phase::Welcome).await;
+
+    let output = nobodys.pc.command(&["pause"]).await.unwrap();
+    let now = nobodys.snapshot().await;
+
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), now.target), (Some(5), ionet_core::Target::Earning));
+    assert!(said.contains("not possible as things are"), "{said}");
+}
+
 #[test]
 fn the_resident_program_needs_no_toolkit() {
     let program = needs::programs().unwrap().join("ionet-supplier");

@@ -218,3 +218,13 @@ test("asking again shows what was refused before", async () => {
   expect(find("earnings-refused")).toBeNull();
   expect(find("earnings-total")).not.toBeNull();
 });
+
+test("where the problem's own way on is not possible now, the question can still be asked again", async () => {
+  await play("earnings", async () => {
+    const problem = { code: "session-ended", args: {}, action: { do: "sign_in" }, stops: "nothing" };
+    throw { refused: "problem", problem };
+  });
+
+  expect(find("action-session-ended")).toBeNull();
+  expect(find("ask-again")).not.toBeNull();
+});

@@ -1,5 +1,7 @@
 //! The agent's life, as one type: each variant carries only what is true in it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fault::RegistrationFault;
@@ -18,6 +20,9 @@ impl StartId {
     }
 }
 
+/// A node's static tags (Nomad `meta`).
+pub type Tags = BTreeMap<String, String>;
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Agent {
     /// Nothing of ours runs.
@@ -27,6 +32,7 @@ pub enum Agent {
     Unswept,
     Starting {
         id: StartId,
+        tags: Tags,
         /// What it said of its registration before its start was told: it says it once.
         said: Option<Result<(), RegistrationFault>>,
     },
@@ -39,6 +45,8 @@ pub struct Running {
     pub id: StartId,
     /// On the monotonic clock.
     pub since_ms: u64,
+    /// What it was started with. None for one that an earlier life started, until the cards have been looked at.
+    pub tags: Option<Tags>,
     /// It has said once that the servers took its node in.
     pub taken_in: bool,
     /// Why the servers do not take its node in, by its own last word.
@@ -47,7 +55,7 @@ pub struct Running {
 
 impl Running {
     pub fn new(id: StartId, since_ms: u64) -> Self {
-        Self { id, since_ms, taken_in: false, registration: None }
+        Self { id, since_ms, tags: None, taken_in: false, registration: None }
     }
 
     /// It says that the servers have taken its node in, or why not.

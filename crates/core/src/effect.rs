@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::StartId;
-use crate::event::{Link, SignInMethod};
+use crate::event::{Link, SignInId, SignInMethod};
 use crate::target::Saved;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +30,8 @@ pub enum Settings {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Account {
-    /// Ends as `SignedIn`, also when cancelled. A `DeviceCode` signal may come first.
-    SignIn(SignInMethod),
+    /// Ends as `SignedIn`, also when cancelled. A `DeviceCode` signal may come first. One that is under way is cancelled.
+    SignIn { id: SignInId, method: SignInMethod },
     /// No outcome of its own: the sign-in under way ends as cancelled.
     CancelSignIn,
     /// Revoke the tokens and forget them.
@@ -44,8 +44,8 @@ pub enum Account {
 pub enum Identity {
     Enrol,
     Renew,
-    /// Leave the old account, and enrol with a new key for the one that is signed in. What was earned stays the old one's.
-    TakeOver,
+    /// Leave the account whose device this is, and set its key and certificate aside. What was earned stays that account's.
+    Leave,
 }
 
 /// Everything here carries the start that it belongs to.

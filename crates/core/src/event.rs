@@ -58,6 +58,10 @@ pub enum Intent {
     KeepRunning,
 }
 
+/// Which sign-in something belongs to. Rises with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SignInId(pub u64);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
@@ -86,10 +90,15 @@ pub enum Signal {
     Region(WatchAnswer),
     RegionFault(CloudFault),
     /// The provider gave a code for the person to type in.
-    DeviceCode(DeviceCode),
+    DeviceCode {
+        id: SignInId,
+        code: DeviceCode,
+    },
     /// Nobody has come back from the browser for a while: a code may do.
-    BrowserIsSilent,
-    /// The keyring was unlocked, or has gone.
+    BrowserIsSilent {
+        id: SignInId,
+    },
+    /// The keyring was unlocked or has gone, or the provider does not take the session any more.
     Session(KeptSession),
     /// By its cards this is another PC than the one that was enrolled: the identity has been set aside.
     AnotherPc,
@@ -150,11 +159,11 @@ pub struct LogReport {
 pub enum Outcome {
     Loaded(Loaded),
     Saved(Result<(), SettingsFault>),
-    SignedIn(Result<SignedIn, SignInFault>),
+    SignedIn { id: SignInId, result: Result<SignedIn, SignInFault> },
     SignedOut,
     Enrolled(Result<Device, CloudFault>),
     Renewed(Result<Device, CloudFault>),
-    TakenOver(Result<Device, CloudFault>),
+    Left(Result<(), CloudFault>),
     Looked(Result<Hardware, GpuFault>),
     WantedSet { seq: u64, result: Result<WantedTold, CloudFault> },
     AgentStarted { id: StartId, result: Result<(), AgentFault> },

@@ -109,7 +109,7 @@ pub fn view(state: &State) -> Snapshot {
 fn account(account: &Account) -> AccountView {
     match account {
         Account::SignedOut | Account::SigningOut => AccountView::SignedOut,
-        Account::SigningIn { method, code, offer_code } => {
+        Account::SigningIn { id: _, method, code, offer_code } => {
             AccountView::SigningIn { method: *method, code: code.clone(), offer_code: *offer_code }
         }
         Account::Locked { name } => AccountView::Locked { name: name.clone() },

@@ -1,12 +1,12 @@
 //! All there is to know, in one place. No secret is in it.
 
 use crate::agent::{Agent, StartId};
-use crate::event::{Device, DeviceCode, Event, LogReport, SessionStore, SignInMethod};
+use crate::event::{Device, DeviceCode, Event, LogReport, SessionStore, SignInId, SignInMethod};
 use crate::fault::{
     AgentFault, CloudFault, EngineFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
 };
 use crate::giving_back::Step;
-use crate::hardware::Hardware;
+use crate::hardware::{Hardware, tags};
 use crate::region::{Node, WatchAnswer};
 use crate::target::{AccountName, Agreement, Saved, Target};
 use crate::tasks::{Task, Tasks};
@@ -46,8 +46,7 @@ pub struct Owner {
     pub enrolment_token: bool,
     /// The owner asked to quit while a job was running, and has not answered yet.
     pub quit_asked: bool,
-    /// Sign-ins that made room for a later one and have not ended yet.
-    pub(crate) superseded: u32,
+    pub(crate) last_sign_in: SignInId,
     /// Something in [`State::saved`] has changed since it was last written.
     pub(crate) unsaved: bool,
 }
@@ -62,7 +61,7 @@ impl Default for Owner {
             account,
             enrolment_token: false,
             quit_asked: false,
-            superseded: 0,
+            last_sign_in: SignInId::default(),
             unsaved: false,
         }
     }
@@ -72,6 +71,7 @@ impl Default for Owner {
 pub enum Account {
     SignedOut,
     SigningIn {
+        id: SignInId,
         method: SignInMethod,
         code: Option<DeviceCode>,
         offer_code: bool,
@@ -92,8 +92,8 @@ pub enum Account {
 pub struct Enrolment {
     pub device: Option<Device>,
     pub watching: bool,
-    /// The owner said that the account that is signed in shall have this PC.
-    pub(crate) take_over: bool,
+    /// Who said that this PC shall be theirs.
+    pub(crate) take_over: Option<AccountName>,
 }
 
 /// What jobs need of this PC.
@@ -101,8 +101,6 @@ pub struct Enrolment {
 pub struct Work {
     /// The last look that found something.
     pub hardware: Option<Hardware>,
-    /// The tags of the agent that runs were made of other cards.
-    pub(crate) tags_are_stale: bool,
 }
 
 /// The gateway's last word, and whether it still speaks.
@@ -230,9 +228,13 @@ impl State {
 
     /// Nothing may run here: this PC was reported lost, or its device has left its account.
     pub(crate) fn is_barred(&self) -> bool {
+        self.is_lost() || self.is_retired()
+    }
+
+    fn is_retired(&self) -> bool {
         let retired = |fault: &CloudFault| *fault == CloudFault::DeviceRetired;
         let by_watch = matches!(&self.region, Region::Unreachable { fault, .. } if retired(fault));
-        self.is_lost() || by_watch || self.faults.enrolment.as_ref().is_some_and(retired)
+        by_watch || self.faults.enrolment.as_ref().is_some_and(retired)
     }
 
     /// An enrolled PC earns without a session; one that is not enrolled needs an account first.
@@ -258,11 +260,33 @@ impl State {
         }
     }
 
+    /// The account that is signed in said that this PC, another account's, shall be its own.
+    pub(crate) fn takes_over(&self) -> bool {
+        self.is_others() && self.enrolment.take_over.as_ref() == self.account_name()
+    }
+
+    /// Somebody is signed in on a PC that has left its account: it may become a new device.
+    pub(crate) fn is_free(&self) -> bool {
+        self.account_name().is_some() && self.is_retired() && !self.is_lost()
+    }
+
+    /// The agent that runs was started with the tags of other cards than those of now.
+    pub(crate) fn tags_are_stale(&self) -> bool {
+        let started_with = self.agent.running().and_then(|running| running.tags.as_ref());
+        let now = self.work.hardware.as_ref().filter(|_| self.faults.gpu.is_none()).map(tags);
+        started_with.zip(now).is_some_and(|(started_with, now)| *started_with != now)
+    }
+
     /// Whether this PC has slept since the last event.
     pub(crate) fn slept(&mut self, now: Now) -> bool {
         let Some(last) = self.last_event.replace(now) else { return false };
         let awake = i64::try_from(now.mono_ms.saturating_sub(last.mono_ms)).unwrap_or(i64::MAX);
         now.wall.0.saturating_sub(last.wall.0).saturating_sub(awake) > SLEPT_MS
+    }
+
+    pub(crate) fn next_sign_in(&mut self) -> SignInId {
+        self.owner.last_sign_in.0 += 1;
+        self.owner.last_sign_in
     }
 
     pub(crate) fn next_start(&mut self) -> StartId {

@@ -43,9 +43,9 @@ pub fn wake_at(state: &State, now: Now) -> Option<u64> {
 }
 
 fn take_in(state: &mut State, event: Event, now: Now, effects: &mut Vec<Effect>) {
-    // What is asked before the settings are read must not be overwritten by them.
-    let asked = matches!(event, Event::Intent(_) | Event::Signal(Signal::Terminate));
-    if asked && !state.loaded {
+    // What is asked or noticed before the settings are read must not be overwritten by them.
+    let kept = !matches!(event, Event::Outcome(_) | Event::Signal(Signal::Tick));
+    if kept && !state.loaded {
         state.early.push(event);
         return;
     }

@@ -11,7 +11,7 @@ pub(crate) enum Task {
     Save,
     Enrol,
     Renew,
-    TakeOver,
+    Leave,
     /// Look at the cards; again and again while it matters.
     Look,
     StartAgent,
@@ -65,11 +65,6 @@ impl Tasks {
     pub(crate) fn succeeded_for(&mut self, task: Task, ms: u64, now: Now) {
         self.under_way.remove(&task);
         self.rests.insert(task, Rest { attempts: 0, again_at_ms: Some(now.mono_ms + now.spread(ms)) });
-    }
-
-    /// It has come through, but whether it lasts is not known: its failures still count.
-    pub(crate) fn came_through(&mut self, task: Task) {
-        self.under_way.remove(&task);
     }
 
     pub(crate) fn failed(&mut self, task: Task, now: Now) {

@@ -93,6 +93,6 @@ pub(crate) fn wanted(state: &State) -> Wanted {
         Agent::Starting { .. } | Agent::Running(_) => true,
         Agent::Away | Agent::Unswept | Agent::GivingBack(_) => false,
     };
-    let fit = state.faults.gpu.is_none() && state.faults.engine.is_none() && !state.work.tags_are_stale;
+    let fit = state.faults.gpu.is_none() && state.faults.engine.is_none() && !state.tags_are_stale();
     Wanted { eligible: runs && fit, ..Wanted::default() }
 }

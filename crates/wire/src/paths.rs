@@ -10,7 +10,6 @@ use ionet_private::{FileError, SocketId};
 
 use crate::meeting::Meeting;
 
-pub use facts::{Facts, Storage};
 /// Makes a folder (and those above it) that only this user can enter.
 pub use ionet_private::folder as private_folder;
 
@@ -81,11 +80,6 @@ impl Folders {
             return usual;
         }
         short::folder(&self.data).unwrap_or(usual)
-    }
-
-    /// What the system says about where the data lie. Asks the disk, so it blocks for as long as that hangs.
-    pub fn facts(&self) -> Facts {
-        facts::of(&self.data)
     }
 
     pub fn settings(&self) -> PathBuf {

@@ -6,7 +6,7 @@ pub mod say;
 pub mod status;
 
 use ionet_core::target::PauseEnd;
-use ionet_core::{Intent, Phase, Snapshot, Target};
+use ionet_core::{Intent, Phase, Snapshot, Target, Verb};
 use ionet_wire::WireError;
 use ionet_wire::client::Client;
 use ionet_wire::message::Kind;
@@ -28,18 +28,36 @@ pub mod exit {
     pub const UNDER_WAY: u8 = 6;
 }
 
-/// Sends one intent and waits until the snapshot shows that it was taken.
-pub async fn ask(
-    folders: &Folders,
-    intent: Intent,
-    taken: impl Fn(&Snapshot) -> bool,
-) -> Result<Snapshot, WireError> {
+/// What became of an intent.
+pub enum Told {
+    Taken(Box<Snapshot>),
+    /// It cannot be carried out now, and nothing was changed.
+    NotPossible(Box<Snapshot>),
+}
+
+/// A deed as the command line asks for it.
+pub struct Deed {
+    pub intent: Intent,
+    /// By this verb the app says whether it is possible now.
+    pub verb: Verb,
+    /// What the owner wants by it, from the moment at which it is taken.
+    pub target: Target,
+    /// Whether it is done.
+    pub done: fn(&Snapshot) -> bool,
+}
+
+/// Sends one intent and waits until the snapshot shows that it is done, or that it is not possible.
+pub async fn ask(folders: &Folders, deed: Deed) -> Result<Told, WireError> {
     let mut client = Client::connect(&folders.meeting(), Kind::Command).await?;
-    client.send(intent).await?;
+    client.send(deed.intent).await?;
     loop {
-        let snapshot = client.next().await?;
-        if taken(&snapshot) {
-            return Ok(snapshot);
+        let snapshot = Box::new(client.next().await?);
+        if (deed.done)(&snapshot) {
+            return Ok(Told::Taken(snapshot));
+        }
+        let possible = snapshot.phase == Phase::Loading || snapshot.can.contains(&deed.verb);
+        if !possible && snapshot.target != deed.target {
+            return Ok(Told::NotPossible(snapshot));
         }
     }
 }

@@ -13,8 +13,10 @@ pub fn complaint(text: impl Display) {
     let _ = write(&mut io::stderr().lock(), text);
 }
 
+/// What others chose (a PC's label, a job's name, a fault's words) is printed as text: a terminal must not obey it.
 fn write(to: &mut impl Write, text: impl Display) -> io::Result<()> {
-    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+    let text = text.to_string();
+    match writeln!(to, "{}", ionet_redact::printable(&text)).and_then(|()| to.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
@@ -40,6 +42,17 @@ mod tests {
     fn a_reader_that_has_gone_is_no_fault_and_a_full_disk_is_one() {
         assert!(write(&mut Fails(ErrorKind::BrokenPipe), "x").is_ok());
         assert!(write(&mut Fails(ErrorKind::StorageFull), "x").is_err());
+    }
+
+    #[test]
+    fn nothing_that_is_printed_is_an_order_to_the_terminal() {
+        let mut written = Vec::new();
+
+        write(&mut written, "desk\u{1b}]0;owned\u{7}\u{9b}2J\tgood").unwrap();
+
+        let text = String::from_utf8(written).unwrap();
+        assert!(text.chars().all(|sign| !sign.is_control() || matches!(sign, '\n' | '\t')), "{text:?}");
+        assert!(text.ends_with("\tgood\n"));
     }
 
     #[test]

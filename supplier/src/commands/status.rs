@@ -2,7 +2,6 @@
 
 use ionet_core::snapshot::AccountView;
 use ionet_core::{Phase, Snapshot};
-use ionet_redact::printable;
 use ionet_words::Words;
 
 use super::exit;
@@ -58,6 +57,5 @@ pub fn describe(snapshot: &Snapshot, words: &Words) -> String {
         lines.push(format!("{}: {}", words.problem_title(problem), words.problem_body(problem)));
     }
     lines.retain(|line| !line.is_empty());
-    // A job's name is its customer's choice; a terminal must not obey it.
-    printable(&lines.join("\n")).into_owned()
+    lines.join("\n")
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use ionet_cloud::{PageWords, SignInHooks};
 use ionet_core::effect::Account;
-use ionet_core::event::{DeviceCode, KeptSession, SignInMethod, SignedIn};
+use ionet_core::event::{DeviceCode, KeptSession, SignInId};
 use ionet_core::fault::SignInFault;
 use ionet_core::{Event, Outcome, Signal};
 use tokio_util::sync::CancellationToken;
@@ -29,12 +29,15 @@ impl Shared {
     pub(super) fn account(self: &Arc<Self>, deed: Account) {
         let shared = self.clone();
         match deed {
-            Account::SignIn(method) => {
+            Account::SignIn { id, method } => {
                 // Made before the task runs, so that a cancel sent right behind the sign-in finds it.
                 let cancel = CancellationToken::new();
                 std::mem::replace(&mut *lock(&self.signing_in.cancel), cancel.clone()).cancel();
-                let broken_off = Outcome::SignedIn(Err(SignInFault::Refused(unsaid())));
-                self.run(broken_off, async move { Outcome::SignedIn(shared.sign_in(method, cancel).await) });
+                let broken_off = Outcome::SignedIn { id, result: Err(SignInFault::Refused(unsaid())) };
+                self.run(broken_off, async move {
+                    let result = shared.tools.cloud.sign_in(method, shared.hooks(id), cancel).await;
+                    Outcome::SignedIn { id, result }
+                });
             }
             Account::CancelSignIn => lock(&self.signing_in.cancel).cancel(),
             Account::SignOut => self.run(Outcome::SignedOut, async move {
@@ -63,30 +66,22 @@ impl Shared {
         runner.for_ever();
     }
 
-    async fn sign_in(
-        self: &Arc<Self>,
-        method: SignInMethod,
-        cancel: CancellationToken,
-    ) -> Result<SignedIn, SignInFault> {
-        self.tools.cloud.sign_in(method, self.hooks(), cancel).await
-    }
-
-    fn hooks(self: &Arc<Self>) -> SignInHooks {
+    fn hooks(self: &Arc<Self>, id: SignInId) -> SignInHooks {
         let (at_browser, at_code, at_wait) = (self.clone(), self.clone(), self.clone());
         SignInHooks {
             open_browser: Box::new(move |url| {
                 let opened = at_browser.open_page(url.to_string());
                 Box::pin(async move { opened.await.unwrap_or(false) })
             }),
-            device_code: Box::new(move |code| at_code.show_code(code)),
-            still_waiting: Box::new(move || at_wait.hand_over(Signal::BrowserIsSilent)),
+            device_code: Box::new(move |code| at_code.show_code(id, code)),
+            still_waiting: Box::new(move || at_wait.hand_over(Signal::BrowserIsSilent { id })),
             words: self.page_words(),
         }
     }
 
-    fn show_code(self: &Arc<Self>, code: DeviceCode) {
+    fn show_code(self: &Arc<Self>, id: SignInId, code: DeviceCode) {
         *lock(&self.signing_in.code_page) = Some(code.verification_uri.clone());
-        self.hand_over(Signal::DeviceCode(code));
+        self.hand_over(Signal::DeviceCode { id, code });
     }
 
     /// For callers that cannot wait: the queue may be full for a moment, and what they have to say must not be dropped.

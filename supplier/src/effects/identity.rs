@@ -12,31 +12,30 @@ use ionet_core::target::AGREEMENT_VERSION;
 use super::{Shared, unsaid};
 
 pub(super) fn broken_off(deed: Identity) -> Outcome {
-    of(deed, Err(CloudFault::Refused(unsaid())))
-}
-
-fn of(deed: Identity, result: Result<Device, CloudFault>) -> Outcome {
+    let fault = CloudFault::Refused(unsaid());
     match deed {
-        Identity::Enrol => Outcome::Enrolled(result),
-        Identity::Renew => Outcome::Renewed(result),
-        Identity::TakeOver => Outcome::TakenOver(result),
+        Identity::Enrol => Outcome::Enrolled(Err(fault)),
+        Identity::Renew => Outcome::Renewed(Err(fault)),
+        Identity::Leave => Outcome::Left(Err(fault)),
     }
 }
 
 impl Shared {
     pub(super) async fn identity(self: Arc<Self>, deed: Identity) -> Outcome {
-        let result = match deed {
-            Identity::Enrol => self.enrol().await,
-            Identity::Renew => self.renew().await,
-            Identity::TakeOver => self.take_over().await,
-        };
-        of(deed, result)
+        match deed {
+            Identity::Enrol => Outcome::Enrolled(self.enrol().await),
+            Identity::Renew => Outcome::Renewed(self.renew().await),
+            Identity::Leave => Outcome::Left(self.tools.cloud.set_identity_aside().await),
+        }
     }
 
     async fn enrol(&self) -> Result<Device, CloudFault> {
         let token = self.tools.enrolment_token.as_ref().map(|token| Secret::new(token.reveal().clone()));
         let label = ionet_sensors::host_name();
-        self.tools.cloud.enrol(&label, AGREEMENT_VERSION, token).await
+        let device = self.tools.cloud.enrol(&label, AGREEMENT_VERSION, token).await?;
+        // It may follow another, which whoever is asked about this PC has refused.
+        self.renewed.notify_one();
+        Ok(device)
     }
 
     /// A running agent reads its new certificate when it is told to.
@@ -45,15 +44,6 @@ impl Shared {
         // Kept until somebody waits for it: a poll that is under way must not miss it.
         self.renewed.notify_one();
         self.reload_agent().await;
-        Ok(device)
-    }
-
-    /// Leaves the account whose device this is, and becomes a new one of the account that is signed in.
-    async fn take_over(&self) -> Result<Device, CloudFault> {
-        self.tools.cloud.set_identity_aside().await?;
-        let label = ionet_sensors::host_name();
-        let device = self.tools.cloud.enrol(&label, AGREEMENT_VERSION, None).await?;
-        self.renewed.notify_one();
         Ok(device)
     }
 }

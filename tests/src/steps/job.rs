@@ -81,9 +81,15 @@ pub(super) fn output(world: &World, allocation: &str) -> std::path::PathBuf {
 /// The job's newest line, once it has printed one.
 async fn progress(world: &World, allocation: &str) -> Result<String> {
     let file = output(world, allocation);
-    until_seen("the job's first line", world.patience, || {
-        let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-        Ok(text.lines().last().filter(|line| line.starts_with("step ")).map(str::to_owned))
+    until("the job's first line", world.patience, || async {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let line = text.lines().last().filter(|line| line.starts_with("step "));
+        if line.is_none() {
+            // One that has ended prints nothing more, and its files are gone.
+            let now = world.stage.nomad_get(&format!("/v1/allocation/{allocation}")).await?;
+            ensure!(now["ClientStatus"] == "running", "it is {}", now["ClientStatus"]);
+        }
+        Ok(line.map(str::to_owned))
     })
     .await
 }

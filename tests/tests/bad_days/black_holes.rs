@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use journeys::freeze_watch::{FreezeWatch, Seen};
 use journeys::machine::Machine;
-use journeys::processes;
 use journeys::site::{PATIENCE, Site};
+use journeys::{needs, processes};
 use rustix::process::Signal;
 
 use crate::PAUSED;
@@ -36,41 +36,60 @@ impl Drop for BlackHole {
     }
 }
 
-/// One PC that works, and then `parts` of the other side hang. Pauses it, and says how its work went.
-async fn pause_beside(parts: &[&str]) -> Option<(Site, Machine, BlackHole, Seen)> {
-    let site = Site::start().await?;
-    let mut pc = site.machine("pc").await;
-    pc.start();
-    pc.online().await;
-    let allocation = site.job("render", &pc).await;
-    let hole = BlackHole::instead_of(&site, parts);
-    let watch = FreezeWatch::start(&processes::of_allocation(&allocation));
+/// One PC that works beside the other side's parts, and then some of these hang.
+struct Scene {
+    site: Site,
+    pc: Machine,
+    hole: BlackHole,
+    watch: FreezeWatch,
+}
+
+impl Scene {
+    async fn play(hanging: &[&str]) -> Option<Self> {
+        let engine = hanging.contains(&"engine");
+        if let Some(lacking) = needs::engine().filter(|_| engine) {
+            println!("skipped: needs {lacking}");
+            return None;
+        }
+        let site = Site::start_with(|options| options.engine = engine).await?;
+        let mut pc = site.machine("pc").await;
+        if let Some(engine) = site.stage.facts().engine {
+            pc.pc.set("IONET_ENGINE", engine.host.trim_start_matches("unix://"));
+        }
+        pc.start();
+        pc.online().await;
+        let allocation = site.job("render", &pc).await;
+        let hole = BlackHole::instead_of(&site, hanging);
+        let watch = FreezeWatch::start(&processes::of_allocation(&allocation));
+        Some(Self { site, pc, hole, watch })
+    }
+}
+
+/// Pauses the PC. What was frozen is not let go to wait for somebody who does not answer; and when they are back, so is the PC.
+async fn stays_frozen_and_comes_back(hanging: &[&str]) {
+    let Some(Scene { site: _site, pc, hole, watch }) = Scene::play(hanging).await else { return };
 
     let asked = Instant::now();
     pc.command("pause").await;
     let seen = watch.gone(PATIENCE).await.unwrap();
     pc.phase(&PAUSED).await;
     pc.idle(PATIENCE).await;
-
-    let after = |moment: Option<Instant>| moment.map(|moment| moment.duration_since(asked));
-    println!(
-        "frozen after {:?}, its work gone after {:?}, nothing left after {:?}",
-        after(seen.frozen),
-        after(seen.gone),
-        asked.elapsed()
-    );
-    Some((site, pc, hole, seen))
-}
-
-/// What was frozen is not let go to wait for somebody who does not answer; and when they are back, so is the PC.
-async fn stays_frozen_and_comes_back(parts: &[&str]) {
-    let Some((_site, pc, hole, seen)) = pause_beside(parts).await else { return };
-
+    say(hanging, &seen, asked);
     drop(hole);
     pc.command("resume").await;
     pc.at_work().await;
 
-    assert!(seen.frozen.is_some() && !seen.ran_again, "{parts:?}: {seen:?}");
+    assert!(seen.frozen.is_some() && !seen.ran_again, "{hanging:?}: {seen:?}");
+}
+
+fn say(hanging: &[&str], seen: &Seen, asked: Instant) {
+    let after = |moment: Option<Instant>| moment.map(|moment| moment.duration_since(asked));
+    println!(
+        "beside {hanging:?}: frozen after {:?}, its work gone after {:?}, nothing left after {:?}",
+        after(seen.frozen),
+        after(seen.gone),
+        asked.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,20 +103,20 @@ async fn beside_a_region_that_takes_connections_and_never_answers_a_pause_freeze
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn beside_an_engine_that_takes_connections_and_never_answers_a_pause_freezes_and_leaves_nothing() {
+    stays_frozen_and_comes_back(&["engine"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn beside_a_gateway_and_a_region_that_never_answer_quit_freezes_and_leaves_nothing() {
-    let Some(site) = Site::start().await else { return };
-    let mut pc = site.machine("pc").await;
-    pc.start();
-    pc.online().await;
-    let allocation = site.job("render", &pc).await;
-    let _hole = BlackHole::instead_of(&site, &["gateway", "nomad"]);
-    let watch = FreezeWatch::start(&processes::of_allocation(&allocation));
+    let hanging = ["gateway", "nomad"];
+    let Some(Scene { pc, hole: _hole, watch, site: _site }) = Scene::play(&hanging).await else { return };
 
     let asked = Instant::now();
     pc.command("quit").await;
     let seen = watch.gone(PATIENCE).await.unwrap();
     pc.pc.nothing_left(PATIENCE, |_| true).await.unwrap();
 
-    println!("nothing left after {:?}", asked.elapsed());
+    say(&hanging, &seen, asked);
     assert!(seen.frozen.is_some() && !seen.ran_again, "{seen:?}");
 }

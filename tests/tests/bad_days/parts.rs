@@ -57,8 +57,7 @@ sys.exit(subprocess.call([AGENT, *sys.argv[1:]]))
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_another_program_took_is_said_and_the_next_start_takes_others() {
-    let lacking = needs::absent(&["python3"]);
-    let Some(site) = Site::start().await.filter(|_| lacking.is_empty()) else { return };
+    let Some(site) = Site::start().await else { return };
     let mut pc = site.machine("pc").await;
     let thief = site.folder("thief");
     let agent = site.stage.agent().path.to_string_lossy().into_owned();

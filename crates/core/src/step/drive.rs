@@ -33,7 +33,8 @@ pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     if effects.last() == Some(&Effect::Exit) {
         return;
     }
-    let settled = state.agent.giving_back().is_none() && !state.is_barred() && state.may_enrol();
+    let settled =
+        state.agent.giving_back().is_none() && (!state.is_barred() || state.is_free()) && state.may_enrol();
     if settled
         && is_certified(state, now, effects)
         && !state.is_others()
@@ -78,7 +79,8 @@ fn begin_anew_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) 
         // Whether it was taken in, the agent will say. Until then, no asking in a circle.
         state.tasks.failed(Task::Readmit, now);
         give_back(state, Why::Anew, now, effects);
-    } else if state.work.tags_are_stale && state.faults.gpu.is_none() {
+    } else if state.tags_are_stale() && state.node().is_some() && !state.region_is_silent() {
+        // While the region is silent, whether there is a job is not known.
         give_back(state, Why::Anew, now, effects);
     }
 }
@@ -113,13 +115,13 @@ fn is_certified(state: &mut State, now: Now, effects: &mut Vec<Effect>) -> bool 
         return false;
     };
     let (renew_at, expires_at) = (device.renew_at, device.expires_at);
-    if state.enrolment.take_over && state.is_others() {
-        want(state, Task::TakeOver, now, effects, |_| effect::Identity::TakeOver);
+    if state.takes_over() || state.is_free() {
+        want(state, Task::Leave, now, effects, |_| effect::Identity::Leave);
         return false;
     }
     if renew_at <= now.wall || state.certificate_refused() {
         want(state, Task::Renew, now, effects, |_| effect::Identity::Renew);
-    } else if !state.enrolment.take_over {
+    } else {
         // It may have been due by a clock that was wrong.
         state.faults.enrolment = None;
     }
@@ -132,12 +134,12 @@ fn run_agent(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     if !stopped || state.faults.gpu.is_some() {
         return;
     }
+    // Whether a start is under way, the agent itself says.
     if let Some(tags) = state.work.hardware.as_ref().map(tags)
-        && state.tasks.take(Task::StartAgent, now)
+        && state.tasks.is_due(Task::StartAgent, now)
     {
         let id = state.next_start();
-        state.agent = Agent::Starting { id, said: None };
-        state.work.tags_are_stale = false;
+        state.agent = Agent::Starting { id, tags: tags.clone(), said: None };
         effects.push(effect::Agent::Start { id, tags }.into());
     }
 }

@@ -1,7 +1,9 @@
 //! What the owner asks for.
 
 use super::giving_back::give_back;
+use super::outcomes::begin_sign_in;
 use super::set_target;
+use crate::agent::Agent;
 use crate::can::may;
 use crate::effect::{self, Effect};
 use crate::event::Intent;
@@ -18,13 +20,9 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
     }
     match intent {
         Intent::SignIn { method } => {
-            if matches!(state.owner.account, Account::SigningIn { .. }) {
-                // The one under way makes room, and ends as cancelled.
-                state.owner.superseded += 1;
-            }
-            state.owner.account = Account::SigningIn { method, code: None, offer_code: false };
+            // One that is under way makes room, and ends as cancelled.
             state.faults.sign_in = None;
-            effects.push(effect::Account::SignIn(method).into());
+            begin_sign_in(state, method, effects);
         }
         Intent::CancelSignIn => effects.push(effect::Account::CancelSignIn.into()),
         Intent::SignOut => {
@@ -39,8 +37,8 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
             }
         }
         Intent::TakeOver => {
-            state.enrolment.take_over = true;
-            state.tasks.forget(Task::TakeOver);
+            state.enrolment.take_over = state.account_name().cloned();
+            state.tasks.forget(Task::Leave);
         }
         Intent::Pause { until } => set_target(state, Target::Paused { until }),
         Intent::Resume => {
@@ -51,8 +49,15 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
         Intent::Retry => {
             state.tasks.retry_now();
             state.faults.runner = None;
+            if state.agent == Agent::Away && state.faults.work.is_some() {
+                // Nothing runs, but something was left: it is swept once more.
+                state.agent = Agent::Unswept;
+            }
         }
-        Intent::Open => effects.push(effect::Desktop::OpenWindow.into()),
+        Intent::Open => {
+            state.faults.window = false;
+            effects.push(effect::Desktop::OpenWindow.into());
+        }
         Intent::OpenLink { link } => effects.push(effect::Desktop::OpenLink(link).into()),
         Intent::Quit { confirmed } => {
             if confirmed || !state.has_live_job() {

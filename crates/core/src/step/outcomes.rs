@@ -4,11 +4,11 @@ use super::giving_back::{agent_stopped, step_ended};
 use super::{settle, take_in};
 use crate::agent::{Agent, Running, StartId};
 use crate::effect::{self, Effect};
-use crate::event::{Device, KeptSession, Loaded, Outcome, SignInMethod, SignedIn, WantedTold};
+use crate::event::{Device, KeptSession, Loaded, Outcome, SignInId, SignInMethod, SignedIn, WantedTold};
 use crate::fault::{AgentFault, CloudFault, GpuFault, SettingsFault, SignInFault};
 use crate::giving_back::Step;
 use crate::hardware::{Hardware, tags};
-use crate::state::{Account, State};
+use crate::state::{Account, Region, State};
 use crate::target::{AGREEMENT_VERSION, Saved};
 use crate::tasks::Task;
 use crate::time::Now;
@@ -25,14 +25,11 @@ pub(super) fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects:
             }
         }
         Outcome::Saved(result) => on_saved(state, result, now),
-        Outcome::SignedIn(result) => on_signed_in(state, result, effects),
+        Outcome::SignedIn { id, result } => on_signed_in(state, id, result, effects),
         Outcome::SignedOut => on_signed_out(state, now, effects),
         Outcome::Enrolled(result) => on_device(state, Task::Enrol, result, now),
         Outcome::Renewed(result) => on_device(state, Task::Renew, result, now),
-        Outcome::TakenOver(result) => {
-            state.enrolment.take_over &= result.is_err();
-            on_device(state, Task::TakeOver, result, now);
-        }
+        Outcome::Left(result) => on_left(state, result, now),
         Outcome::Looked(result) => on_looked(state, result, now),
         Outcome::WantedSet { seq, result } => on_wanted_set(state, seq, result, now),
         Outcome::AgentStarted { id, result } => on_agent_started(state, id, result, now),
@@ -95,32 +92,45 @@ fn on_saved(state: &mut State, result: Result<(), SettingsFault>, now: Now) {
     }
 }
 
-fn on_signed_in(state: &mut State, result: Result<SignedIn, SignInFault>, effects: &mut Vec<Effect>) {
-    if result == Err(SignInFault::Cancelled) && state.owner.superseded > 0 {
-        state.owner.superseded -= 1;
-        return;
-    }
-    // A quit or a sign-out that came meanwhile is not undone by it.
-    if !matches!(state.owner.account, Account::SigningIn { .. }) {
-        return;
-    }
+fn on_signed_in(
+    state: &mut State,
+    id: SignInId,
+    result: Result<SignedIn, SignInFault>,
+    effects: &mut Vec<Effect>,
+) {
+    let is_current = match state.owner.account {
+        Account::SigningIn { id: current, .. } => current == id,
+        // Its session is the one that is kept now, though it ended late.
+        Account::SignedIn { .. } if result.is_ok() => true,
+        // A quit or a sign-out that came meanwhile is not undone by it.
+        Account::SignedIn { .. } | Account::SignedOut | Account::Locked { .. } | Account::SigningOut => {
+            return;
+        }
+    };
     match result {
         Ok(signed_in) => {
+            if !is_current {
+                // One that had made room came through after all: the other is not needed.
+                effects.push(effect::Account::CancelSignIn.into());
+            }
             state.owner.account = Account::SignedIn { name: signed_in.name, store: signed_in.store };
             state.faults.sign_in = None;
             state.tasks.forget(Task::Enrol);
             state.owner.unsaved = true;
         }
-        Err(SignInFault::NoBrowser) => {
-            let method = SignInMethod::DeviceCode;
-            state.owner.account = Account::SigningIn { method, code: None, offer_code: false };
-            effects.push(effect::Account::SignIn(method).into());
-        }
+        Err(_) if !is_current => {}
+        Err(SignInFault::NoBrowser) => begin_sign_in(state, SignInMethod::DeviceCode, effects),
         Err(fault) => {
             state.owner.account = Account::SignedOut;
             state.faults.sign_in = (fault != SignInFault::Cancelled).then_some(fault);
         }
     }
+}
+
+pub(super) fn begin_sign_in(state: &mut State, method: SignInMethod, effects: &mut Vec<Effect>) {
+    let id = state.next_sign_in();
+    state.owner.account = Account::SigningIn { id, method, code: None, offer_code: false };
+    effects.push(effect::Account::SignIn { id, method }.into());
 }
 
 fn on_signed_out(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
@@ -144,10 +154,33 @@ fn on_device(state: &mut State, task: Task, result: Result<Device, CloudFault>, 
             state.faults.enrolment = None;
         }
         Err(CloudFault::NotSignedIn | CloudFault::SessionEnded) => {
-            state.owner.account = Account::SignedOut;
-            state.owner.unsaved = true;
             state.faults.enrolment = None;
-            state.faults.sign_in = Some(SignInFault::SessionEnded);
+            session_ended(state);
+        }
+        Err(fault) => state.faults.enrolment = Some(fault),
+    }
+}
+
+/// The provider or the gateway does not take the session any more. What was begun meanwhile is not undone by that.
+pub(super) fn session_ended(state: &mut State) {
+    if state.account_name().is_some() {
+        state.owner.account = Account::SignedOut;
+        state.owner.unsaved = true;
+        state.faults.sign_in = Some(SignInFault::SessionEnded);
+    }
+}
+
+/// This PC is nobody's device now. Whoever is signed in may enrol it.
+fn on_left(state: &mut State, result: Result<(), CloudFault>, now: Now) {
+    settle(state, Task::Leave, &result, now);
+    match result {
+        Ok(()) => {
+            state.enrolment.device = None;
+            state.enrolment.take_over = None;
+            state.faults.enrolment = None;
+            // What was last heard is about the device that is gone.
+            state.region = Region::Unknown;
+            state.tasks.forget(Task::Enrol);
         }
         Err(fault) => state.faults.enrolment = Some(fault),
     }
@@ -158,8 +191,9 @@ fn on_looked(state: &mut State, result: Result<Hardware, GpuFault>, now: Now) {
         Ok(hardware) => {
             state.tasks.succeeded_for(Task::Look, LOOK_EVERY_MS, now);
             state.rehearsal |= hardware.driver.double;
-            let other = state.work.hardware.as_ref().is_some_and(|known| tags(known) != tags(&hardware));
-            state.work.tags_are_stale |= other && state.agent.live().is_some();
+            if let Agent::Running(running) = &mut state.agent {
+                running.tags.get_or_insert_with(|| tags(&hardware));
+            }
             state.work.hardware = Some(hardware);
             state.faults.gpu = None;
         }
@@ -185,16 +219,15 @@ fn on_wanted_set(state: &mut State, seq: u64, result: Result<WantedTold, CloudFa
 }
 
 fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFault>, now: Now) {
-    let Agent::Starting { id: expected, said } = &mut state.agent else { return };
+    let Agent::Starting { id: expected, said, tags } = &mut state.agent else { return };
     if *expected != id {
         return;
     }
-    let said = said.take();
+    let (said, tags) = (said.take(), std::mem::take(tags));
     match result {
         Ok(()) => {
-            // It may end in a second: only one that runs for a while has started well.
-            state.tasks.came_through(Task::StartAgent);
-            let mut running = Running::new(id, now.mono_ms);
+            // It may end in a second: only one that runs for a while has started well, and its failures count until then.
+            let mut running = Running { tags: Some(tags), ..Running::new(id, now.mono_ms) };
             if let Some(said) = said {
                 running.hear(said);
             }

@@ -1,5 +1,6 @@
 //! What is noticed.
 
+use super::outcomes::session_ended;
 use crate::agent::{Agent, Running, StartId};
 use crate::effect::{self, Effect};
 use crate::event::{KeptSession, Signal};
@@ -19,13 +20,17 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::Tick | Signal::Terminate => {}
         Signal::Region(answer) => on_answer(state, answer, now),
         Signal::RegionFault(fault) => on_silence(state, fault, now, effects),
-        Signal::DeviceCode(given) => {
-            if let Account::SigningIn { code, .. } = &mut state.owner.account {
+        Signal::DeviceCode { id, code: given } => {
+            if let Account::SigningIn { id: current, code, .. } = &mut state.owner.account
+                && *current == id
+            {
                 *code = Some(given);
             }
         }
-        Signal::BrowserIsSilent => {
-            if let Account::SigningIn { offer_code, .. } = &mut state.owner.account {
+        Signal::BrowserIsSilent { id } => {
+            if let Account::SigningIn { id: current, offer_code, .. } = &mut state.owner.account
+                && *current == id
+            {
                 *offer_code = true;
             }
         }
@@ -91,26 +96,27 @@ fn on_silence(state: &mut State, fault: CloudFault, now: Now, effects: &mut Vec<
 }
 
 fn on_session(state: &mut State, kept: KeptSession) {
-    let Account::Locked { name } = &state.owner.account else { return };
-    match kept {
-        KeptSession::Locked => {}
-        KeptSession::Found(store) => {
+    match (&state.owner.account, kept) {
+        (Account::Locked { name }, KeptSession::Found(store)) => {
             state.owner.account = Account::SignedIn { name: name.clone(), store };
             state.tasks.forget(Task::Enrol);
         }
-        KeptSession::None => {
+        (Account::Locked { .. }, KeptSession::None) => {
             state.owner.account = Account::SignedOut;
             state.owner.unsaved = true;
         }
+        (Account::SignedIn { .. }, KeptSession::None) => session_ended(state),
+        _ => {}
     }
 }
 
 /// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.
 fn on_agent_up(state: &mut State, id: StartId, now: Now) {
-    match state.agent {
+    match &mut state.agent {
         Agent::Away | Agent::Unswept => state.agent = Agent::Running(Running::new(id, now.mono_ms)),
-        Agent::Starting { id: expected, .. } if expected == id => {
-            state.agent = Agent::Running(Running::new(id, now.mono_ms));
+        Agent::Starting { id: expected, tags, .. } if *expected == id => {
+            let tags = Some(std::mem::take(tags));
+            state.agent = Agent::Running(Running { tags, ..Running::new(id, now.mono_ms) });
         }
         Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => {}
     }
@@ -132,7 +138,7 @@ fn on_registration(state: &mut State, id: StartId, result: Result<(), Registrati
     let taken_in = result.is_ok();
     match &mut state.agent {
         Agent::Running(running) if running.id == id => running.hear(result),
-        Agent::Starting { id: starting, said } if *starting == id => *said = Some(result),
+        Agent::Starting { id: starting, said, .. } if *starting == id => *said = Some(result),
         Agent::Running(_) | Agent::Starting { .. } | Agent::Away | Agent::Unswept | Agent::GivingBack(_) => {
             return;
         }

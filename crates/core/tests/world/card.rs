@@ -1,10 +1,10 @@
 use ionet_core::effect;
 use ionet_core::event::Loaded;
 use ionet_core::fault::{AgentFault, CloudFault, GpuFault};
-use ionet_core::hardware::Hardware;
+use ionet_core::hardware::{Gpu, Hardware};
 use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal};
 
-use crate::world::{UNTIL_RESUMED, World, device, hardware, is_start, loaded};
+use crate::world::{UNTIL_RESUMED, World, adopted, device, hardware, is_start, is_stop, loaded};
 
 fn is_look(effect: &Effect) -> bool {
     *effect == effect::Work::Look.into()
@@ -12,6 +12,22 @@ fn is_look(effect: &Effect) -> bool {
 
 fn found(result: Result<Hardware, GpuFault>) -> Event {
     Event::Outcome(Outcome::Looked(result))
+}
+
+fn two_cards() -> Hardware {
+    let mut hardware = hardware();
+    let second = Gpu { uuid: "GPU-2".into(), ..hardware.gpus[0].clone() };
+    hardware.gpus.push(second);
+    hardware
+}
+
+/// Its agent was started with both.
+fn with_two_cards() -> World {
+    let mut world = World::earning();
+    world.hanging = is_look;
+    world.send(found(Ok(two_cards())));
+    world.log.clear();
+    world
 }
 
 fn eligible(world: &World) -> Option<bool> {
@@ -87,18 +103,53 @@ fn a_driver_that_changes_under_the_app_takes_no_new_work_and_the_running_job_goe
 
 #[test]
 fn a_card_that_fell_off_changes_the_offer_once_no_job_runs() {
-    let mut world = World::earning();
+    let mut world = with_two_cards();
     world.running_job();
-    world.hanging = is_look;
-    let mut one_less = hardware();
-    one_less.gpus.clear();
     let starts = world.starts();
 
-    world.send(found(Ok(one_less)));
+    world.send(found(Ok(hardware())));
     assert_eq!((eligible(&world), world.starts()), (Some(false), starts));
     world.node(true);
 
     assert_eq!((eligible(&world), world.starts()), (Some(true), starts + 1));
+}
+
+#[test]
+fn a_card_that_comes_back_before_the_job_has_ended_changes_nothing() {
+    let mut world = with_two_cards();
+    world.running_job();
+    let starts = world.starts();
+    world.send(found(Ok(hardware())));
+
+    world.send(found(Ok(two_cards())));
+    world.node(true);
+
+    assert_eq!((eligible(&world), world.starts()), (Some(true), starts));
+}
+
+#[test]
+fn while_the_region_is_silent_nobody_knows_of_a_job_and_no_agent_is_stopped_for_its_cards() {
+    let mut world = with_two_cards();
+    world.node(true);
+    world.signal(Signal::RegionFault(CloudFault::NoNetwork));
+
+    world.send(found(Ok(hardware())));
+    assert_eq!(world.count(is_stop), 0);
+    world.node(true);
+
+    assert_eq!(world.count(is_stop), 1);
+}
+
+#[test]
+fn an_agent_of_an_earlier_life_is_compared_with_the_first_cards_that_are_seen() {
+    let mut world = World::new(adopted());
+    world.node(true);
+    world.hanging = is_look;
+    assert_eq!(world.count(is_stop), 0);
+
+    world.send(found(Ok(two_cards())));
+
+    assert_eq!(world.count(is_stop), 1);
 }
 
 #[test]

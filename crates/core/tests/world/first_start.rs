@@ -1,10 +1,12 @@
 use ionet_core::effect;
-use ionet_core::event::{Loaded, SessionStore, SignInMethod, SignedIn};
-use ionet_core::fault::{CloudFault, SettingsFault, SignInFault};
-use ionet_core::target::{AGREEMENT_VERSION, Saved, Target};
-use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, State, Verb, step, view};
+use ionet_core::event::{KeptSession, Loaded, SessionStore, SignInMethod, SignedIn};
+use ionet_core::fault::{AgentFault, CloudFault, SettingsFault, SignInFault};
+use ionet_core::target::{AGREEMENT_VERSION, Agreement, Saved, Target};
+use ionet_core::{
+    Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId, State, Verb, step, view,
+};
 
-use crate::world::{UNTIL_RESUMED, World, adopted, alice, at, device, fresh, is_stop, loaded, saved};
+use crate::world::{START, UNTIL_RESUMED, World, adopted, alice, at, device, fresh, is_stop, loaded, saved};
 
 const BY_BROWSER: Intent = Intent::SignIn { method: SignInMethod::Browser };
 const AGREE: Intent = Intent::Agree { version: AGREEMENT_VERSION };
@@ -16,8 +18,7 @@ fn a_new_owner_is_led_from_welcome_to_earning() {
 
     world.intent(BY_BROWSER);
     assert_eq!(world.phase(), Phase::SigningIn);
-    let signed_in = SignedIn { name: alice(), store: SessionStore::Keyring };
-    world.send(Event::Outcome(Outcome::SignedIn(Ok(signed_in))));
+    world.signed_in(alice());
     assert_eq!(world.phase(), Phase::Agreement);
     assert!(!world.log.contains(&effect::Identity::Enrol.into()), "nothing is enrolled before consent");
     world.intent(AGREE);
@@ -113,9 +114,9 @@ fn a_sign_in_that_finds_no_browser_goes_on_by_code() {
     let mut world = World::new(fresh());
     world.intent(BY_BROWSER);
 
-    world.send(Event::Outcome(Outcome::SignedIn(Err(SignInFault::NoBrowser))));
+    world.sign_in_ended(Err(SignInFault::NoBrowser));
 
-    assert_eq!(world.log.last(), Some(&effect::Account::SignIn(SignInMethod::DeviceCode).into()));
+    assert_eq!(world.signs_in_by(), Some(SignInMethod::DeviceCode));
     assert_eq!((world.phase(), world.problems()), (Phase::SigningIn, vec![]));
 }
 
@@ -126,13 +127,51 @@ fn a_browser_that_is_silent_for_a_while_brings_the_offer_of_a_code() {
     let offered = |world: &World| serde_json::to_value(world.shown().account).unwrap()["offer_code"].clone();
     assert_eq!(offered(&world), false);
 
-    world.signal(Signal::BrowserIsSilent);
+    let id = world.sign_in();
+    world.signal(Signal::BrowserIsSilent { id });
     assert_eq!(offered(&world), true);
     world.intent(Intent::SignIn { method: SignInMethod::DeviceCode });
-    world.send(Event::Outcome(Outcome::SignedIn(Err(SignInFault::Cancelled))));
+    world.send(Event::Outcome(Outcome::SignedIn { id, result: Err(SignInFault::KeyringLocked) }));
+    world.signal(Signal::BrowserIsSilent { id });
 
     assert_eq!(world.phase(), Phase::SigningIn, "the browser's end is not the code's");
-    assert_eq!(world.log.last(), Some(&effect::Account::SignIn(SignInMethod::DeviceCode).into()));
+    assert_eq!(offered(&world), false);
+    assert_eq!(world.signs_in_by(), Some(SignInMethod::DeviceCode));
+    world.intent(Intent::CancelSignIn);
+    world.sign_in_ended(Err(SignInFault::Cancelled));
+    assert_eq!(world.phase(), Phase::Welcome);
+}
+
+#[test]
+fn a_browser_that_comes_back_after_a_code_was_asked_for_signs_in_all_the_same() {
+    let mut world = World::new(fresh());
+    world.intent(BY_BROWSER);
+    let id = world.sign_in();
+    world.signal(Signal::BrowserIsSilent { id });
+    world.intent(Intent::SignIn { method: SignInMethod::DeviceCode });
+    let of_the_code = world.sign_in();
+
+    let signed_in = SignedIn { name: alice(), store: SessionStore::Keyring };
+    world.send(Event::Outcome(Outcome::SignedIn { id, result: Ok(signed_in) }));
+    assert_eq!(world.log.iter().filter(|one| **one == effect::Account::CancelSignIn.into()).count(), 1);
+    let result = Err(SignInFault::Cancelled);
+    world.send(Event::Outcome(Outcome::SignedIn { id: of_the_code, result }));
+
+    assert_eq!((world.phase(), world.state.account_name()), (Phase::Agreement, Some(&alice())));
+}
+
+#[test]
+fn what_is_noticed_before_the_settings_are_read_is_not_lost() {
+    let fault = AgentFault::Crashed { code: Some(1) };
+    let mut state = State::default();
+    step(&mut state, Event::Signal(Signal::Session(KeptSession::Found(SessionStore::Keyring))), at(0));
+    step(&mut state, Event::Signal(Signal::AgentExited { id: StartId(7), fault: fault.clone() }), at(0));
+
+    let found = Loaded { session: KeptSession::Locked, ..adopted() };
+    step(&mut state, Event::Outcome(Outcome::Loaded(found)), at(0));
+
+    assert!(matches!(state.owner.account, ionet_core::state::Account::SignedIn { .. }), "{state:?}");
+    assert_eq!((state.agent.running(), state.faults.agent), (None, Some(fault)));
 }
 
 #[test]
@@ -150,7 +189,8 @@ fn what_is_not_offered_is_not_done() {
 
 #[test]
 fn a_new_text_of_the_agreement_ends_what_runs_by_the_old_one() {
-    let old = Saved { agreed: None, ..saved() };
+    let agreed = Some(Agreement { version: AGREEMENT_VERSION - 1, at: START });
+    let old = Saved { agreed, ..saved() };
 
     let mut world = World::new(Loaded { saved: Ok(old), ..adopted() });
 

@@ -1,6 +1,6 @@
 use ionet_core::effect;
 use ionet_core::event::{Loaded, WantedTold};
-use ionet_core::fault::{CloudFault, GpuFault, WorkFault};
+use ionet_core::fault::{AgentFault, CloudFault, GpuFault, WorkFault};
 use ionet_core::giving_back::Step;
 use ionet_core::region::WatchAnswer;
 use ionet_core::target::{PauseEnd, Saved, Target};
@@ -113,6 +113,40 @@ fn a_pause_while_the_agent_starts_freezes_at_once_and_waits_for_no_start() {
 
     assert_eq!(world.count(is_freeze), 1);
     assert_eq!((world.phase(), world.shown().may_run), (PAUSED, false));
+}
+
+#[test]
+fn after_a_start_that_was_called_off_the_next_resume_starts_again() {
+    let mut world = World::earning();
+    world.intent(UNTIL_RESUMED);
+    world.hanging = is_start;
+    world.intent(Intent::Resume);
+    let id = world.state.agent.live().unwrap();
+    world.intent(UNTIL_RESUMED);
+    world.send(Event::Outcome(Outcome::AgentStarted { id, result: Err(AgentFault::CalledOff) }));
+    world.hanging = |_| false;
+    let before = world.starts();
+
+    world.intent(Intent::Resume);
+
+    assert_eq!(world.starts(), before + 1);
+    assert!(world.state.agent.running().is_some());
+}
+
+#[test]
+fn files_that_were_left_are_swept_once_more_on_request() {
+    let mut world = World::earning();
+    world.hanging = is_stop;
+    world.intent(UNTIL_RESUMED);
+    let id = world.state.agent.giving_back().unwrap().id;
+    let result = Err(WorkFault::FilesLeft { left: 2 });
+    world.send(Event::Outcome(Outcome::AgentStopped { id, result }));
+    assert_eq!((world.problems(), world.shown().may_run), (vec![ProblemCode::FilesLeft], false));
+    world.hanging = |_| false;
+
+    world.intent(Intent::Retry);
+
+    assert_eq!((world.problems(), world.phase()), (vec![], PAUSED));
 }
 
 type Wrong = fn(&mut World);

@@ -1,9 +1,8 @@
-use ionet_core::effect;
 use ionet_core::event::{KeptSession, Loaded, SessionStore, SignInMethod};
 use ionet_core::fault::CloudFault;
 use ionet_core::{Event, Intent, Outcome, ProblemCode, Signal, Verb};
 
-use crate::world::{World, alice, device, loaded};
+use crate::world::{World, alice, device, fresh, loaded};
 
 #[test]
 fn a_session_that_ended_can_be_begun_again() {
@@ -13,7 +12,7 @@ fn a_session_that_ended_can_be_begun_again() {
 
     world.intent(Intent::SignIn { method: SignInMethod::Browser });
 
-    assert_eq!(world.log.last(), Some(&effect::Account::SignIn(SignInMethod::Browser).into()));
+    assert_eq!(world.signs_in_by(), Some(SignInMethod::Browser));
 }
 
 #[test]
@@ -27,6 +26,27 @@ fn behind_a_locked_keyring_the_owner_stays_known_and_is_signed_in_when_it_is_unl
 
     assert!(world.problems().is_empty());
     assert!(world.shown().can.contains(&Verb::SignOut));
+}
+
+#[test]
+fn a_session_that_the_provider_does_not_take_any_more_ends_wherever_it_is_met_and_the_pc_earns_on() {
+    let mut world = World::earning();
+
+    world.signal(Signal::Session(KeptSession::None));
+
+    assert_eq!((world.state.saved().account, world.problems()), (None, vec![ProblemCode::SessionEnded]));
+    assert!(world.shown().can.contains(&Verb::SignIn) && world.shown().may_run);
+}
+
+#[test]
+fn a_late_word_on_an_earlier_session_does_not_break_off_the_next_sign_in() {
+    let mut world = World::new(fresh());
+    world.intent(Intent::SignIn { method: SignInMethod::Browser });
+
+    world.send(Event::Outcome(Outcome::Enrolled(Err(CloudFault::NotSignedIn))));
+    world.signed_in(alice());
+
+    assert_eq!(world.state.account_name(), Some(&alice()));
 }
 
 #[test]

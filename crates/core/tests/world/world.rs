@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use ionet_core::effect::{self, Wanted};
-use ionet_core::event::{Device, KeptSession, Loaded, SessionStore, WantedTold};
-use ionet_core::fault::{AgentFault, CloudFault, RegistrationFault};
+use ionet_core::event::{
+    Device, KeptSession, Loaded, SessionStore, SignInId, SignInMethod, SignedIn, WantedTold,
+};
+use ionet_core::fault::{AgentFault, CloudFault, RegistrationFault, SignInFault};
 use ionet_core::hardware::{CardState, Cpu, Driver, Gpu, GpuMemory, Hardware, Os};
 use ionet_core::region::{Job, JobStatus, Node, NodeStatus, WatchAnswer};
 use ionet_core::target::{AGREEMENT_VERSION, AccountName, Agreement, PauseEnd, Saved, Target};
@@ -112,6 +114,32 @@ impl World {
         self.signal(Signal::AgentExited { id, fault: AgentFault::Crashed { code: Some(2) } });
     }
 
+    /// The sign-in that was asked for last.
+    pub(crate) fn sign_in(&self) -> SignInId {
+        self.last_sign_in().unwrap().0
+    }
+
+    pub(crate) fn signs_in_by(&self) -> Option<SignInMethod> {
+        self.last_sign_in().map(|(_, method)| method)
+    }
+
+    fn last_sign_in(&self) -> Option<(SignInId, SignInMethod)> {
+        let sign_in = |effect: &Effect| match effect {
+            Effect::Account(effect::Account::SignIn { id, method }) => Some((*id, *method)),
+            _ => None,
+        };
+        self.log.iter().rev().find_map(sign_in)
+    }
+
+    pub(crate) fn sign_in_ended(&mut self, result: Result<SignedIn, SignInFault>) {
+        let id = self.sign_in();
+        self.send(Event::Outcome(Outcome::SignedIn { id, result }));
+    }
+
+    pub(crate) fn signed_in(&mut self, name: AccountName) {
+        self.sign_in_ended(Ok(SignedIn { name, store: SessionStore::Keyring }));
+    }
+
     pub(crate) fn count(&self, wanted: impl Fn(&Effect) -> bool) -> usize {
         self.log.iter().filter(|effect| wanted(effect)).count()
     }
@@ -142,11 +170,12 @@ impl World {
         let cloud = || if self.gateway_down { Err(CloudFault::Unavailable(None)) } else { Ok(()) };
         Some(match effect {
             Effect::Settings(effect::Settings::Save(_)) => Outcome::Saved(Ok(())),
-            Effect::Identity(effect::Identity::Enrol) => Outcome::Enrolled(cloud().map(|()| device())),
-            Effect::Identity(effect::Identity::Renew) => Outcome::Renewed(cloud().map(|()| renewed())),
-            Effect::Identity(effect::Identity::TakeOver) => {
-                Outcome::TakenOver(cloud().map(|()| taken_over()))
+            Effect::Identity(effect::Identity::Enrol) => {
+                let owner = self.state.account_name().cloned().or(Some(alice()));
+                Outcome::Enrolled(cloud().map(|()| Device { owner, ..device() }))
             }
+            Effect::Identity(effect::Identity::Renew) => Outcome::Renewed(cloud().map(|()| renewed())),
+            Effect::Identity(effect::Identity::Leave) => Outcome::Left(cloud()),
             Effect::Work(effect::Work::Look) => Outcome::Looked(Ok(hardware())),
             Effect::Agent(deed) => self.of_agent(deed),
             Effect::Region(effect::Region::SetWanted { seq, .. }) => {
@@ -281,10 +310,6 @@ pub(crate) fn device() -> Device {
 
 pub(crate) fn renewed() -> Device {
     Device { expires_at: START.plus(99 * DAY_MS), renew_at: START.plus(98 * DAY_MS), ..device() }
-}
-
-pub(crate) fn taken_over() -> Device {
-    Device { id: "d-2".into(), owner: Some(bob()), ..device() }
 }
 
 pub(crate) fn hardware() -> Hardware {

@@ -46,7 +46,7 @@ pub(super) fn jobs<Z: TimeZone>(jobs: &[JobEarned], currency: &str, form: Form, 
         }
         Form::Plain => {
             let rows =
-                jobs.iter().map(|job| row(job, currency, zone).map(|field| printable(&field)).join("  "));
+                jobs.iter().map(|job| row(job, currency, zone).map(|field| one_line(&field)).join("  "));
             let total = sum(jobs.iter().map(|job| job.amount));
             rows.chain([format!("total  {total} {currency}")]).collect::<Vec<_>>().join("\n")
         }
@@ -89,15 +89,16 @@ fn sum(amounts: impl Iterator<Item = Money>) -> Money {
     Money { micros: amounts.fold(0, |sum, amount| sum.saturating_add(amount.micros)) }
 }
 
-/// A job's name is its customer's choice: a terminal must not obey it.
-fn printable(text: &str) -> String {
+/// A job's name is its customer's choice: it makes no further line.
+fn one_line(text: &str) -> String {
     ionet_redact::printable(text).replace(['\n', '\r'], " ")
 }
 
-/// RFC 4180. What a table would take for a formula stays a text.
+/// RFC 4180. What a table would take for a formula stays a text; amounts stay numbers.
 fn quoted(text: &str) -> String {
-    let text = printable(text);
-    let text = if text.starts_with(['=', '+', '@', '\t']) { format!("'{text}") } else { text };
+    let text = one_line(text);
+    let formula = text.starts_with(['=', '+', '-', '@', '\t']) && text != "-" && text.parse::<f64>().is_err();
+    let text = if formula { format!("'{text}") } else { text };
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -146,6 +147,14 @@ mod tests {
         let printed = jobs(&[job("=1+1,\u{1b}[2J\"x\"")], "USDC", Form::Csv, &Tz::Europe__Berlin).unwrap();
 
         insta::assert_snapshot!(printed.lines().nth(1).unwrap());
+    }
+
+    #[test]
+    fn no_sign_makes_a_name_a_formula_and_no_amount_becomes_a_text() {
+        for name in ["=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1"] {
+            assert!(quoted(name).starts_with('\''), "{name}");
+        }
+        assert_eq!(["-0.510000", "0.510000", "-"].map(quoted), ["-0.510000", "0.510000", "-"]);
     }
 
     #[test]

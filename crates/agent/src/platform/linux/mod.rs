@@ -17,6 +17,8 @@ mod signals;
 pub(crate) mod work;
 
 #[cfg(test)]
+mod container_tests;
+#[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
 mod gate_tests;

@@ -110,7 +110,7 @@ async fn a_sweep_unmounts_what_nomad_mounted_for_secrets() {
 }
 
 /// Knows three containers: one of ours, one of another Nomad's, one that is nobody's job.
-struct FakeEngine {
+pub(super) struct FakeEngine {
     states: Arc<Mutex<Vec<(&'static str, String)>>>,
     asked: Arc<Mutex<Vec<String>>>,
     /// It pauses nothing.
@@ -118,7 +118,7 @@ struct FakeEngine {
 }
 
 impl FakeEngine {
-    fn start(stage: &Stage) -> Self {
+    pub(super) fn start(stage: &Stage) -> Self {
         let states = ["ours", "theirs"].map(|id| (id, "running".to_owned()));
         let engine = Self {
             states: Arc::new(Mutex::new(states.to_vec())),

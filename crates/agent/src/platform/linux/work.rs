@@ -137,7 +137,8 @@ async fn remove_containers(
 fn clear(scope: &Scope) -> Result<(), WorkFault> {
     let unmounted = leftovers::unmount_all(scope);
     leftovers::remove_groups(scope);
-    let left = leftovers::remove_allocations(scope, Instant::now() + FILES_WITHIN);
+    let until = Instant::now() + FILES_WITHIN;
+    let left = leftovers::remove_allocations(scope, &|| Instant::now() < until);
     let forgot = scope.folders().last().is_none_or(|data_dir| state::forget(data_dir).is_ok());
     match left {
         0 if !forgot => Err(WorkFault::FilesLeft { left: 1 }),

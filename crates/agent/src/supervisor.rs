@@ -210,6 +210,13 @@ impl Supervisor {
 
     /// Done, whether or not something was left: that is reported, and the next stop tries again.
     pub fn swept(&mut self) {
+    /// No next agent could take over what the last one left: it is swept, and a next start waits for that.
+    pub fn lost(&mut self) {
+        if self.agent == Agent::Crashed {
+            self.leave();
+        }
+    }
+
         if let Agent::Sweeping(next) = self.agent {
             self.agent = next.map_or(Agent::Absent, Agent::Wanted);
         }

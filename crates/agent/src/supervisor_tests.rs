@@ -92,6 +92,21 @@ fn tasks_of_a_crashed_agent_wait_for_a_successor_and_are_swept_without_one() {
 }
 
 #[test]
+fn what_no_agent_can_take_over_is_swept_before_the_next_start() {
+    let mut supervisor = running();
+    supervisor.lost();
+    assert_eq!(supervisor.running(), Some(id(1)), "it is there");
+
+    assert!(!supervisor.exited());
+    supervisor.lost();
+
+    assert_eq!(supervisor.start(id(2)), Asked::Begins { instead_of: None });
+    assert_eq!(supervisor.poll(0), Action::Sweep);
+    supervisor.swept();
+    assert_eq!(supervisor.poll(0), Action::Spawn(id(2)));
+}
+
+#[test]
 fn a_newer_start_ends_the_older_agent_first_and_sweeps_nothing() {
     let mut supervisor = running();
 

@@ -334,17 +334,10 @@ impl GuardSide {
             return self.called_off(Some(id).filter(|_| !up)).await;
         }
         if startup::fault(code, &stderr_tail) == AgentFault::StateDamaged {
-            self.set_state_aside();
+            tracing::warn!("the agent's state is damaged: it goes, with all that it was about");
+            self.supervisor.lost();
         }
         self.say(Say::Exited { id: Some(id), code, stderr_tail, ran_ms: Some(ran_ms) }).await;
-    }
-
-    fn set_state_aside(&self) {
-        let Some(place) = &self.place else { return };
-        match state::set_aside(&place.data_dir) {
-            Ok(()) => tracing::warn!("the agent's state was damaged and is set aside"),
-            Err(error) => tracing::error!(%error, "the agent's damaged state stays in its way"),
-        }
     }
 
     async fn done(&mut self, done: Done) {

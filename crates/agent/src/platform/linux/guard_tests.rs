@@ -72,7 +72,7 @@ pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
 }
 
 /// Two processes as a task, and one that has left its session, its parent and its environment behind.
-const WORK: &str = r#"
+pub(super) const WORK: &str = r#"
 export NOMAD_ALLOC_ID=$ALLOC NOMAD_ALLOC_DIR=$DATA/alloc/$ALLOC/alloc
 sh -c 'sleep 600 & sleep 600' &
 sh -c 'env -i setsid /bin/sleep 601 & wait' &

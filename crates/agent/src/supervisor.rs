@@ -155,18 +155,20 @@ impl Supervisor {
         self.leave()
     }
 
-    /// From now on nothing of a job runs, whatever starts. False where all of it is about to be ended anyway.
+    /// From now on nothing of a job runs, whatever starts. False where all of it is about to be ended anyway: then what
+    /// starts after that is frozen.
     pub fn freeze(&mut self, now_ms: u64) -> bool {
-        if self.agent.is_leaving() {
-            return false;
+        let is_leaving = self.agent.is_leaving();
+        if !is_leaving || self.agent.waiting().is_some() {
+            self.hold.freeze(now_ms);
         }
-        self.hold.freeze(now_ms);
-        true
+        !is_leaving
     }
 
     /// False where all of it is about to be ended anyway.
     pub fn thaw(&mut self) -> bool {
         if self.agent.is_leaving() {
+            self.hold.release();
             return false;
         }
         self.hold.thaw();
@@ -224,7 +226,10 @@ impl Supervisor {
 
     pub fn poll(&mut self, now_ms: u64) -> Action {
         self.give_up(now_ms);
-        if let Some(action) = self.hold.next(now_ms) {
+        // What is being ended is looked at by nobody else.
+        if !self.agent.is_leaving()
+            && let Some(action) = self.hold.next(now_ms)
+        {
             return action;
         }
         match self.agent {
@@ -258,7 +263,8 @@ impl Supervisor {
     }
 
     fn wait(&self, until_ms: Option<u64>) -> Action {
-        Action::Wait { until_ms: until_ms.into_iter().chain(self.hold.due_ms()).min() }
+        let look_ms = self.hold.due_ms().filter(|_| !self.agent.is_leaving());
+        Action::Wait { until_ms: until_ms.into_iter().chain(look_ms).min() }
     }
 
     /// The agent and its work are to go; a start that waited does not come any more.

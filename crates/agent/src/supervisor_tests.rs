@@ -203,6 +203,43 @@ fn a_stop_and_a_next_start_let_go_of_what_was_frozen() {
 }
 
 #[test]
+fn a_freeze_while_a_start_waits_for_a_sweep_holds_what_that_start_brings() {
+    let mut supervisor = running();
+    supervisor.stop(id(2));
+    supervisor.start(id(3));
+
+    assert!(!supervisor.freeze(10), "what is there is being ended");
+
+    assert_eq!(supervisor.poll(20), Action::Terminate);
+    assert_eq!(supervisor.poll(20), Action::Wait { until_ms: Some(3_020) }, "no look meanwhile");
+    supervisor.exited();
+    assert_eq!(supervisor.poll(30), Action::Sweep);
+    assert_eq!(supervisor.poll(40), Action::Wait { until_ms: None });
+    supervisor.swept();
+    assert_eq!(supervisor.poll(50), Action::Freeze);
+    supervisor.held(60, false);
+    assert_eq!(supervisor.poll(60), Action::Spawn(id(3)));
+    supervisor.spawned();
+    assert_eq!(supervisor.poll(160), Action::Freeze);
+}
+
+#[test]
+fn a_thaw_while_a_start_waits_for_a_sweep_takes_the_freeze_back() {
+    let mut supervisor = running();
+    supervisor.stop(id(2));
+    supervisor.start(id(3));
+    supervisor.freeze(10);
+
+    assert!(!supervisor.thaw());
+
+    assert_eq!(supervisor.poll(20), Action::Terminate);
+    supervisor.exited();
+    assert_eq!(supervisor.poll(30), Action::Sweep);
+    supervisor.swept();
+    assert_eq!(supervisor.poll(40), Action::Spawn(id(3)));
+}
+
+#[test]
 fn what_was_frozen_when_the_resident_went_is_swept_without_a_successor() {
     let mut supervisor = Supervisor::new(WAITS, 0);
     supervisor.resident_here();

@@ -210,8 +210,6 @@ impl Supervisor {
         asked
     }
 
-    /// Done, whether or not something was left: that is reported, and the next stop tries again.
-    pub fn swept(&mut self) {
     /// No next agent could take over what the last one left: it is swept, and a next start waits for that.
     pub fn lost(&mut self) {
         if self.agent == Agent::Crashed {
@@ -219,6 +217,8 @@ impl Supervisor {
         }
     }
 
+    /// Done, whether or not something was left: that is reported, and the next stop tries again.
+    pub fn swept(&mut self) {
         if let Agent::Sweeping(next) = self.agent {
             self.agent = next.map_or(Agent::Absent, Agent::Wanted);
         }
@@ -303,6 +303,8 @@ impl Supervisor {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 #[path = "supervisor_tests.rs"]
 mod tests;

@@ -19,6 +19,7 @@ use super::gate::Gate;
 use super::news::{News, Resident, Signals, news};
 use super::processes::{self, Scope};
 use super::protocol::{Ask, NotStarted, OURS, Say};
+use super::questions::{Question, Questions};
 use super::signals::{self, Signal as Kill};
 use crate::guard::{Place, Running, Start, gate_socket};
 use crate::supervisor::{Action, Asked, Supervisor, Waits};
@@ -49,22 +50,7 @@ pub(super) struct GuardSide {
     done: mpsc::UnboundedReceiver<Done>,
     /// Stops that are to be answered after the sweep.
     stops: Vec<Option<StartId>>,
-    /// Freezes and thaws, and those that the look under way answers.
-    questions: Vec<Question>,
-    answering: Vec<Question>,
-}
-
-#[derive(Clone, Copy)]
-struct Question {
-    number: u64,
-    freeze: bool,
-}
-
-impl Question {
-    fn answer(self, result: Result<(), WorkFault>) -> Say {
-        let (question, result) = (self.number, result.map_err(Into::into));
-        if self.freeze { Say::Frozen { question, result } } else { Say::Thawed { question, result } }
-    }
+    questions: Questions,
 }
 
 impl GuardSide {
@@ -87,8 +73,7 @@ impl GuardSide {
             beside,
             done,
             stops: Vec::new(),
-            questions: Vec::new(),
-            answering: Vec::new(),
+            questions: Questions::default(),
         }
     }
 
@@ -128,6 +113,7 @@ impl GuardSide {
             News::Came(resident) => {
                 // A newer resident program replaces the older: its connection closes.
                 self.resident = Some(resident);
+                self.questions.forget();
                 self.supervisor.resident_here();
             }
             News::Asked(ask) => self.asked(ask).await,
@@ -162,7 +148,8 @@ impl GuardSide {
                 self.beside.let_go();
                 let waited = self.supervisor.stop(id.unwrap_or_default());
                 self.called_off(waited).await;
-                self.answer_all(Ok(())).await;
+                let answers = self.questions.over();
+                self.say_all(answers).await;
             }
             Ask::Freeze { question, place } => {
                 self.place = Some(place);
@@ -224,18 +211,9 @@ impl GuardSide {
     /// One that finds all of it being ended is answered at once.
     async fn question(&mut self, question: Question, held: bool) {
         if held {
-            self.questions.push(question);
+            self.questions.ask(question);
         } else {
             self.say(question.answer(Ok(()))).await;
-        }
-    }
-
-    /// Whoever asked for a freeze or a thaw before a stop gets no other answer than that.
-    async fn answer_all(&mut self, result: Result<(), WorkFault>) {
-        let asked =
-            std::mem::take(&mut self.answering).into_iter().chain(std::mem::take(&mut self.questions));
-        for question in asked.collect::<Vec<_>>() {
-            self.say(question.answer(result.clone())).await;
         }
     }
 
@@ -344,12 +322,13 @@ impl GuardSide {
         match done {
             Done::Cleared(result) => self.spawn(result).await,
             Done::Up(id) => self.up(id).await,
+                self.say_all(answers).await;
             Done::Looked { found, result } => {
                 let now_ms = self.now_ms();
                 self.supervisor.held(now_ms, found);
-                for question in std::mem::take(&mut self.answering) {
-                    tracing::info!(freeze = question.freeze, left = ?result.as_ref().err(), "looked");
-                    self.say(question.answer(result.clone())).await;
+                let answers = self.questions.looked(&result);
+                if !answers.is_empty() {
+                    tracing::info!(left = ?result.err(), "froze or thawed");
                 }
             }
             Done::Swept(result) => self.swept(result).await,
@@ -372,16 +351,15 @@ impl GuardSide {
 
     /// Freezes or thaws what is there now.
     fn look(&mut self, freeze: bool) {
-        let (now, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.questions).into_iter().partition(|question| question.freeze == freeze);
-        self.questions = later;
-        self.answering.extend(now);
+        self.questions.look();
         self.beside.look(self.scope(), freeze);
     }
 
     fn sweep(&mut self) {
         self.beside.sweep(self.scope(), self.patience);
     }
+        let answers = self.questions.over();
+        self.say_all(answers).await;
 
     async fn swept(&mut self, result: Result<(), WorkFault>) {
         self.gate = None;
@@ -412,13 +390,9 @@ impl GuardSide {
         }
     }
 
-    /// Takes note of ended processes that had nobody else; the agent's own end is waited for elsewhere.
-    fn reap(&self) {
-        let own = getpid().as_raw_nonzero().get();
-        let agent = self.agent.as_ref().map(|agent| agent.pid);
-        let rows = processes::table().unwrap_or_default();
-        for row in rows.values().filter(|row| row.parent == own && row.is_dead() && Some(row.pid) != agent) {
-            let _ = waitpid(Pid::from_raw(row.pid), WaitOptions::NOHANG);
+    async fn say_all(&mut self, words: Vec<Say>) {
+        for say in words {
+            self.say(say).await;
         }
     }
 }

@@ -14,6 +14,7 @@ mod processes;
 mod protocol;
 mod serve;
 mod signals;
+mod questions;
 pub(crate) mod work;
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use rustix::process::getpid;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::output::{Log, Output};
+use super::log_file::Writer;
+use super::output::Output;
 use super::processes;
 use super::protocol::NotStarted;
 use crate::guard::{MARK, Start};
-use crate::{agent_log, files, registration, state};
+use crate::{agent_log, registration};
 
 pub(super) type Registration = Result<(), RegistrationFault>;
 
@@ -48,8 +49,6 @@ impl Agent {
     pub(super) fn spawn(start: &Start) -> Result<Self, NotStarted> {
         let other = |error: io::Error| NotStarted::Other { why: error.to_string() };
         let data_dir = &start.place.data_dir;
-        files::private_folder(data_dir).map_err(other)?;
-        state::mend(data_dir);
         let row = processes::row(getpid().as_raw_nonzero().get());
         let mark =
             row.map(|row| format!("{}:{}:{}", row.pid, row.started, data_dir.display())).unwrap_or_default();
@@ -73,7 +72,7 @@ impl Agent {
                 let _ = say.send(told);
             }
         };
-        let mut output = Output::new(start.agent_log.as_deref().map(Log::at));
+        let mut output = Output::new(start.agent_log.as_deref().map(Writer::at));
         output.read(child.stdout.take().ok_or(NotStarted::Missing)?, hear);
         output.read(child.stderr.take().ok_or(NotStarted::Missing)?, |_| {});
         let pid = child.id().ok_or(NotStarted::Missing)? as i32;

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
-use ionet_redact::{Redactor, printable};
-use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use rustix::process::getpid;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -23,7 +22,7 @@ use super::questions::{Question, Questions};
 use super::signals::{self, Signal as Kill};
 use crate::guard::{Place, Running, Start, gate_socket};
 use crate::supervisor::{Action, Asked, Supervisor, Waits};
-use crate::{files, startup, state};
+use crate::startup;
 
 /// How long tasks may take to leave where nobody says it: what `max_kill_timeout` promises them.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -223,18 +222,14 @@ impl GuardSide {
         self.beside.clear(data_dir);
     }
 
-    async fn spawn(&mut self, cleared: Result<(), WorkFault>) {
+    async fn spawn(&mut self, cleared: Result<(), NotStarted>) {
         let Some(start) = self.start.clone() else { return self.supervisor.not_spawned() };
         if self.supervisor.is_doomed() {
             self.supervisor.not_spawned();
             // The newer start has taken the older one's place by now: only a stop leaves it unanswered.
             return;
         }
-        let spawned = match cleared {
-            Ok(()) => self.open_gate(&start).and_then(|()| Agent::spawn(&start)),
-            Err(_) => Err(NotStarted::Other { why: "another agent holds its folder".to_owned() }),
-        };
-        match spawned {
+        match cleared.and_then(|()| self.open_gate(&start)).and_then(|()| Agent::spawn(&start)) {
             Ok(agent) => {
                 self.supervisor.spawned();
                 self.agent = Some(agent);
@@ -301,11 +296,9 @@ impl GuardSide {
         let Some(agent) = self.agent.take() else { return };
         let (id, up, ran_ms) = (agent.id, agent.up, agent.since.elapsed().as_millis() as u64);
         // It may quote a task's command line or a token; nothing of that is kept or told.
-        let stderr_tail = redacted(&agent.output.end().await);
-        if let Some(start) = &self.start
-            && files::write_private(&start.log, stderr_tail.as_bytes()).is_err()
-        {
-            tracing::warn!("the agent's last words could not be kept");
+        let stderr_tail = output::redacted(&agent.output.end().await);
+        if let Some(start) = &self.start {
+            self.beside.keep(start.log.clone(), stderr_tail.clone());
         }
         tracing::info!(id = id.0, code, asked, "the agent ended");
         if asked {
@@ -397,8 +390,8 @@ impl GuardSide {
     }
 }
 
-/// As it may be kept and shown.
-fn redacted(words: &str) -> String {
-    let clean = Redactor::of_this_pc().of_agent().redact(words.as_bytes());
-    printable(&String::from_utf8_lossy(&clean)).into_owned()
+    /// The agent's own end is waited for elsewhere.
+    fn reap(&self) {
+        processes::reap(self.agent.as_ref().map(|agent| agent.pid));
+    }
 }

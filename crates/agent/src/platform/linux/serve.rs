@@ -11,21 +11,30 @@ use rustix::io::Errno;
 use rustix::process::{getpid, set_child_subreaper, setsid};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::guard_log;
 use super::gate::listen;
 use super::guard_side::GuardSide;
 use super::news::Signals;
 use crate::files;
 use crate::supervisor::Waits;
 
-/// Is the guard of this folder until nothing is left to guard. See [`serve_with`].
+/// Is the guard of this folder until nothing is left to guard, and says what it does in that log. See [`serve_with`].
 ///
 /// # Errors
 /// `NoGuard` when another one holds the folder or it cannot be used.
-pub async fn serve(run_dir: &Path) -> Result<(), AgentFault> {
-    serve_with(run_dir, Waits::default()).await
+pub async fn serve(run_dir: &Path, log: Option<&Path>) -> Result<(), AgentFault> {
+    let log = log.map(guard_log::keep);
+    let served = serve_with(run_dir, Waits::default()).await;
+    if let Err(fault) = &served {
+        tracing::error!(%fault, "no guard");
+    }
+    if let Some(log) = log {
+        log.written().await;
+    }
+    served
 }
 
-/// The same with other waits. The calling process becomes the guard: it leaves its session and takes in every
+/// The same with other waits and without a log. The calling process becomes the guard: it leaves its session and takes in every
 /// process that loses its parent below it, so that nothing an agent starts can slip away.
 ///
 /// # Errors

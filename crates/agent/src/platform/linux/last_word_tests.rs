@@ -40,7 +40,7 @@ async fn a_start_that_was_given_up_and_comes_up_late_is_told_and_can_be_taken_ov
     let (guard, mut events) = connect(&stage).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let slow = Start { http: Some(listener.local_addr().unwrap()), ..slow(&stage, "") };
-    let id = slow.id.unwrap();
+    let id = slow.id;
 
     assert!(tokio::time::timeout(Duration::from_millis(300), guard.start(slow)).await.is_err());
     assert!(events.try_recv().is_err());

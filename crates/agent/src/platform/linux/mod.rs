@@ -14,9 +14,9 @@ mod news;
 mod output;
 mod processes;
 mod protocol;
+mod questions;
 mod serve;
 mod signals;
-mod questions;
 pub(crate) mod work;
 
 #[cfg(test)]
@@ -27,6 +27,8 @@ mod engine_tests;
 mod gate_tests;
 #[cfg(test)]
 mod guard_tests;
+#[cfg(test)]
+mod hold_tests;
 #[cfg(test)]
 mod last_word_tests;
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
+use rustix::process::{Pid, WaitOptions, waitpid};
+
 use super::beside::Containers;
 use super::signals::Signal;
 use crate::guard::MARK;
@@ -53,8 +55,9 @@ impl Scope {
             return false;
         }
         let groups = groups(pid);
-        let mut parts =
-            groups.split(['/', '\n']).map(|part| part.trim_start_matches("docker-").trim_end_matches(".scope"));
+        let mut parts = groups
+            .split(['/', '\n'])
+            .map(|part| part.trim_start_matches("docker-").trim_end_matches(".scope"));
         parts.any(|id| self.containers.contains(id))
     }
 
@@ -156,6 +159,15 @@ pub(crate) fn table() -> io::Result<BTreeMap<i32, Row>> {
         }
     }
     Ok(rows)
+}
+
+/// Takes note of ended children of this process that have nobody else, but of that one.
+pub(crate) fn reap(but: Option<i32>) {
+    let own = std::process::id() as i32;
+    let rows = table().unwrap_or_default();
+    for row in rows.values().filter(|row| row.parent == own && row.is_dead() && Some(row.pid) != but) {
+        let _ = waitpid(Pid::from_raw(row.pid), WaitOptions::NOHANG);
+    }
 }
 
 pub(crate) fn row(pid: i32) -> Option<Row> {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::process::Stdio;
-use std::time::Instant;
 
 use ionet_core::StartId;
 use ionet_core::fault::RegistrationFault;
@@ -24,7 +23,6 @@ pub(super) type Registration = Result<(), RegistrationFault>;
 pub(super) struct Agent {
     pub(super) id: StartId,
     pub(super) pid: i32,
-    pub(super) since: Instant,
     /// Its HTTP has answered.
     pub(super) up: bool,
     pub(super) output: Output,
@@ -47,7 +45,6 @@ pub(super) enum Told {
 impl Agent {
     /// A clean environment, a group of its own, everything it prints read.
     pub(super) fn spawn(start: &Start) -> Result<Self, NotStarted> {
-        let other = |error: io::Error| NotStarted::Other { why: error.to_string() };
         let data_dir = &start.place.data_dir;
         let row = processes::row(getpid().as_raw_nonzero().get());
         let mark =
@@ -77,9 +74,7 @@ impl Agent {
         output.read(child.stderr.take().ok_or(NotStarted::Missing)?, |_| {});
         let pid = child.id().ok_or(NotStarted::Missing)? as i32;
         tracing::info!(pid, "the agent started");
-        let id = start.id.unwrap_or_default();
-        let since = Instant::now();
-        Ok(Self { id, pid, since, up: false, output, registration: None, child, said })
+        Ok(Self { id: start.id, pid, up: false, output, registration: None, child, said })
     }
 
     pub(super) async fn told(&mut self) -> Told {

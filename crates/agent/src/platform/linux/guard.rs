@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::conversation::Conversation;
 use super::protocol::{Ask, OURS, Say, UNNUMBERED, Versions, line, send};
-use super::serve::socket;
+use super::serve::{is_ours, socket};
 pub use super::serve::{serve, serve_with};
 use crate::guard::{GuardEvent, HoldId, Place, Running, Start};
 use crate::program::OwnProgram;
@@ -116,11 +116,11 @@ impl Guard {
     /// when it is still coming up, `CalledOff` when a stop or a newer start came, `Held` when the guard has heard a
     /// newer number before.
     pub async fn start(&self, start: Start) -> Result<Running, AgentFault> {
-        let id = start.id.unwrap_or_default();
+        let id = start.id;
         let gone = || AgentFault::NoGuard("it is gone".to_owned());
         let deadline = Instant::now() + STARTED_WITHIN;
         let answer = lock(&self.talk).start(id);
-        self.write(&Ask::Start(Box::new(start))).ok_or_else(gone)?;
+        self.write(&Ask::Start { id: Some(id), start: Box::new(start) }).ok_or_else(gone)?;
         let running = match tokio::time::timeout_at(deadline, answer).await {
             Ok(answer) => answer.map_err(|_| gone())??,
             Err(_) => return Err(AgentFault::Slow),

@@ -16,13 +16,14 @@ use super::beside::{Beside, Done};
 use super::child::{Agent, Told};
 use super::gate::Gate;
 use super::news::{News, Resident, Signals, news};
+use super::output;
 use super::processes::{self, Scope};
 use super::protocol::{Ask, NotStarted, OURS, Say};
 use super::questions::{Question, Questions};
 use super::signals::{self, Signal as Kill};
 use crate::guard::{Place, Running, Start, gate_socket};
-use crate::supervisor::{Action, Asked, Supervisor, Waits};
 use crate::startup;
+use crate::supervisor::{Action, Asked, Supervisor, Waits};
 
 /// How long tasks may take to leave where nobody says it: what `max_kill_timeout` promises them.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -139,7 +140,7 @@ impl GuardSide {
                 }
                 self.say(Say::Hello(OURS)).await;
             }
-            Ask::Start(start) => self.accept(*start).await,
+            Ask::Start { id, start } => self.accept(id, *start).await,
             Ask::Stop { id, place, patience_ms } => {
                 self.stops.push(id);
                 self.place = place.or(self.place.take());
@@ -173,14 +174,13 @@ impl GuardSide {
         }
     }
 
-    async fn accept(&mut self, mut start: Start) {
+    async fn accept(&mut self, id: Option<StartId>, mut start: Start) {
         // Without a number, as version 1 asks: one agent at a time.
-        let numbered = start.id.is_some();
-        if !numbered && self.agent.is_some() {
+        if id.is_none() && self.agent.is_some() {
             return self.say(Say::NotStarted { id: None, why: NotStarted::Busy }).await;
         }
-        let id = start.id.unwrap_or_else(|| self.supervisor.next());
-        start.id = Some(id);
+        let id = id.unwrap_or_else(|| self.supervisor.next());
+        start.id = id;
         match self.supervisor.start(id) {
             Asked::Begins { instead_of } => {
                 self.called_off(instead_of).await;
@@ -234,13 +234,13 @@ impl GuardSide {
                 self.supervisor.spawned();
                 self.agent = Some(agent);
                 match start.http {
-                    Some(http) => self.beside.until_up(start.id.unwrap_or_default(), http),
-                    None => self.up(start.id.unwrap_or_default()).await,
+                    Some(http) => self.beside.until_up(start.id, http),
+                    None => self.up(start.id).await,
                 }
             }
             Err(why) => {
                 self.supervisor.not_spawned();
-                self.say(Say::NotStarted { id: start.id, why }).await;
+                self.say(Say::NotStarted { id: Some(start.id), why }).await;
             }
         }
     }
@@ -294,7 +294,7 @@ impl GuardSide {
         let asked = self.supervisor.exited();
         self.beside.ended();
         let Some(agent) = self.agent.take() else { return };
-        let (id, up, ran_ms) = (agent.id, agent.up, agent.since.elapsed().as_millis() as u64);
+        let (id, up) = (agent.id, agent.up);
         // It may quote a task's command line or a token; nothing of that is kept or told.
         let stderr_tail = output::redacted(&agent.output.end().await);
         if let Some(start) = &self.start {
@@ -308,14 +308,13 @@ impl GuardSide {
             tracing::warn!("the agent's state is damaged: it goes, with all that it was about");
             self.supervisor.lost();
         }
-        self.say(Say::Exited { id: Some(id), code, stderr_tail, ran_ms: Some(ran_ms) }).await;
+        self.say(Say::Exited { id: Some(id), code, stderr_tail }).await;
     }
 
     async fn done(&mut self, done: Done) {
         match done {
             Done::Cleared(result) => self.spawn(result).await,
             Done::Up(id) => self.up(id).await,
-                self.say_all(answers).await;
             Done::Looked { found, result } => {
                 let now_ms = self.now_ms();
                 self.supervisor.held(now_ms, found);
@@ -323,6 +322,7 @@ impl GuardSide {
                 if !answers.is_empty() {
                     tracing::info!(left = ?result.err(), "froze or thawed");
                 }
+                self.say_all(answers).await;
             }
             Done::Swept(result) => self.swept(result).await,
             Done::FilesLeft(left) => {
@@ -351,8 +351,6 @@ impl GuardSide {
     fn sweep(&mut self) {
         self.beside.sweep(self.scope(), self.patience);
     }
-        let answers = self.questions.over();
-        self.say_all(answers).await;
 
     async fn swept(&mut self, result: Result<(), WorkFault>) {
         self.gate = None;
@@ -360,6 +358,8 @@ impl GuardSide {
         self.reap();
         self.supervisor.swept();
         tracing::info!(left = ?result.as_ref().err(), "swept");
+        let answers = self.questions.over();
+        self.say_all(answers).await;
         for id in std::mem::take(&mut self.stops) {
             self.say(match result.clone() {
                 Ok(()) => Say::Stopped { id },
@@ -388,7 +388,6 @@ impl GuardSide {
             self.say(say).await;
         }
     }
-}
 
     /// The agent's own end is waited for elsewhere.
     fn reap(&self) {

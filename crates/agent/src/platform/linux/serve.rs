@@ -33,8 +33,8 @@ pub async fn serve(run_dir: &Path, log: Option<&Path>) -> Result<(), AgentFault>
     served
 }
 
-/// The same with other waits and without a log. The calling process becomes the guard: it leaves its session and takes in every
-/// process that loses its parent below it, so that nothing an agent starts can slip away.
+/// The same with other waits and without a log. The calling process becomes the guard: it leaves its session and takes
+/// in every process that loses its parent below it, so that nothing an agent starts can slip away.
 ///
 /// # Errors
 /// As above.

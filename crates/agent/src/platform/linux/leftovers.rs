@@ -76,8 +76,7 @@ fn groups(folder: &Path, allocations: &BTreeSet<String>) -> Vec<PathBuf> {
 }
 
 /// Removes the files of all allocations, once nothing of them runs. How many allocations' files stay: those that this
-/// user may not remove, that something is mounted in, or that there was no time for: it is asked at each file whether to
-/// go on.
+/// user may not remove, that something is mounted in, or that there was no time for: `go_on` is asked at each file.
 pub(crate) fn remove_allocations(scope: &Scope, go_on: &dyn Fn() -> bool) -> u32 {
     let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
     // Given with its links resolved where it has any: the last one is where the files are.

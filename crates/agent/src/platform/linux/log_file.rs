@@ -1,5 +1,5 @@
-//! A log of a bounded size, written on a thread of its own: a disk that is slow or hangs costs lines, which are counted,
-//! and holds up nobody.
+//! A log of a bounded size, written on a thread of its own: a disk that is slow or hangs costs lines, which are
+//! counted, and holds up nobody.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

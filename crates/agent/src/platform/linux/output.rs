@@ -63,8 +63,8 @@ impl Output {
         });
     }
 
-    /// The end of it in whole lines, once the process is gone. What it left running may hold the pipes open for ever, so
-    /// a quarter of a second is enough.
+    /// The end of it in whole lines, once the process is gone. What it left running may hold the pipes open for ever,
+    /// so a quarter of a second is enough.
     pub(crate) async fn end(mut self) -> String {
         let all_read = async { while self.readers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(Duration::from_millis(250), all_read).await;

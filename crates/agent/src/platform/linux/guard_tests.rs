@@ -12,8 +12,6 @@ use super::stage::{ALLOC, Stage, is_alive, until};
 use super::{guard, guard_log, processes};
 use crate::guard::{Guard, GuardEvent, Place, Running, Start, Waits};
 use crate::program::OwnProgram;
-use crate::teardown;
-use crate::workloads::Role;
 
 /// Not a test of its own: the process that the scripts below start is this one, and it is the guard.
 #[tokio::test]

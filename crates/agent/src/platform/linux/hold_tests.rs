@@ -1,10 +1,13 @@
 //! Who holds the guard, and what becomes of the agent and its work when that one goes, or the guard itself does.
 
+use std::time::Duration;
+
 use super::guard_tests::{connect, program, run_dir, start, started, stop, until_nothing_is_left};
 use super::processes;
 use super::signals::{Signal, send};
 use super::stage::{Stage, is_alive};
 use crate::guard::GuardEvent;
+use crate::teardown;
 use crate::workloads::Role;
 
 #[tokio::test]

@@ -278,9 +278,10 @@ impl Supervisor {
     /// With nobody here for too long, what runs is stopped.
     fn give_up(&mut self, now_ms: u64) {
         let over = self.deadline_ms().is_some_and(|deadline| now_ms >= deadline);
-        let is_over = match self.agent {
-            Agent::Absent => self.hold.is_idle(),
-            agent => agent.is_leaving() && agent.waiting().is_none(),
+        let is_over = if self.agent == Agent::Absent {
+            self.hold.is_idle()
+        } else {
+            self.agent.is_leaving() && self.agent.waiting().is_none()
         };
         if over && !is_over {
             self.leave();

@@ -143,9 +143,14 @@ mod tests {
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let writer = Writer::at(&path);
 
-        for number in 0..QUEUED + 10 {
-            writer.write(number.to_string());
-        }
+        let (say, heard) = oneshot::channel();
+        std::thread::spawn(move || {
+            for number in 0..QUEUED + 10 {
+                writer.write(number.to_string());
+            }
+            drop(say.send(writer));
+        });
+        let writer = tokio::time::timeout(Duration::from_secs(20), heard).await.expect("held up").unwrap();
         writer.written().await;
         drop(writer);
 

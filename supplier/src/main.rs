@@ -104,7 +104,8 @@ fn main() -> ExitCode {
 async fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Guard { run_dir } => {
-            ionet_agent::guard::serve(&run_dir).await?;
+            let log = Folders::open().ok().map(|folders| folders.agent_logs().join("guard.log"));
+            ionet_agent::guard::serve(&run_dir, log.as_deref()).await?;
             Ok(exit::OK)
         }
         Command::App(command) => app(command, Folders::open()?).await,

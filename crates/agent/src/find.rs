@@ -31,9 +31,16 @@ pub struct Found {
 /// `Missing` when there is none, `NotExecutable`, `Silent` or `Shim` when it does not say which one it is,
 /// `WrongVersion` and `NotGenuine` when it is another.
 pub async fn agent(own: &OwnProgram) -> Result<Found, AgentFault> {
-    let program = agent_binary(own)?;
+    checked(agent_binary(own)?, pinned::sha256()).await
+}
+
+/// A program that is not the one that was meant is not even asked which one it is.
+async fn checked(program: PathBuf, sha256: Option<&str>) -> Result<Found, AgentFault> {
+    if let Some(sha256) = sha256 {
+        pinned::is_genuine(&program, sha256).await?;
+    }
     let version = version(&program).await?;
-    pinned::check(&program, &version).await?;
+    pinned::fits(&version)?;
     Ok(Found { program, version })
 }
 
@@ -161,6 +168,21 @@ mod tests {
         let own = OwnProgram::at(dir.path().join("ionet-supplier"));
 
         assert_eq!(agent_binary(&own), Err(AgentFault::Missing));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_genuine_is_never_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let ran = dir.path().join("ran");
+        let text = format!("#!/bin/sh\n: > '{}'\necho Nomad v0.0.0\n", ran.display());
+        let file = program(dir.path(), "nomad", 0o755, &text);
+
+        let refused = checked(file.clone(), Some("00")).await;
+
+        assert_eq!(refused, Err(AgentFault::NotGenuine(file.display().to_string())));
+        assert!(!ran.exists());
+        assert!(matches!(checked(file, None).await, Err(AgentFault::WrongVersion { .. })));
+        assert!(ran.exists());
     }
 
     #[test]

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::RegistrationFault;
@@ -37,8 +36,9 @@ pub struct Place {
 /// An agent to start.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// Newer than every start and stop before it. A guard that is given none makes one up.
-    pub id: Option<StartId>,
+    /// Newer than every start and stop before it. Said beside the rest: see the protocol.
+    #[serde(skip)]
+    pub id: StartId,
     pub program: PathBuf,
     pub args: Vec<String>,
     /// The whole environment: nothing is inherited.
@@ -84,8 +84,6 @@ pub enum GuardEvent {
         code: Option<i32>,
         /// The end of what it printed, and how a breakdown began: at most 18 KiB.
         stderr_tail: String,
-        /// From its start; none from a guard that does not tell.
-        ran_for: Option<Duration>,
     },
     /// The agent says that the region has taken it in, or why not. Told when it changes, and again to a newcomer.
     Registration { id: StartId, result: Result<(), RegistrationFault> },

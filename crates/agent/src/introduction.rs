@@ -3,7 +3,6 @@
 //!
 //! Not by the environment: raw processes would inherit the variable, and the agent prints it to whoever may ask.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,14 +16,7 @@ pub fn place(data_dir: &Path, token: &str) -> io::Result<()> {
 
 /// Removes it; the agent has no use for it once it is registered. No file is no error.
 pub fn remove(data_dir: &Path) -> io::Result<()> {
-    remove_file(&file(data_dir))
-}
-
-fn remove_file(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    Ok(ionet_private::remove(&file(data_dir))?)
 }
 
 fn folder(data_dir: &Path) -> PathBuf {
@@ -38,6 +30,7 @@ fn file(data_dir: &Path) -> PathBuf {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -14,7 +14,32 @@ pub fn fault(code: Option<i32>, tail: &str) -> AgentFault {
         let line = texts.iter().find_map(|text| words.iter().find(|line| line.contains(text)))?;
         Some(line.trim_start_matches("==> ").trim().to_owned())
     };
-    REASONS.iter().find_map(|(texts, fault)| said(texts).map(fault)).unwrap_or(AgentFault::Crashed { code })
+    let reason = REASONS.iter().find_map(|(texts, fault)| said(texts).map(fault));
+    reason.unwrap_or_else(|| match broke_down_over_its_state(&words) {
+        true => AgentFault::StateDamaged,
+        false => AgentFault::Crashed { code },
+    })
+}
+
+/// The library of its database breaks down on pages that were torn where it has not looked before. Any other breakdown
+/// may list that library's work as well: what broke down is the first program that the runtime names, and of its own
+/// library it says nothing here.
+fn broke_down_over_its_state(words: &[String]) -> bool {
+    const BEGINNINGS: [&str; 3] = ["panic: ", "fatal error: ", "unexpected fault address"];
+    let is_beginning = |line: &&String| BEGINNINGS.iter().any(|word| line.starts_with(word));
+    let mut lines = words.iter().skip_while(|line| !is_beginning(line));
+    if lines.next().is_none_or(|first| first.starts_with("fatal error: ")) {
+        return false;
+    }
+    let stack = lines.skip_while(|line| !line.starts_with("goroutine ")).skip(1);
+    let mut frames = stack.take_while(|line| !line.is_empty());
+    // Go's own library has no host in its names.
+    let culprit = frames.find(|frame| frame.split_once('/').is_some_and(|(host, _)| is_host(host)));
+    culprit.is_some_and(|frame| frame.starts_with("go.etcd.io/bbolt"))
+}
+
+fn is_host(text: &str) -> bool {
+    text.contains('.') && text.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-".contains(letter))
 }
 
 type Reason = (&'static [&'static str], fn(String) -> AgentFault);
@@ -48,8 +73,7 @@ const CONTROL_GROUPS: &[&str] = &[
     "failed to detect memset",
 ];
 
-/// The database of its state: torn, of another program, or of a Nomad that is not understood. The library under it
-/// breaks down on pages that were torn where it has not looked before.
+/// The database of its state: torn, of another program, or of a Nomad that is not understood.
 const DAMAGED: &[&str] = &[
     "failed to create state database",
     "failed to open state database",
@@ -58,7 +82,6 @@ const DAMAGED: &[&str] = &[
     "Nomad is unable to start due to corrupt state",
     "failed to restore state",
     "error reading dynamic node metadata",
-    "go.etcd.io/bbolt",
 ];
 
 /// It asks for the interface of the default route, to know which address is this PC's.
@@ -168,8 +191,19 @@ mod tests {
         ] {
             assert_eq!(client(cause), AgentFault::StateDamaged, "{cause}");
         }
-        let broken_down = "panic: assertion failed: Page expected to be: 5, but self identifies as 0\n\ngoroutine 1 [running]:\ngo.etcd.io/bbolt/internal/common.Assert(...)\n\t/root/go/pkg/mod/go.etcd.io/bbolt@v1.5.0/internal/common/utils.go:1\n";
+        let broken_down = "panic: assertion failed: Page expected to be: 5, but self identifies as 0\n\ngoroutine 1 [running]:\ngo.etcd.io/bbolt/internal/common.Assert(...)\n\t/go/pkg/mod/go.etcd.io/bbolt@v1.5.0/internal/common/utils.go:1\n";
         assert_eq!(fault(Some(2), broken_down), AgentFault::StateDamaged);
+    }
+
+    #[test]
+    fn a_breakdown_that_only_finds_the_database_at_work_leaves_it_good() {
+        for elsewhere in [
+            "fatal error: runtime: out of memory\n\nruntime stack:\nruntime.throw({0x1, 0x2})\n\ngoroutine 1 [running]:\ngo.etcd.io/bbolt.(*DB).mmap(0x1)\n\tgo.etcd.io/bbolt@v1.5.0/db.go:1\n",
+            "panic: nil\n\ngoroutine 7 [running]:\npanic({0x1})\n\truntime/panic.go:1\ngithub.com/hashicorp/nomad/client.(*Client).run()\n\tgithub.com/hashicorp/nomad/client.go:1\ngo.etcd.io/bbolt.(*DB).View(0x1)\n\n",
+            "panic: nil\n\ngoroutine 7 [running]:\ngithub.com/hashicorp/nomad/client.(*Client).run()\n\ngoroutine 9 [select]:\ngo.etcd.io/bbolt.(*DB).freepages()\n",
+        ] {
+            assert_eq!(fault(Some(2), elsewhere), AgentFault::Crashed { code: Some(2) }, "{elsewhere}");
+        }
     }
 
     #[test]

@@ -24,11 +24,6 @@ pub(crate) fn forget(data_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a database that cannot be read out of the way, in place of the last such one.
-pub(crate) fn set_aside(data_dir: &Path) -> io::Result<()> {
-    aside(data_dir, DATABASE)
-}
-
 /// A node's id or secret that was torn or filled with zeros would be refused by the region for ever. The agent makes
 /// new ones where there are none.
 pub(crate) fn mend(data_dir: &Path) {
@@ -89,19 +84,6 @@ mod tests {
             fs::read_dir(folder(data.path())).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["client-id"]);
         forget(&data.path().join("nowhere")).unwrap();
-    }
-
-    #[test]
-    fn a_damaged_database_is_kept_aside_and_the_next_one_takes_its_place() {
-        for content in [b"torn".as_slice(), &[0; 64]] {
-            let data = client(&[("state.db", content)]);
-
-            set_aside(data.path()).unwrap();
-            set_aside(data.path()).unwrap();
-
-            assert!(!folder(data.path()).join("state.db").exists());
-            assert_eq!(fs::read(data.path().join("damaged/state.db")).unwrap(), content);
-        }
     }
 
     #[test]

@@ -155,18 +155,20 @@ impl Supervisor {
         self.leave()
     }
 
-    /// From now on nothing of a job runs, whatever starts. False where all of it is about to be ended anyway.
+    /// From now on nothing of a job runs, whatever starts. False where all of it is about to be ended anyway: then what
+    /// starts after that is frozen.
     pub fn freeze(&mut self, now_ms: u64) -> bool {
-        if self.agent.is_leaving() {
-            return false;
+        let is_leaving = self.agent.is_leaving();
+        if !is_leaving || self.agent.waiting().is_some() {
+            self.hold.freeze(now_ms);
         }
-        self.hold.freeze(now_ms);
-        true
+        !is_leaving
     }
 
     /// False where all of it is about to be ended anyway.
     pub fn thaw(&mut self) -> bool {
         if self.agent.is_leaving() {
+            self.hold.release();
             return false;
         }
         self.hold.thaw();
@@ -208,6 +210,13 @@ impl Supervisor {
         asked
     }
 
+    /// No next agent could take over what the last one left: it is swept, and a next start waits for that.
+    pub fn lost(&mut self) {
+        if self.agent == Agent::Crashed {
+            self.leave();
+        }
+    }
+
     /// Done, whether or not something was left: that is reported, and the next stop tries again.
     pub fn swept(&mut self) {
         if let Agent::Sweeping(next) = self.agent {
@@ -217,7 +226,10 @@ impl Supervisor {
 
     pub fn poll(&mut self, now_ms: u64) -> Action {
         self.give_up(now_ms);
-        if let Some(action) = self.hold.next(now_ms) {
+        // What is being ended is looked at by nobody else.
+        if !self.agent.is_leaving()
+            && let Some(action) = self.hold.next(now_ms)
+        {
             return action;
         }
         match self.agent {
@@ -251,7 +263,8 @@ impl Supervisor {
     }
 
     fn wait(&self, until_ms: Option<u64>) -> Action {
-        Action::Wait { until_ms: until_ms.into_iter().chain(self.hold.due_ms()).min() }
+        let look_ms = self.hold.due_ms().filter(|_| !self.agent.is_leaving());
+        Action::Wait { until_ms: until_ms.into_iter().chain(look_ms).min() }
     }
 
     /// The agent and its work are to go; a start that waited does not come any more.
@@ -265,9 +278,10 @@ impl Supervisor {
     /// With nobody here for too long, what runs is stopped.
     fn give_up(&mut self, now_ms: u64) {
         let over = self.deadline_ms().is_some_and(|deadline| now_ms >= deadline);
-        let is_over = match self.agent {
-            Agent::Absent => self.hold.is_idle(),
-            agent => agent.is_leaving() && agent.waiting().is_none(),
+        let is_over = if self.agent == Agent::Absent {
+            self.hold.is_idle()
+        } else {
+            self.agent.is_leaving() && self.agent.waiting().is_none()
         };
         if over && !is_over {
             self.leave();
@@ -290,6 +304,8 @@ impl Supervisor {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 #[path = "supervisor_tests.rs"]
 mod tests;

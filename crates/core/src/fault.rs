@@ -156,7 +156,7 @@ pub enum AgentFault {
     /// There is no way out of this PC, so that it cannot tell which address is its own.
     #[error("this PC has no default route")]
     NoNetwork,
-    /// What it keeps about itself and its jobs cannot be read. It is set aside, and the next start begins anew.
+    /// What it keeps about itself and its jobs cannot be read. It goes, with those jobs, and the next start begins anew.
     #[error("its own state is damaged")]
     StateDamaged,
     #[error("no room on the disk of its folder")]

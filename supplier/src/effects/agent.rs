@@ -206,7 +206,7 @@ impl Shared {
                     }
                     self.tell(Signal::Registration { id, result }).await;
                 }
-                GuardEvent::Exited { id, code, stderr_tail, .. } => {
+                GuardEvent::Exited { id, code, stderr_tail } => {
                     self.exited(id, startup::fault(code, &stderr_tail)).await;
                 }
                 GuardEvent::FilesLeft { left, .. } => {

@@ -67,7 +67,7 @@ pub(crate) mod guard {
 
     /// # Errors
     /// `NoGuard`, always.
-    pub async fn serve(_run_dir: &Path) -> Result<(), AgentFault> {
+    pub async fn serve(_run_dir: &Path, _log: Option<&Path>) -> Result<(), AgentFault> {
         Err(not_here())
     }
 

@@ -85,7 +85,7 @@ pub(super) fn prepare(
         ("LANG", "C.UTF-8".to_owned()),
     ];
     Ok(Start {
-        id: Some(id),
+        id,
         program: found.program.clone(),
         args: vec!["agent".to_owned(), "-config".to_owned(), config_file.display().to_string()],
         env: env.map(|(name, value)| (name.to_owned(), value)).into(),

@@ -14,15 +14,16 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::processes::Scope;
+use super::protocol::NotStarted;
 use super::{leftovers, work};
-use crate::api;
+use crate::{api, files, state};
 
 /// Ids of the containers that our agent has made.
 pub(super) type Containers = Arc<Mutex<BTreeSet<String>>>;
 
 pub(super) enum Done {
-    /// Nobody holds the data folder any more.
-    Cleared(Result<(), WorkFault>),
+    /// Nobody holds the data folder any more, and it can be used.
+    Cleared(Result<(), NotStarted>),
     /// The agent's HTTP answers.
     Up(StartId),
     /// What ran was frozen, or thawed.
@@ -61,10 +62,19 @@ impl Beside {
         let say = self.say.clone();
         tokio::spawn(async move {
             let cleared = match data_dir {
-                Some(data_dir) => work::end_agents(data_dir).await,
+                Some(data_dir) => cleared(data_dir).await,
                 None => Ok(()),
             };
             let _ = say.send(Done::Cleared(cleared));
+        });
+    }
+
+    /// The agent's last words, in a file.
+    pub(super) fn keep(&self, file: PathBuf, words: String) {
+        tokio::task::spawn_blocking(move || {
+            if files::write_private(&file, words.as_bytes()).is_err() {
+                tracing::warn!("the agent's last words could not be kept");
+            }
         });
     }
 
@@ -138,4 +148,16 @@ impl Beside {
             }
         });
     }
+}
+
+async fn cleared(data_dir: PathBuf) -> Result<(), NotStarted> {
+    let other = |why: String| NotStarted::Other { why };
+    let ended = work::end_agents(data_dir.clone()).await;
+    ended.map_err(|_| other("another agent holds its folder".to_owned()))?;
+    let made = tokio::task::spawn_blocking(move || {
+        files::private_folder(&data_dir)?;
+        state::mend(&data_dir);
+        Ok::<_, std::io::Error>(())
+    });
+    made.await.unwrap_or_else(|broke| Err(broke.into())).map_err(|error| other(error.to_string()))
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::process::Stdio;
-use std::time::Instant;
 
 use ionet_core::StartId;
 use ionet_core::fault::RegistrationFault;
@@ -11,11 +10,12 @@ use rustix::process::getpid;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::output::{Log, Output};
+use super::log_file::Writer;
+use super::output::Output;
 use super::processes;
 use super::protocol::NotStarted;
 use crate::guard::{MARK, Start};
-use crate::{agent_log, files, registration, state};
+use crate::{agent_log, registration};
 
 pub(super) type Registration = Result<(), RegistrationFault>;
 
@@ -23,7 +23,6 @@ pub(super) type Registration = Result<(), RegistrationFault>;
 pub(super) struct Agent {
     pub(super) id: StartId,
     pub(super) pid: i32,
-    pub(super) since: Instant,
     /// Its HTTP has answered.
     pub(super) up: bool,
     pub(super) output: Output,
@@ -46,10 +45,7 @@ pub(super) enum Told {
 impl Agent {
     /// A clean environment, a group of its own, everything it prints read.
     pub(super) fn spawn(start: &Start) -> Result<Self, NotStarted> {
-        let other = |error: io::Error| NotStarted::Other { why: error.to_string() };
         let data_dir = &start.place.data_dir;
-        files::private_folder(data_dir).map_err(other)?;
-        state::mend(data_dir);
         let row = processes::row(getpid().as_raw_nonzero().get());
         let mark =
             row.map(|row| format!("{}:{}:{}", row.pid, row.started, data_dir.display())).unwrap_or_default();
@@ -73,14 +69,12 @@ impl Agent {
                 let _ = say.send(told);
             }
         };
-        let mut output = Output::new(start.agent_log.as_deref().map(Log::at));
+        let mut output = Output::new(start.agent_log.as_deref().map(Writer::at));
         output.read(child.stdout.take().ok_or(NotStarted::Missing)?, hear);
         output.read(child.stderr.take().ok_or(NotStarted::Missing)?, |_| {});
         let pid = child.id().ok_or(NotStarted::Missing)? as i32;
         tracing::info!(pid, "the agent started");
-        let id = start.id.unwrap_or_default();
-        let since = Instant::now();
-        Ok(Self { id, pid, since, up: false, output, registration: None, child, said })
+        Ok(Self { id: start.id, pid, up: false, output, registration: None, child, said })
     }
 
     pub(super) async fn told(&mut self) -> Told {

@@ -2,7 +2,6 @@
 //! dropped because it is about a life that is over. Reads and writes nothing itself.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
@@ -92,10 +91,7 @@ impl Conversation {
                 let _ = start.send(Err(why.into()));
                 None
             }
-            Say::Exited { id, code, stderr_tail, ran_ms } => {
-                let id = self.or_newest(id);
-                self.exited(id, code, stderr_tail, ran_ms.map(Duration::from_millis))
-            }
+            Say::Exited { id, code, stderr_tail } => self.exited(self.or_newest(id), code, stderr_tail),
             Say::Registration { id, result } => {
                 let id = self.or_newest(id);
                 self.is_about(id).then_some(GuardEvent::Registration { id, result })
@@ -145,13 +141,7 @@ impl Conversation {
         unheard.map(GuardEvent::Started)
     }
 
-    fn exited(
-        &mut self,
-        id: StartId,
-        code: Option<i32>,
-        stderr_tail: String,
-        ran_for: Option<Duration>,
-    ) -> Option<GuardEvent> {
+    fn exited(&mut self, id: StartId, code: Option<i32>, stderr_tail: String) -> Option<GuardEvent> {
         let ran = self.running.take_if(|running| running.id == id);
         let start = self.starts.remove(&id);
         if ran.is_some() || start.is_some() {
@@ -162,10 +152,10 @@ impl Conversation {
             // Given up by now: an agent that nobody saw up has not ended either, as far as anybody knows.
             return match start.send(Err(fault)) {
                 Ok(()) => None,
-                Err(_) => Some(GuardEvent::Exited { id, code, stderr_tail, ran_for }),
+                Err(_) => Some(GuardEvent::Exited { id, code, stderr_tail }),
             };
         }
-        ran.map(|_| GuardEvent::Exited { id, code, stderr_tail, ran_for })
+        ran.map(|_| GuardEvent::Exited { id, code, stderr_tail })
     }
 
     fn stopped(&mut self, id: Option<StartId>, result: Result<(), WorkFault>) -> Option<GuardEvent> {
@@ -207,7 +197,7 @@ mod tests {
     }
 
     fn exited(id: u64) -> Say {
-        Say::Exited { id: Some(StartId(id)), code: Some(1), stderr_tail: String::new(), ran_ms: Some(7) }
+        Say::Exited { id: Some(StartId(id)), code: Some(1), stderr_tail: String::new() }
     }
 
     #[test]
@@ -259,11 +249,8 @@ mod tests {
         talk.hear(Say::Started(agent(0)));
         assert_eq!(start.try_recv().unwrap().unwrap().id, StartId(4));
 
-        let end = Say::Exited { id: None, code: None, stderr_tail: String::new(), ran_ms: None };
-        assert!(matches!(
-            talk.hear(end),
-            Some(GuardEvent::Exited { id: StartId(4), code: None, ran_for: None, .. })
-        ));
+        let end = Say::Exited { id: None, code: None, stderr_tail: String::new() };
+        assert!(matches!(talk.hear(end), Some(GuardEvent::Exited { id: StartId(4), code: None, .. })));
         let mut stop = talk.stop(StartId(5));
         talk.hear(Say::Stopped { id: None });
         assert_eq!(stop.try_recv(), Ok(Ok(())));

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::conversation::Conversation;
 use super::protocol::{Ask, OURS, Say, UNNUMBERED, Versions, line, send};
-use super::serve::socket;
+use super::serve::{is_ours, socket};
 pub use super::serve::{serve, serve_with};
 use crate::guard::{GuardEvent, HoldId, Place, Running, Start};
 use crate::program::OwnProgram;
@@ -54,11 +54,7 @@ impl Guard {
     /// The guard of this folder, if one is there already: with an agent of an earlier life, or just ending. One that
     /// this program does not understand is asked to end what it holds and itself.
     pub async fn connect(run_dir: &Path) -> Option<(Self, mpsc::UnboundedReceiver<GuardEvent>)> {
-        let stream = UnixStream::connect(socket(run_dir)).await.ok()?;
-        let peer = stream.peer_cred().ok()?;
-        if peer.uid() != rustix::process::geteuid().as_raw() {
-            return None;
-        }
+        let stream = UnixStream::connect(socket(run_dir)).await.ok().filter(is_ours)?;
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read).lines();
         let (versions, running) = timeout(GREETED_WITHIN, greet(&mut lines, &mut write)).await.ok()??;
@@ -120,11 +116,11 @@ impl Guard {
     /// when it is still coming up, `CalledOff` when a stop or a newer start came, `Held` when the guard has heard a
     /// newer number before.
     pub async fn start(&self, start: Start) -> Result<Running, AgentFault> {
-        let id = start.id.unwrap_or_default();
+        let id = start.id;
         let gone = || AgentFault::NoGuard("it is gone".to_owned());
         let deadline = Instant::now() + STARTED_WITHIN;
         let answer = lock(&self.talk).start(id);
-        self.write(&Ask::Start(Box::new(start))).ok_or_else(gone)?;
+        self.write(&Ask::Start { id: Some(id), start: Box::new(start) }).ok_or_else(gone)?;
         let running = match tokio::time::timeout_at(deadline, answer).await {
             Ok(answer) => answer.map_err(|_| gone())??,
             Err(_) => return Err(AgentFault::Slow),
@@ -168,7 +164,8 @@ impl Guard {
     /// frozen from here.
     ///
     /// # Errors
-    /// What could not be reached or would not stand still; all else is frozen all the same.
+    /// What could not be reached or would not stand still; all else is frozen all the same. `StillThere` also when the
+    /// guard is too slow to say.
     pub async fn freeze(&self, place: &Place) -> Result<(), WorkFault> {
         let ask = |question| Ask::Freeze { question, place: place.clone() };
         match self.hold(ask, FROZEN_WITHIN).await {
@@ -233,7 +230,7 @@ impl Guard {
         (Self { id, talk, write, let_go, reader }, heard)
     }
 
-    /// None from a guard that knows no freezing, is gone, or does not answer.
+    /// None from a guard that knows no freezing, or is gone. One that is only slow goes on: nobody else comes between.
     async fn hold(&self, ask: impl FnOnce(u64) -> Ask, within: Duration) -> Option<Result<(), WorkFault>> {
         let (question, answer) = {
             let mut talk = lock(&self.talk);
@@ -243,7 +240,10 @@ impl Guard {
             talk.question()
         };
         self.write(&ask(question))?;
-        timeout(within, answer).await.ok()?.ok()
+        match timeout(within, answer).await {
+            Ok(answer) => answer.ok(),
+            Err(_) => Some(Err(WorkFault::StillThere { left: 1 })),
+        }
     }
 
     /// A whole line, or none of it. None when the guard is gone.

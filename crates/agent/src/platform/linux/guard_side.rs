@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
-use ionet_redact::{Redactor, printable};
-use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use rustix::process::getpid;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,12 +16,14 @@ use super::beside::{Beside, Done};
 use super::child::{Agent, Told};
 use super::gate::Gate;
 use super::news::{News, Resident, Signals, news};
+use super::output;
 use super::processes::{self, Scope};
 use super::protocol::{Ask, NotStarted, OURS, Say};
+use super::questions::{Question, Questions};
 use super::signals::{self, Signal as Kill};
 use crate::guard::{Place, Running, Start, gate_socket};
+use crate::startup;
 use crate::supervisor::{Action, Asked, Supervisor, Waits};
-use crate::{files, startup, state};
 
 /// How long tasks may take to leave where nobody says it: what `max_kill_timeout` promises them.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -49,22 +50,7 @@ pub(super) struct GuardSide {
     done: mpsc::UnboundedReceiver<Done>,
     /// Stops that are to be answered after the sweep.
     stops: Vec<Option<StartId>>,
-    /// Freezes and thaws, and those that the look under way answers.
-    questions: Vec<Question>,
-    answering: Vec<Question>,
-}
-
-#[derive(Clone, Copy)]
-struct Question {
-    number: u64,
-    freeze: bool,
-}
-
-impl Question {
-    fn answer(self, result: Result<(), WorkFault>) -> Say {
-        let (question, result) = (self.number, result.map_err(Into::into));
-        if self.freeze { Say::Frozen { question, result } } else { Say::Thawed { question, result } }
-    }
+    questions: Questions,
 }
 
 impl GuardSide {
@@ -87,8 +73,7 @@ impl GuardSide {
             beside,
             done,
             stops: Vec::new(),
-            questions: Vec::new(),
-            answering: Vec::new(),
+            questions: Questions::default(),
         }
     }
 
@@ -128,6 +113,7 @@ impl GuardSide {
             News::Came(resident) => {
                 // A newer resident program replaces the older: its connection closes.
                 self.resident = Some(resident);
+                self.questions.forget();
                 self.supervisor.resident_here();
             }
             News::Asked(ask) => self.asked(ask).await,
@@ -154,7 +140,7 @@ impl GuardSide {
                 }
                 self.say(Say::Hello(OURS)).await;
             }
-            Ask::Start(start) => self.accept(*start).await,
+            Ask::Start { id, start } => self.accept(id, *start).await,
             Ask::Stop { id, place, patience_ms } => {
                 self.stops.push(id);
                 self.place = place.or(self.place.take());
@@ -162,7 +148,8 @@ impl GuardSide {
                 self.beside.let_go();
                 let waited = self.supervisor.stop(id.unwrap_or_default());
                 self.called_off(waited).await;
-                self.answer_all(Ok(())).await;
+                let answers = self.questions.over();
+                self.say_all(answers).await;
             }
             Ask::Freeze { question, place } => {
                 self.place = Some(place);
@@ -187,14 +174,13 @@ impl GuardSide {
         }
     }
 
-    async fn accept(&mut self, mut start: Start) {
+    async fn accept(&mut self, id: Option<StartId>, mut start: Start) {
         // Without a number, as version 1 asks: one agent at a time.
-        let numbered = start.id.is_some();
-        if !numbered && self.agent.is_some() {
+        if id.is_none() && self.agent.is_some() {
             return self.say(Say::NotStarted { id: None, why: NotStarted::Busy }).await;
         }
-        let id = start.id.unwrap_or_else(|| self.supervisor.next());
-        start.id = Some(id);
+        let id = id.unwrap_or_else(|| self.supervisor.next());
+        start.id = id;
         match self.supervisor.start(id) {
             Asked::Begins { instead_of } => {
                 self.called_off(instead_of).await;
@@ -224,18 +210,9 @@ impl GuardSide {
     /// One that finds all of it being ended is answered at once.
     async fn question(&mut self, question: Question, held: bool) {
         if held {
-            self.questions.push(question);
+            self.questions.ask(question);
         } else {
             self.say(question.answer(Ok(()))).await;
-        }
-    }
-
-    /// Whoever asked for a freeze or a thaw before a stop gets no other answer than that.
-    async fn answer_all(&mut self, result: Result<(), WorkFault>) {
-        let asked =
-            std::mem::take(&mut self.answering).into_iter().chain(std::mem::take(&mut self.questions));
-        for question in asked.collect::<Vec<_>>() {
-            self.say(question.answer(result.clone())).await;
         }
     }
 
@@ -245,29 +222,25 @@ impl GuardSide {
         self.beside.clear(data_dir);
     }
 
-    async fn spawn(&mut self, cleared: Result<(), WorkFault>) {
+    async fn spawn(&mut self, cleared: Result<(), NotStarted>) {
         let Some(start) = self.start.clone() else { return self.supervisor.not_spawned() };
         if self.supervisor.is_doomed() {
             self.supervisor.not_spawned();
             // The newer start has taken the older one's place by now: only a stop leaves it unanswered.
             return;
         }
-        let spawned = match cleared {
-            Ok(()) => self.open_gate(&start).and_then(|()| Agent::spawn(&start)),
-            Err(_) => Err(NotStarted::Other { why: "another agent holds its folder".to_owned() }),
-        };
-        match spawned {
+        match cleared.and_then(|()| self.open_gate(&start)).and_then(|()| Agent::spawn(&start)) {
             Ok(agent) => {
                 self.supervisor.spawned();
                 self.agent = Some(agent);
                 match start.http {
-                    Some(http) => self.beside.until_up(start.id.unwrap_or_default(), http),
-                    None => self.up(start.id.unwrap_or_default()).await,
+                    Some(http) => self.beside.until_up(start.id, http),
+                    None => self.up(start.id).await,
                 }
             }
             Err(why) => {
                 self.supervisor.not_spawned();
-                self.say(Say::NotStarted { id: start.id, why }).await;
+                self.say(Say::NotStarted { id: Some(start.id), why }).await;
             }
         }
     }
@@ -321,30 +294,21 @@ impl GuardSide {
         let asked = self.supervisor.exited();
         self.beside.ended();
         let Some(agent) = self.agent.take() else { return };
-        let (id, up, ran_ms) = (agent.id, agent.up, agent.since.elapsed().as_millis() as u64);
+        let (id, up) = (agent.id, agent.up);
         // It may quote a task's command line or a token; nothing of that is kept or told.
-        let stderr_tail = redacted(&agent.output.end().await);
-        if let Some(start) = &self.start
-            && files::write_private(&start.log, stderr_tail.as_bytes()).is_err()
-        {
-            tracing::warn!("the agent's last words could not be kept");
+        let stderr_tail = output::redacted(&agent.output.end().await);
+        if let Some(start) = &self.start {
+            self.beside.keep(start.log.clone(), stderr_tail.clone());
         }
         tracing::info!(id = id.0, code, asked, "the agent ended");
         if asked {
             return self.called_off(Some(id).filter(|_| !up)).await;
         }
         if startup::fault(code, &stderr_tail) == AgentFault::StateDamaged {
-            self.set_state_aside();
+            tracing::warn!("the agent's state is damaged: it goes, with all that it was about");
+            self.supervisor.lost();
         }
-        self.say(Say::Exited { id: Some(id), code, stderr_tail, ran_ms: Some(ran_ms) }).await;
-    }
-
-    fn set_state_aside(&self) {
-        let Some(place) = &self.place else { return };
-        match state::set_aside(&place.data_dir) {
-            Ok(()) => tracing::warn!("the agent's state was damaged and is set aside"),
-            Err(error) => tracing::error!(%error, "the agent's damaged state stays in its way"),
-        }
+        self.say(Say::Exited { id: Some(id), code, stderr_tail }).await;
     }
 
     async fn done(&mut self, done: Done) {
@@ -354,10 +318,11 @@ impl GuardSide {
             Done::Looked { found, result } => {
                 let now_ms = self.now_ms();
                 self.supervisor.held(now_ms, found);
-                for question in std::mem::take(&mut self.answering) {
-                    tracing::info!(freeze = question.freeze, left = ?result.as_ref().err(), "looked");
-                    self.say(question.answer(result.clone())).await;
+                let answers = self.questions.looked(&result);
+                if !answers.is_empty() {
+                    tracing::info!(left = ?result.err(), "froze or thawed");
                 }
+                self.say_all(answers).await;
             }
             Done::Swept(result) => self.swept(result).await,
             Done::FilesLeft(left) => {
@@ -379,10 +344,7 @@ impl GuardSide {
 
     /// Freezes or thaws what is there now.
     fn look(&mut self, freeze: bool) {
-        let (now, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.questions).into_iter().partition(|question| question.freeze == freeze);
-        self.questions = later;
-        self.answering.extend(now);
+        self.questions.look();
         self.beside.look(self.scope(), freeze);
     }
 
@@ -396,6 +358,8 @@ impl GuardSide {
         self.reap();
         self.supervisor.swept();
         tracing::info!(left = ?result.as_ref().err(), "swept");
+        let answers = self.questions.over();
+        self.say_all(answers).await;
         for id in std::mem::take(&mut self.stops) {
             self.say(match result.clone() {
                 Ok(()) => Say::Stopped { id },
@@ -419,19 +383,14 @@ impl GuardSide {
         }
     }
 
-    /// Takes note of ended processes that had nobody else; the agent's own end is waited for elsewhere.
-    fn reap(&self) {
-        let own = getpid().as_raw_nonzero().get();
-        let agent = self.agent.as_ref().map(|agent| agent.pid);
-        let rows = processes::table().unwrap_or_default();
-        for row in rows.values().filter(|row| row.parent == own && row.is_dead() && Some(row.pid) != agent) {
-            let _ = waitpid(Pid::from_raw(row.pid), WaitOptions::NOHANG);
+    async fn say_all(&mut self, words: Vec<Say>) {
+        for say in words {
+            self.say(say).await;
         }
     }
-}
 
-/// As it may be kept and shown.
-fn redacted(words: &str) -> String {
-    let clean = Redactor::of_this_pc().of_agent().redact(words.as_bytes());
-    printable(&String::from_utf8_lossy(&clean)).into_owned()
+    /// The agent's own end is waited for elsewhere.
+    fn reap(&self) {
+        processes::reap(self.agent.as_ref().map(|agent| agent.pid));
+    }
 }

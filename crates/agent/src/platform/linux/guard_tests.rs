@@ -9,17 +9,16 @@ use tokio::sync::mpsc::UnboundedReceiver as Receiver;
 
 use super::signals::{Signal, send};
 use super::stage::{ALLOC, Stage, is_alive, until};
-use super::{guard, processes};
+use super::{guard, guard_log, processes};
 use crate::guard::{Guard, GuardEvent, Place, Running, Start, Waits};
 use crate::program::OwnProgram;
-use crate::teardown;
-use crate::workloads::Role;
 
 /// Not a test of its own: the process that the scripts below start is this one, and it is the guard.
 #[tokio::test]
 async fn plays_the_guard() {
     let Some(run_dir) = std::env::var_os("IONET_TEST_GUARD") else { return };
     let waits = Waits { successor_ms: 1_500, grace_ms: 500, files_stay_ms: 100 };
+    guard_log::keep(&Path::new(&run_dir).with_file_name("guard.log"));
     guard::serve_with(Path::new(&run_dir), waits).await.unwrap();
 }
 
@@ -59,7 +58,7 @@ pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
         ("ALLOC".to_owned(), ALLOC.to_owned()),
     ]);
     Start {
-        id: Some(next()),
+        id: next(),
         program,
         args: vec!["agent".to_owned(), "-config".to_owned(), "agent.hcl".to_owned()],
         env,
@@ -72,7 +71,7 @@ pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
 }
 
 /// Two processes as a task, and one that has left its session, its parent and its environment behind.
-const WORK: &str = r#"
+pub(super) const WORK: &str = r#"
 export NOMAD_ALLOC_ID=$ALLOC NOMAD_ALLOC_DIR=$DATA/alloc/$ALLOC/alloc
 sh -c 'sleep 600 & sleep 600' &
 sh -c 'env -i setsid /bin/sleep 601 & wait' &
@@ -117,6 +116,18 @@ async fn an_agent_starts_in_a_clean_environment_and_stops_with_all_its_work() {
 }
 
 #[tokio::test]
+async fn what_the_guard_does_is_in_its_log() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    started(&stage, &guard).await;
+    stop(&stage, &guard).await.unwrap();
+
+    let log = stage.dir.path().join("guard.log");
+    let says = |word: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(word));
+    until("its words", || says("the agent started") && says("the agent ended") && says("swept")).await;
+}
+
+#[tokio::test]
 async fn an_agent_that_ends_by_itself_is_reported_with_its_last_words() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
@@ -127,7 +138,8 @@ async fn an_agent_that_ends_by_itself_is_reported_with_its_last_words() {
     let Some(GuardEvent::Exited { code, stderr_tail, .. }) = events.recv().await else { panic!("no exit") };
     assert_eq!(code, Some(3));
     assert!(stderr_tail.contains("boom"));
-    assert_eq!(fs::read_to_string(stage.dir.path().join("last-words.log")).unwrap(), stderr_tail);
+    let kept = stage.dir.path().join("last-words.log");
+    until("its last words", || fs::read_to_string(&kept).is_ok_and(|kept| kept == stderr_tail)).await;
     assert_eq!(guard.running(), None);
 }
 
@@ -143,7 +155,9 @@ printf 'and \033[31mred\033[0m\n' >&2; exit 3"#;
     guard.start(start(&stage, program)).await.unwrap();
 
     let Some(GuardEvent::Exited { stderr_tail, .. }) = events.recv().await else { panic!("no exit") };
-    let kept = fs::read_to_string(stage.dir.path().join("last-words.log")).unwrap();
+    let file = stage.dir.path().join("last-words.log");
+    until("its last words", || file.exists()).await;
+    let kept = fs::read_to_string(file).unwrap();
     for words in [stderr_tail, kept] {
         assert!(!words.contains("hf_") && !words.contains("horse") && !words.contains('\u{1b}'), "{words}");
         assert!(words.contains("about a job") && words.contains("and red"), "{words}");
@@ -177,91 +191,6 @@ async fn what_the_agent_says_of_its_registration_is_told_when_it_changes_and_to_
     assert_eq!(successor.running().unwrap().id, id);
     assert_eq!(events.recv().await, told(id, Ok(())));
     stop(&stage, &successor).await.unwrap();
-}
-
-#[tokio::test]
-async fn with_the_resident_program_gone_and_none_after_it_everything_is_torn_down() {
-    let stage = Stage::new();
-    let (guard, _events) = connect(&stage).await;
-    let running = started(&stage, &guard).await;
-
-    drop(guard);
-
-    until_nothing_is_left(&stage).await;
-    assert!(!is_alive(running.pid));
-}
-
-#[tokio::test]
-async fn a_successor_in_time_finds_the_agent_running() {
-    let stage = Stage::new();
-    let (guard, _events) = connect(&stage).await;
-    let running = started(&stage, &guard).await;
-
-    drop(guard);
-    let (successor, _events) = connect(&stage).await;
-    tokio::time::sleep(Duration::from_millis(1_700)).await;
-
-    assert_eq!(successor.running(), Some(running.clone()));
-    assert!(is_alive(running.pid));
-    stop(&stage, &successor).await.unwrap();
-    assert_eq!(stage.ours().await, []);
-}
-
-#[tokio::test]
-async fn a_newer_resident_program_replaces_the_older() {
-    let stage = Stage::new();
-    let (older, mut events) = connect(&stage).await;
-    started(&stage, &older).await;
-
-    let (newer, _events) = connect(&stage).await;
-
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost(older.id())));
-    assert_ne!(older.id(), newer.id());
-    drop(older);
-    stop(&stage, &newer).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_second_guard_on_the_same_folder_does_not_start() {
-    let stage = Stage::new();
-    let (guard, _events) = connect(&stage).await;
-
-    let second = tokio::process::Command::new(program(&stage))
-        .args(["guard", "--run-dir"])
-        .arg(run_dir(&stage))
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status();
-
-    assert!(!second.await.unwrap().success());
-    started(&stage, &guard).await;
-    stop(&stage, &guard).await.unwrap();
-}
-
-#[tokio::test]
-async fn with_nothing_running_the_guard_ends_with_its_resident_program() {
-    let stage = Stage::new();
-    let (guard, _events) = connect(&stage).await;
-
-    drop(guard);
-
-    until_nothing_is_left(&stage).await;
-}
-
-#[tokio::test]
-async fn a_guard_that_is_let_go_after_a_stop_has_ended_and_that_is_no_news() {
-    let stage = Stage::new();
-    let (guard, mut events) = connect(&stage).await;
-    started(&stage, &guard).await;
-    stop(&stage, &guard).await.unwrap();
-
-    guard.let_go().await;
-
-    assert!(!run_dir(&stage).join("guard.sock").exists());
-    assert_eq!(events.recv().await, None);
-    let (next, _events) = connect(&stage).await;
-    started(&stage, &next).await;
-    stop(&stage, &next).await.unwrap();
 }
 
 #[tokio::test]
@@ -387,58 +316,4 @@ async fn an_agent_that_does_not_obey_is_killed() {
     stop(&stage, &guard).await.unwrap();
 
     assert!(!is_alive(running.pid));
-}
-
-#[tokio::test]
-async fn a_guard_that_is_told_to_end_tears_everything_down() {
-    let stage = Stage::new();
-    let (guard, mut events) = connect(&stage).await;
-    let running = started(&stage, &guard).await;
-    let parent = processes::row(running.pid as i32).unwrap().parent;
-
-    send(&processes::row(parent).unwrap(), Signal::TERM);
-
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
-    until_nothing_is_left(&stage).await;
-}
-
-#[tokio::test]
-async fn with_the_guard_itself_killed_a_stop_clears_away_without_it() {
-    let stage = Stage::new();
-    let (guard, mut events) = connect(&stage).await;
-    let running = started(&stage, &guard).await;
-    let parent = processes::row(running.pid as i32).unwrap().parent;
-    let strays: Vec<u32> = stage.tasks().await.iter().map(|task| task.pid).collect();
-
-    send(&processes::row(parent).unwrap(), Signal::KILL);
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
-    stop(&stage, &guard).await.unwrap();
-
-    assert!(!is_alive(running.pid));
-    assert_eq!(stage.ours().await, []);
-    // Without a guard nobody took in the one that hid itself; a container or a control group would still hold it.
-    for pid in strays.into_iter().filter(|pid| is_alive(*pid)) {
-        send(&processes::row(pid as i32).unwrap(), Signal::KILL);
-    }
-}
-
-#[tokio::test]
-async fn an_agent_whose_guard_was_killed_makes_room_for_the_next_one() {
-    let stage = Stage::new();
-    let (guard, mut events) = connect(&stage).await;
-    let first =
-        guard.start(start(&stage, stage.script("nomad", "while :; do sleep 0.05; done"))).await.unwrap();
-    let parent = processes::row(first.pid as i32).unwrap().parent;
-    send(&processes::row(parent).unwrap(), Signal::KILL);
-    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
-    drop(guard);
-
-    let (guard, _events) = connect(&stage).await;
-    assert_eq!(guard.running(), None);
-    let second = started(&stage, &guard).await;
-
-    assert!(!is_alive(first.pid) && is_alive(second.pid));
-    assert_eq!(stage.ours().await.iter().filter(|process| process.role == Role::Executor).count(), 0);
-    stop(&stage, &guard).await.unwrap();
-    teardown::sweep(&stage.data(), None, Duration::ZERO).await.unwrap();
 }

@@ -10,7 +10,7 @@ use ionet_core::fault::{AgentFault, WorkFault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::guard_tests::{connect, next, place, start, started, stop};
+use super::guard_tests::{WORK, connect, next, place, start, started, stop};
 use super::stage::{ALLOC, Stage, is_alive, until};
 use crate::guard::{GuardEvent, Place, Start};
 use crate::workloads;
@@ -40,7 +40,7 @@ async fn a_start_that_was_given_up_and_comes_up_late_is_told_and_can_be_taken_ov
     let (guard, mut events) = connect(&stage).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let slow = Start { http: Some(listener.local_addr().unwrap()), ..slow(&stage, "") };
-    let id = slow.id.unwrap();
+    let id = slow.id;
 
     assert!(tokio::time::timeout(Duration::from_millis(300), guard.start(slow)).await.is_err());
     assert!(events.try_recv().is_err());
@@ -224,7 +224,7 @@ async fn after_a_stop_no_word_of_a_job_is_left_on_the_disk() {
 
     stop(&stage, &guard).await.unwrap();
 
-    assert!(stage.dir.path().join("last-words.log").exists());
+    until("the last words", || stage.dir.path().join("last-words.log").exists()).await;
     let left = found(stage.dir.path(), &words);
     assert_eq!(left, Vec::<PathBuf>::new());
 }
@@ -267,19 +267,25 @@ fn found(folder: &std::path::Path, words: &[String]) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn damaged_state_is_set_aside_and_the_next_start_begins_anew() {
+async fn damaged_state_goes_with_the_jobs_that_no_agent_can_take_over_and_the_next_start_begins_anew() {
+    let words = ["planted-in-the-state".to_owned()];
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
     fs::create_dir_all(stage.data().join("client")).unwrap();
-    fs::write(stage.data().join("client/state.db"), [0; 4096]).unwrap();
-    let text = r#"[ -e agent/client/state.db ] && { echo "==> Error starting agent: client setup failed: failed to initialize client: failed to open state database: failed to create state database: invalid database" >&2; exit 1; }
-trap 'exit 1' TERM; while :; do sleep 0.05; done"#;
-    let first = Start { http: nowhere(), ..start(&stage, stage.script("nomad", text)) };
+    fs::write(stage.data().join("client/state.db"), &words[0]).unwrap();
+    let text = format!(
+        r#"[ -e agent/client/state.db ] && {{ {WORK}
+echo "==> Error starting agent: client setup failed: failed to initialize client: failed to open state database: failed to create state database: invalid database" >&2; exit 1; }}
+trap 'exit 1' TERM; while :; do sleep 0.05; done"#
+    );
+    let first = Start { http: nowhere(), ..start(&stage, stage.script("nomad", &text)) };
 
     assert_eq!(guard.start(first).await, Err(AgentFault::StateDamaged));
+    let next = guard.start(start(&stage, stage.dir.path().join("nomad"))).await.unwrap();
 
-    assert_eq!(fs::read(stage.data().join("damaged/state.db")).unwrap(), [0; 4096]);
-    guard.start(start(&stage, stage.dir.path().join("nomad"))).await.unwrap();
+    let ours: Vec<u32> = stage.ours().await.iter().map(|process| process.pid).collect();
+    assert!(ours.contains(&next.pid) && stage.tasks().await.is_empty(), "{ours:?}");
+    assert_eq!(found(&stage.data(), &words), Vec::<PathBuf>::new(), "no copy of it either");
     assert!(events.try_recv().is_err());
     stop(&stage, &guard).await.unwrap();
 }

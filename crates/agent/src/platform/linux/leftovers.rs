@@ -1,14 +1,13 @@
 //! What ended tasks leave behind: mounts, control groups and files.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{CStr, CString, OsString};
 use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, chmod, open, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -27,8 +26,13 @@ pub(crate) fn mounts(scope: &Scope) -> Vec<PathBuf> {
 
 /// Whether all could be unmounted.
 pub(crate) fn unmount_all(scope: &Scope) -> bool {
+    unmount_below(scope, Path::new("/"))
+}
+
+fn unmount_below(scope: &Scope, folder: &Path) -> bool {
     mounts(scope)
         .iter()
+        .filter(|point| point.starts_with(folder))
         .map(|point| unmount(point, UnmountFlags::DETACH))
         .filter(|result| !matches!(result, Err(Errno::INVAL | Errno::NOENT)))
         .all(|result| result.is_ok())
@@ -72,68 +76,71 @@ fn groups(folder: &Path, allocations: &BTreeSet<String>) -> Vec<PathBuf> {
 }
 
 /// Removes the files of all allocations, once nothing of them runs. How many allocations' files stay: those that this
-/// user may not remove, that something is mounted in, or that there was no time for.
-pub(crate) fn remove_allocations(scope: &Scope, until: Instant) -> u32 {
+/// user may not remove, that something is mounted in, or that there was no time for: `go_on` is asked at each file.
+pub(crate) fn remove_allocations(scope: &Scope, go_on: &dyn Fn() -> bool) -> u32 {
     let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
     // Given with its links resolved where it has any: the last one is where the files are.
     let Some(data_dir) = scope.folders().last() else { return 0 };
     let entries = FOLDERS.iter().filter_map(|name| fs::read_dir(data_dir.join(name)).ok());
     let mut left = 0;
     for entry in entries.flatten().flatten() {
-        left += u32::from(Instant::now() >= until || !remove(&entry.path(), &points));
+        left += u32::from(!remove(&entry.path(), &points, go_on));
     }
     left
 }
 
-/// The same for one. Whether nothing of it is left.
+/// The same for one, however long it takes. Whether nothing of it is left.
 pub(crate) fn remove_allocation(scope: &Scope, id: &str) -> bool {
-    let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
     let Some(data_dir) = scope.folders().last().filter(|_| processes::is_allocation(id)) else { return true };
     FOLDERS.iter().map(|name| data_dir.join(name).join(id)).all(|folder| {
-        let secrets = points.iter().filter(|point| point.starts_with(&folder));
-        let unmounted =
-            secrets.map(|point| unmount(point, UnmountFlags::DETACH)).all(|result| result.is_ok());
-        unmounted && remove(&folder, &[])
+        unmount_below(scope, &folder);
+        let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
+        remove(&folder, &points, &|| true)
     })
 }
 
 /// Where Nomad makes a folder for each allocation.
 const FOLDERS: [&str; 2] = ["alloc", "alloc_mounts"];
 
-/// Follows no link: what a job has linked to is not its own. Nor does it go where something is mounted.
-fn remove(path: &Path, points: &[PathBuf]) -> bool {
+/// Whether nothing of it is left. Does not go where something is mounted.
+fn remove(path: &Path, points: &[PathBuf], go_on: &dyn Fn() -> bool) -> bool {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
     if points.iter().any(|point| point.starts_with(path)) {
         return false;
     }
-    let gone = |result: io::Result<()>| match result {
-        Ok(()) => true,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => {
-            gone(fs::remove_dir_all(path)) || {
-                // A job may have taken its own rights away.
-                open_up(path);
-                gone(fs::remove_dir_all(path))
-            }
-        }
-        Ok(_) => gone(fs::remove_file(path)),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    }
+    let removed = CString::new(name.as_bytes()).map_err(|_| Errno::INVAL).and_then(|name| {
+        let parent = open(parent, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        remove_at(parent.as_fd(), &name, go_on)
+    });
+    matches!(removed, Ok(()) | Err(Errno::NOENT))
 }
 
-/// Gives this user all rights to a folder and those below it.
-fn open_up(folder: &Path) {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        folders.extend(
-            entries
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path()),
-        );
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Follows no link, also not one that is put in a folder's place meanwhile: what a job has linked to is not its own.
+fn remove_at(parent: BorrowedFd<'_>, name: &CStr, go_on: &dyn Fn() -> bool) -> rustix::io::Result<()> {
+    if !go_on() {
+        return Err(Errno::TIMEDOUT);
     }
+    match unlinkat(parent, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {}
+        removed => return removed,
+    }
+    let mut folder = Dir::new(open_up(parent, name)?)?;
+    while let Some(entry) = folder.read() {
+        let entry = entry?;
+        if ![c".", c".."].contains(&entry.file_name()) {
+            remove_at(folder.fd()?, entry.file_name(), go_on)?;
+        }
+    }
+    unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// A job may have taken its own rights to its folder away: this user gives them back to itself.
+fn open_up(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    let place = openat(parent, name, FOLDER | OFlags::PATH, Mode::empty())?;
+    let _ = chmod(format!("/proc/self/fd/{}", place.as_raw_fd()), Mode::RWXU);
+    openat(parent, name, FOLDER | OFlags::RDONLY, Mode::empty())
 }
 
 /// Every mount point, with its kind of file system.
@@ -173,6 +180,8 @@ fn unescaped(field: &[u8]) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -194,10 +203,6 @@ mod tests {
 
     const ALLOC: &str = "fedbb3b1-dae0-a47b-538b-62dec51212a9";
 
-    fn far() -> Instant {
-        Instant::now() + std::time::Duration::from_secs(60)
-    }
-
     #[test]
     fn files_of_allocations_go_and_what_they_link_to_stays() {
         let dir = data_dir();
@@ -211,7 +216,7 @@ mod tests {
         fs::create_dir_all(data.join("client")).unwrap();
         fs::set_permissions(&task, fs::Permissions::from_mode(0o500)).unwrap();
 
-        let left = remove_allocations(&Scope::new(&data), far());
+        let left = remove_allocations(&Scope::new(&data), &|| true);
 
         assert_eq!(left, 0);
         assert_eq!(fs::read_dir(data.join("alloc")).unwrap().count(), 0);
@@ -223,10 +228,28 @@ mod tests {
         let dir = data_dir();
         let data = dir.path().join("agent");
 
-        assert_eq!(remove_allocations(&Scope::new(&data), Instant::now()), 1);
+        assert_eq!(remove_allocations(&Scope::new(&data), &|| false), 1);
         assert!(data.join("alloc").join(ALLOC).exists());
         assert!(remove_allocation(&Scope::new(&data), ALLOC));
         assert!(!data.join("alloc").join(ALLOC).exists());
+    }
+
+    #[test]
+    fn one_allocation_of_countless_files_takes_no_longer_than_there_is_time() {
+        let dir = data_dir();
+        let data = dir.path().join("agent");
+        let local = data.join("alloc").join(ALLOC).join("t/local");
+        for number in 0..100 {
+            fs::write(local.join(number.to_string()), "x").unwrap();
+        }
+        let asked = std::cell::Cell::new(0);
+        let go_on = || asked.replace(asked.get() + 1) < 50;
+
+        assert_eq!(remove_allocations(&Scope::new(&data), &go_on), 1);
+
+        let left = fs::read_dir(&local).unwrap().count();
+        assert!(left > 50 && left < 100, "{left}");
+        assert_eq!(remove_allocations(&Scope::new(&data), &|| true), 0);
     }
 
     #[test]
@@ -247,7 +270,7 @@ mod tests {
         let allocation = dir.path().join("agent/alloc").join(ALLOC);
         fs::write(allocation.join("t/local/file"), "the owner's, by a mount").unwrap();
 
-        assert!(!remove(&allocation, &[allocation.join("t/local")]));
+        assert!(!remove(&allocation, &[allocation.join("t/local")], &|| true));
 
         assert!(allocation.join("t/local/file").exists());
     }

@@ -6,22 +6,29 @@ mod conversation;
 mod engine;
 mod gate;
 pub(crate) mod guard;
+mod guard_log;
 mod guard_side;
 mod leftovers;
+mod log_file;
 mod news;
 mod output;
 mod processes;
 mod protocol;
+mod questions;
 mod serve;
 mod signals;
 pub(crate) mod work;
 
+#[cfg(test)]
+mod container_tests;
 #[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
 mod gate_tests;
 #[cfg(test)]
 mod guard_tests;
+#[cfg(test)]
+mod hold_tests;
 #[cfg(test)]
 mod last_word_tests;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::beside::Done;
 use super::child::{Agent, Told};
 use super::protocol::{Ask, Say, UNNUMBERED, send};
+use super::serve::is_ours;
 
 /// A resident program that reads nothing for so long is stuck: the guard's work does not wait for it.
 const READS_WITHIN: Duration = Duration::from_millis(500);
@@ -45,8 +46,7 @@ pub(super) struct Resident {
 
 impl Resident {
     fn of(stream: UnixStream) -> Option<Self> {
-        let same_user =
-            stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw());
+        let same_user = is_ours(&stream);
         let (read, write) = stream.into_split();
         same_user.then(|| Self { version: UNNUMBERED, lines: BufReader::new(read).lines(), write })
     }

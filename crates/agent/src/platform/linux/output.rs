@@ -2,16 +2,15 @@
 //! kept of it is: all in the agent's log, the end in memory.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use ionet_redact::{Redactor, printable};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinSet;
 
-use crate::{agent_log, files};
+use super::log_file::Writer;
+use crate::agent_log;
 
 const KEPT: usize = 16 * 1024;
 
@@ -21,10 +20,6 @@ const BEGINNING: usize = 2 * 1024;
 
 /// A line that is longer than this is not heard.
 const LONGEST_LINE: usize = 64 * 1024;
-
-/// As Nomad's own: its rotated files are named so, too.
-const LARGEST_LOG: u64 = 1024 * 1024;
-const OLDER_LOGS: usize = 5;
 
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -37,11 +32,11 @@ struct Kept {
     /// How a breakdown began: what the runtime says of it may be longer than the end that is kept.
     breakdown: String,
     end: VecDeque<u8>,
-    log: Option<Log>,
+    log: Option<Writer>,
 }
 
 impl Output {
-    pub(crate) fn new(log: Option<Log>) -> Self {
+    pub(crate) fn new(log: Option<Writer>) -> Self {
         Self {
             kept: Arc::new(Mutex::new(Kept { breakdown: String::new(), end: VecDeque::new(), log })),
             readers: JoinSet::new(),
@@ -68,11 +63,15 @@ impl Output {
         });
     }
 
-    /// The end of it in whole lines, once the process is gone. What it left running may hold the pipes open for ever, so a quarter
-    /// of a second is enough.
+    /// The end of it in whole lines, once the process is gone. What it left running may hold the pipes open for ever,
+    /// so a quarter of a second is enough.
     pub(crate) async fn end(mut self) -> String {
         let all_read = async { while self.readers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(Duration::from_millis(250), all_read).await;
+        let log = self.kept.lock().unwrap_or_else(PoisonError::into_inner).log.take();
+        if let Some(log) = log {
+            log.written().await;
+        }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = kept.end.iter().copied().collect();
         let torn = if bytes.len() < KEPT {
@@ -96,66 +95,16 @@ impl Kept {
         if breaks && self.breakdown.len() < BEGINNING {
             self.breakdown.extend([line.as_ref(), "\n"]);
         }
-        if let Some(log) = &mut self.log {
-            // A disk that takes nothing is the owner's to hear of from whoever ships logs.
-            let _ = log.write(&line);
+        if let Some(log) = &self.log {
+            log.write(line.into_owned());
         }
     }
 }
 
-/// The agent's log: one file, and a few older ones beside it as `NAME-<unix nanoseconds>.log`.
-#[derive(Debug)]
-pub(crate) struct Log {
-    path: PathBuf,
-    file: Option<File>,
-    length: u64,
-}
-
-impl Log {
-    pub(crate) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None, length: 0 }
-    }
-
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        if self.length >= LARGEST_LOG {
-            self.rotate()?;
-        }
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let file = files::append_private(&self.path)?;
-                self.length = file.metadata()?.len();
-                self.file.insert(file)
-            }
-        };
-        let line = format!("{line}\n");
-        file.write_all(line.as_bytes())?;
-        self.length += line.len() as u64;
-        Ok(())
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        self.file = None;
-        self.length = 0;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        fs::rename(&self.path, self.path.with_file_name(format!("{name}-{now}.log")))?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut older: Vec<PathBuf> = fs::read_dir(folder)?
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| is_older(path, &name))
-            .collect();
-        older.sort();
-        let surplus = older.len().saturating_sub(OLDER_LOGS);
-        older.into_iter().take(surplus).try_for_each(fs::remove_file)
-    }
-}
-
-fn is_older(path: &Path, name: &str) -> bool {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let number = stem.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-    number.is_some_and(|number| number.parse::<u128>().is_ok())
+/// As it may be kept and shown.
+pub(super) fn redacted(words: &str) -> String {
+    let clean = Redactor::of_this_pc().of_agent().redact(words.as_bytes());
+    printable(&String::from_utf8_lossy(&clean)).into_owned()
 }
 
 /// Cuts what is read into lines.
@@ -221,27 +170,5 @@ mod tests {
         let mut short = Output::new(None);
         short.read(&b"panic: x\nthe end"[..], |_| {});
         assert_eq!(short.end().await, "panic: x\nthe end\n");
-    }
-
-    #[test]
-    fn the_log_holds_no_more_than_a_few_files_of_a_bounded_size() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::at(&dir.path().join("client.log"));
-        fs::write(dir.path().join("client-notes.log"), "the owner's").unwrap();
-        let line = "x".repeat(64 * 1024);
-
-        for _ in 0..17 * (OLDER_LOGS + 3) {
-            log.write(&line).unwrap();
-        }
-
-        let names: Vec<String> = fs::read_dir(dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        assert_eq!(names.len(), OLDER_LOGS + 2, "{names:?}");
-        for name in names {
-            assert!(fs::metadata(dir.path().join(name)).unwrap().len() <= LARGEST_LOG + 65 * 1024);
-        }
-        assert!(dir.path().join("client-notes.log").exists());
     }
 }

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
+use rustix::process::{Pid, WaitOptions, waitpid};
+
 use super::beside::Containers;
 use super::signals::Signal;
 use crate::guard::MARK;
@@ -47,6 +49,18 @@ impl Scope {
         self.folders.iter().any(|folder| path != folder && path.starts_with(folder))
     }
 
+    /// Engines name a container's control group after its id.
+    fn contains(&self, pid: i32) -> bool {
+        if self.containers.is_empty() {
+            return false;
+        }
+        let groups = groups(pid);
+        let mut parts = groups
+            .split(['/', '\n'])
+            .map(|part| part.trim_start_matches("docker-").trim_end_matches(".scope"));
+        parts.any(|id| self.containers.contains(id))
+    }
+
     fn is(&self, path: &Path) -> bool {
         self.folders.iter().any(|folder| path == folder)
     }
@@ -80,9 +94,9 @@ impl Row {
     }
 
     /// Or stops before its next step: one that waits in the kernel obeys as it comes back. One that has just made a
-    /// child may wait there for as long as that child is stopped.
+    /// child may wait there for as long as that child is stopped, and one in a paused container until that is let go.
     pub(crate) fn is_frozen(&self) -> bool {
-        matches!(self.state, b'T' | b't') || (self.state == b'D' && self.is_to_stop())
+        matches!(self.state, b'T' | b't') || (matches!(self.state, b'D' | b'S') && self.is_to_stop())
     }
 
     /// Whether SIGSTOP waits for it: it takes no further step of its own.
@@ -101,6 +115,8 @@ pub(crate) struct Member {
     pub(crate) row: Row,
     pub(crate) role: Role,
     pub(crate) alloc_id: Option<String>,
+    /// It runs in a container of ours: what a signal may not do to it, its engine does.
+    pub(crate) contained: bool,
 }
 
 /// Every living process of ours. Never the caller itself, nor the guard.
@@ -128,7 +144,7 @@ pub(crate) fn members(scope: &Scope) -> io::Result<Vec<Member>> {
                 Some(found) => found.clone(),
                 None => by_descent(row, &rows, &known, &guards)?,
             };
-            Some(Member { row: *row, role, alloc_id })
+            Some(Member { row: *row, role, alloc_id, contained: scope.contains(row.pid) })
         })
         .collect())
 }
@@ -143,6 +159,15 @@ pub(crate) fn table() -> io::Result<BTreeMap<i32, Row>> {
         }
     }
     Ok(rows)
+}
+
+/// Takes note of ended children of this process that have nobody else, but of that one.
+pub(crate) fn reap(but: Option<i32>) {
+    let own = std::process::id() as i32;
+    let rows = table().unwrap_or_default();
+    for row in rows.values().filter(|row| row.parent == own && row.is_dead() && Some(row.pid) != but) {
+        let _ = waitpid(Pid::from_raw(row.pid), WaitOptions::NOHANG);
+    }
 }
 
 pub(crate) fn row(pid: i32) -> Option<Row> {
@@ -211,8 +236,11 @@ impl Facts {
             let alloc_id = self.variable("NOMAD_ALLOC_ID").map(|id| String::from_utf8_lossy(id).into_owned());
             return Some((Role::Task, alloc_id.or_else(|| alloc_of(folder))));
         }
-        if let Some(alloc_id) = self.allocation_of_group(scope, allocations) {
-            return Some((Role::Task, alloc_id));
+        if let Some(alloc_id) = self.allocation_of_group(allocations) {
+            return Some((Role::Task, Some(alloc_id)));
+        }
+        if scope.contains(self.pid) {
+            return Some((Role::Task, None));
         }
         marked.then_some((Role::Agent, None))
     }
@@ -251,20 +279,19 @@ impl Facts {
         files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).find(|target| scope.holds(target))
     }
 
-    /// Nomad names a task's control group `ALLOC.TASK`, whatever the hierarchy; engines name a container's after its id.
-    fn allocation_of_group(&self, scope: &Scope, allocations: &BTreeSet<String>) -> Option<Option<String>> {
-        if allocations.is_empty() && scope.containers.is_empty() {
+    /// Nomad names a task's control group `ALLOC.TASK`, whatever the hierarchy.
+    fn allocation_of_group(&self, allocations: &BTreeSet<String>) -> Option<String> {
+        if allocations.is_empty() {
             return None;
         }
-        let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).ok()?;
-        let parts = groups.split(['/', '\n']);
-        let task = parts.clone().filter_map(|part| part.split_once('.')).map(|(id, _)| id);
-        if let Some(id) = task.into_iter().find(|id| allocations.contains(*id)) {
-            return Some(Some(id.to_owned()));
-        }
-        let mut contained = parts.map(|part| part.trim_start_matches("docker-").trim_end_matches(".scope"));
-        contained.any(|id| scope.containers.contains(id)).then_some(None)
+        let groups = groups(self.pid);
+        let mut ids = groups.split(['/', '\n']).filter_map(|part| part.split_once('.')).map(|(id, _)| id);
+        ids.find(|id| allocations.contains(*id)).map(ToOwned::to_owned)
     }
+}
+
+fn groups(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
 }
 
 /// The allocation that a path below a data folder belongs to: the part after `alloc` that looks like an id.

@@ -39,7 +39,12 @@ impl Versions {
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(crate) enum Ask {
     Hello(Versions),
-    Start(Box<Start>),
+    Start {
+        /// Newer than every start and stop before it. Version 1 gives none.
+        id: Option<StartId>,
+        #[serde(flatten)]
+        start: Box<Start>,
+    },
     Stop {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<StartId>,
@@ -84,7 +89,6 @@ pub(crate) enum Say {
         id: Option<StartId>,
         code: Option<i32>,
         stderr_tail: String,
-        ran_ms: Option<u64>,
     },
     Registration {
         id: Option<StartId>,

@@ -2,31 +2,39 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use ionet_core::fault::AgentFault;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use rustix::process::{getpid, set_child_subreaper, setsid};
+use ionet_private::Lock;
+use rustix::process::{geteuid, getpid, set_child_subreaper, setsid};
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::gate::listen;
+use super::guard_log;
 use super::guard_side::GuardSide;
 use super::news::Signals;
 use crate::files;
 use crate::supervisor::Waits;
 
-/// Is the guard of this folder until nothing is left to guard. See [`serve_with`].
+/// Is the guard of this folder until nothing is left to guard, and says what it does in that log. See [`serve_with`].
 ///
 /// # Errors
 /// `NoGuard` when another one holds the folder or it cannot be used.
-pub async fn serve(run_dir: &Path) -> Result<(), AgentFault> {
-    serve_with(run_dir, Waits::default()).await
+pub async fn serve(run_dir: &Path, log: Option<&Path>) -> Result<(), AgentFault> {
+    let log = log.map(guard_log::keep);
+    let served = serve_with(run_dir, Waits::default()).await;
+    if let Err(fault) = &served {
+        tracing::error!(%fault, "no guard");
+    }
+    if let Some(log) = log {
+        log.written().await;
+    }
+    served
 }
 
-/// The same with other waits. The calling process becomes the guard: it leaves its session and takes in every
-/// process that loses its parent below it, so that nothing an agent starts can slip away.
+/// The same with other waits and without a log. The calling process becomes the guard: it leaves its session and takes
+/// in every process that loses its parent below it, so that nothing an agent starts can slip away.
 ///
 /// # Errors
 /// As above.
@@ -36,9 +44,8 @@ pub async fn serve_with(run_dir: &Path, waits: Waits) -> Result<(), AgentFault> 
     let _ = setsid();
     set_child_subreaper(Some(getpid())).map_err(|error| cannot(error.into()))?;
     files::private_folder(run_dir).map_err(cannot)?;
-    let Some(_held) = hold(run_dir).map_err(cannot)? else {
-        return Err(AgentFault::NoGuard("another one holds its folder".to_owned()));
-    };
+    // One guard per folder: the lock ends with the process.
+    let _alone = Lock::take(&run_dir.join("guard.lock")).map_err(|error| cannot(io::Error::other(error)))?;
     let listener = listen(&socket(run_dir)).map_err(cannot)?;
     let signals = Signals {
         terminate: signal(SignalKind::terminate()).map_err(cannot)?,
@@ -55,13 +62,8 @@ pub(super) fn socket(run_dir: &Path) -> PathBuf {
     run_dir.join("guard.sock")
 }
 
-/// One guard per folder: the lock is the kernel's, and ends with the process. None when another one has it.
-fn hold(run_dir: &Path) -> io::Result<Option<OwnedFd>> {
-    let file =
-        fs::File::options().create(true).truncate(false).write(true).open(run_dir.join("guard.lock"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file.into())),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+/// Whether this user's program is at the other end. [`ionet_private::SocketId`] asks that too, but its streams cannot
+/// be closed in one direction, and so a hold on a guard is let go of.
+pub(super) fn is_ours(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ionet_core::StartId;
-use ionet_core::fault::{AgentFault, RegistrationFault};
+use ionet_core::fault::{AgentFault, RegistrationFault, WorkFault};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -74,7 +74,7 @@ async fn a_new_app_takes_over_the_agent_of_an_old_guard_and_speaks_its_words() {
     assert_eq!(guard.running(), None);
 
     let again = start(&stage, PathBuf::from("/usr/bin/nomad"));
-    let id = again.id.unwrap();
+    let id = again.id;
     let (started, ()) = tokio::join!(guard.start(again), async {
         let asked = old.is_asked().await;
         assert_eq!(
@@ -87,15 +87,78 @@ async fn a_new_app_takes_over_the_agent_of_an_old_guard_and_speaks_its_words() {
     assert_eq!(started.unwrap().id, id);
     old.says(r#"{"say":"exited","code":1,"stderr_tail":"boom"}"#).await;
     let exited = events.recv().await;
-    assert!(
-        matches!(exited, Some(GuardEvent::Exited { id: of, code: Some(1), ran_for: None, .. }) if of == id)
-    );
+    assert!(matches!(exited, Some(GuardEvent::Exited { id: of, code: Some(1), .. }) if of == id));
 
     let (refused, ()) = tokio::join!(guard.start(start(&stage, PathBuf::from("/x"))), async {
         old.is_asked().await;
         old.says(r#"{"say":"not_started","why":"busy"}"#).await;
     });
     assert_eq!(refused, Err(AgentFault::NoGuard("it holds another agent".to_owned())));
+}
+
+#[tokio::test]
+async fn a_guard_that_is_slow_to_freeze_is_overtaken_by_nobody_and_one_that_is_gone_is_stood_in_for() {
+    let mut stage = Stage::new();
+    let listener = listener(&stage);
+    let run_dir = run_dir(&stage);
+    let guard = tokio::spawn(async move { Guard::connect(&run_dir).await });
+    let mut slow = Old::accepts(&listener).await;
+    slow.says(r#"{"say":"hello","newest":2,"oldest":1}"#).await;
+    slow.says(r#"{"say":"status","running":null}"#).await;
+    let (guard, _events) = guard.await.unwrap().unwrap();
+    stage.executor(&stage.data(), "sleep 600; sleep 600");
+    stage.until_tasks(1).await;
+
+    assert_eq!(guard.freeze(&place(&stage)).await, Err(WorkFault::StillThere { left: 1 }));
+    assert!(!stage.tasks().await.iter().any(|task| task.frozen), "two would come between each other");
+    drop(slow);
+
+    assert_eq!(guard.freeze(&place(&stage)).await, Ok(()));
+    assert!(stage.tasks().await.iter().all(|task| task.frozen));
+}
+
+/// Speaks version 2 by hand.
+async fn app(stage: &Stage) -> Old {
+    let stream = UnixStream::connect(run_dir(stage).join("guard.sock")).await.unwrap();
+    let (read, write) = stream.into_split();
+    let mut app = Old { lines: BufReader::new(read).lines(), write };
+    app.says(r#"{"ask":"hello","newest":2,"oldest":1}"#).await;
+    assert_eq!(app.is_asked().await["say"], "hello");
+    app
+}
+
+#[tokio::test]
+async fn every_freeze_and_thaw_is_answered_to_whoever_asked_and_to_nobody_after_it() {
+    let stage = Stage::new();
+    let socket = stage.dir.path().join("docker.sock");
+    // Each look takes a while.
+    let _stuck = UnixListener::bind(&socket).unwrap();
+    let place = serde_json::json!({"data_dir": stage.data(), "docker_socket": socket});
+    let ask = |word: &str, number: u64| {
+        serde_json::json!({"ask": word, "question": number, "place": place}).to_string()
+    };
+    let (_older, _events) = connect(&stage).await;
+
+    let mut first = app(&stage).await;
+    for (word, number) in [("freeze", 1), ("freeze", 2), ("thaw", 3)] {
+        first.says(&ask(word, number)).await;
+    }
+    let mut answered = Vec::new();
+    for _ in 0..3 {
+        let answer = tokio::time::timeout(Duration::from_secs(20), first.is_asked()).await.unwrap();
+        answered.push(answer["question"].as_u64().unwrap());
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 2, 3], "also the one that was overtaken");
+
+    first.says(&ask("freeze", 4)).await;
+    first.says(r#"{"ask":"status"}"#).await;
+    assert_eq!(first.is_asked().await["say"], "status", "the look is under way");
+    let mut second = app(&stage).await;
+    second.says(&ask("thaw", 9)).await;
+    assert_eq!(second.is_asked().await["question"], 9);
+    second.says(r#"{"ask":"stop"}"#).await;
+    assert_eq!(second.is_asked().await["say"], "not_stopped");
 }
 
 #[tokio::test]

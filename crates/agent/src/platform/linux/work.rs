@@ -66,9 +66,9 @@ async fn freeze_within(
     given_up: Arc<AtomicBool>,
 ) -> (bool, Result<(), WorkFault>) {
     let until = Instant::now() + within;
-    let flag = Arc::clone(&given_up);
+    let (flag, by_engine) = (Arc::clone(&given_up), Engine::at(docker, within).is_some());
     let ((ran, processes), (held, containers)) = tokio::join!(
-        looking(scope.clone(), move |scope| Ok(freeze_processes(&scope, until, &flag)))
+        looking(scope.clone(), move |scope| Ok(freeze_processes(&scope, until, by_engine, &flag)))
             .map(|looked| looked.unwrap_or_else(|fault| (false, Err(fault)))),
         freeze_containers(&scope, docker, within, &given_up)
     );
@@ -80,8 +80,11 @@ pub(crate) async fn thaw(data_dir: &Path, docker: Option<&Path>) -> Result<(), W
 }
 
 pub(crate) async fn thaw_scope(scope: Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let (processes, containers) =
-        tokio::join!(looking(scope.clone(), |scope| thaw_processes(&scope)), thaw_containers(&scope, docker));
+    let by_engine = Engine::at(docker, ENGINE_WITHIN).is_some();
+    let (processes, containers) = tokio::join!(
+        looking(scope.clone(), move |scope| thaw_processes(&scope, by_engine)),
+        thaw_containers(&scope, docker)
+    );
     processes.and(containers)
 }
 
@@ -110,7 +113,8 @@ pub(crate) async fn sweep_scope(
     let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
     let left = left(scope, answering).await?;
     match (left.running, left.ended) {
-        (0, 0) => ended.and(removed).and(cleared),
+        // Whoever was not ours to end was their engine's, or has gone by themselves.
+        (0, 0) => removed.and(cleared),
         // An engine keeps an ended container's files until it has removed it.
         (0, ended_containers) => Err(WorkFault::FilesLeft { left: ended_containers }),
         (running, _) => Err(ended.and(removed).err().unwrap_or(WorkFault::StillThere { left: running })),
@@ -133,7 +137,8 @@ async fn remove_containers(
 fn clear(scope: &Scope) -> Result<(), WorkFault> {
     let unmounted = leftovers::unmount_all(scope);
     leftovers::remove_groups(scope);
-    let left = leftovers::remove_allocations(scope, Instant::now() + FILES_WITHIN);
+    let until = Instant::now() + FILES_WITHIN;
+    let left = leftovers::remove_allocations(scope, &|| Instant::now() < until);
     let forgot = scope.folders().last().is_none_or(|data_dir| state::forget(data_dir).is_ok());
     match left {
         0 if !forgot => Err(WorkFault::FilesLeft { left: 1 }),
@@ -173,8 +178,13 @@ fn tasks(scope: &Scope) -> Result<Vec<Member>, WorkFault> {
 }
 
 /// Again and again, until a look finds nobody running: a task may start another while it is being looked at. Whether
-/// anybody was, too.
-fn freeze_processes(scope: &Scope, until: Instant, given_up: &AtomicBool) -> (bool, Result<(), WorkFault>) {
+/// anybody was stopped, too.
+fn freeze_processes(
+    scope: &Scope,
+    until: Instant,
+    by_engine: bool,
+    given_up: &AtomicBool,
+) -> (bool, Result<(), WorkFault>) {
     let mut found = false;
     loop {
         let running: Vec<Member> = match tasks(scope) {
@@ -184,25 +194,38 @@ fn freeze_processes(scope: &Scope, until: Instant, given_up: &AtomicBool) -> (bo
         if running.is_empty() || given_up.load(Ordering::SeqCst) {
             return (found, Ok(()));
         }
-        found = true;
-        let sent: Vec<Sent> = running.iter().map(|member| signals::send(&member.row, Signal::STOP)).collect();
+        let mut sent = Vec::new();
+        for member in &running {
+            let stop = signals::send(&member.row, Signal::STOP);
+            found |= stop == Sent::Yes;
+            sent.extend((!is_engines(member, stop, by_engine)).then_some(stop));
+        }
+        if sent.is_empty() {
+            return (found, Ok(()));
+        }
         if sent.iter().all(|sent| *sent == Sent::Refused) {
             return (found, Err(WorkFault::NotPermitted));
         }
         if Instant::now() >= until {
-            return (found, Err(WorkFault::StillThere { left: running.len() as u32 }));
+            return (found, Err(WorkFault::StillThere { left: sent.len() as u32 }));
         }
         std::thread::yield_now();
     }
 }
 
-fn thaw_processes(scope: &Scope) -> Result<(), WorkFault> {
+/// A container's processes may be another user's: where an engine is there, it answers for those.
+fn is_engines(member: &Member, sent: Sent, by_engine: bool) -> bool {
+    sent == Sent::Refused && member.contained && by_engine
+}
+
+fn thaw_processes(scope: &Scope, by_engine: bool) -> Result<(), WorkFault> {
     let mut refused = false;
     for member in tasks(scope)? {
         // The hold keeps the number from meaning somebody else while its threads are slowed down.
         let Some(handle) = Handle::of(&member.row) else { continue };
         slow_down(member.row.pid);
-        refused |= handle.send(Signal::CONT) == Sent::Refused;
+        let sent = handle.send(Signal::CONT);
+        refused |= sent == Sent::Refused && !is_engines(&member, sent, by_engine);
     }
     if refused { Err(WorkFault::NotPermitted) } else { Ok(()) }
 }
@@ -228,11 +251,12 @@ async fn freeze_containers(
         loop {
             let mut running = engine.containers(scope).await?;
             running.retain(Container::is_running);
-            left = running.len() as u32;
+            let now = running.len() as u32;
+            found |= now < left;
+            left = now;
             if running.is_empty() || given_up.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            found = true;
             let paused = running.iter().map(|container| engine.pause(container));
             futures_util::future::join_all(paused).await.into_iter().collect::<Result<(), _>>()?;
             // An engine that says "no" is not asked in a hot loop.
@@ -303,14 +327,19 @@ struct Killed {
     refused: usize,
 }
 
-/// One that may not be ended is no reason to leave the others.
+/// One that may not be ended is no reason to leave the others. One in a container is its engine's to end.
 fn kill(members: Vec<Member>, roles: &[Role]) -> Killed {
-    let ours = members.iter().filter(|member| roles.contains(&member.role));
-    let (taken, refused): (Vec<Handle>, Vec<Handle>) = ours
-        .filter_map(|member| Handle::of(&member.row))
-        .partition(|handle| handle.send(Signal::KILL) != Sent::Refused);
+    let mut taken = Vec::new();
+    let mut refused = 0;
+    for member in members.iter().filter(|member| roles.contains(&member.role)) {
+        match Handle::of(&member.row) {
+            Some(handle) if handle.send(Signal::KILL) != Sent::Refused => taken.push(handle),
+            Some(_) if !member.contained => refused += 1,
+            Some(_) | None => {}
+        }
+    }
     signals::all_gone(&taken, Duration::from_secs(1));
-    Killed { taken: taken.len(), refused: refused.len() }
+    Killed { taken: taken.len(), refused }
 }
 
 struct Left {

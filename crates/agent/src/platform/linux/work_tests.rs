@@ -52,6 +52,24 @@ async fn freezing_stops_a_whole_restless_tree_and_thawing_lets_it_go_on_at_the_l
     }
 }
 
+/// A shell waits in the kernel for a child that it has just made, and cannot be stopped as long as that one is.
+#[tokio::test]
+async fn a_freeze_that_meets_a_program_as_it_starts_another_is_a_freeze_all_the_same() {
+    let mut stage = Stage::new();
+    let restless = "sh -c 'while :; do echo x >> ticks; /bin/true; done'";
+    stage.executor(&stage.data(), &format!("{restless} & {restless} & wait"));
+    until("ticks", || ticks(&stage) > 10).await;
+
+    for _ in 0..60 {
+        freeze(&stage.data(), None).await.unwrap();
+        let stood = ticks(&stage);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(ticks(&stage), stood);
+        thaw(&stage.data(), None).await.unwrap();
+        until("more ticks", || ticks(&stage) > stood).await;
+    }
+}
+
 #[tokio::test]
 async fn a_sweep_leaves_nothing_of_ours_and_everything_of_others() {
     let mut stage = Stage::new();
@@ -110,7 +128,7 @@ async fn a_sweep_unmounts_what_nomad_mounted_for_secrets() {
 }
 
 /// Knows three containers: one of ours, one of another Nomad's, one that is nobody's job.
-struct FakeEngine {
+pub(super) struct FakeEngine {
     states: Arc<Mutex<Vec<(&'static str, String)>>>,
     asked: Arc<Mutex<Vec<String>>>,
     /// It pauses nothing.
@@ -118,7 +136,7 @@ struct FakeEngine {
 }
 
 impl FakeEngine {
-    fn start(stage: &Stage) -> Self {
+    pub(super) fn start(stage: &Stage) -> Self {
         let states = ["ours", "theirs"].map(|id| (id, "running".to_owned()));
         let engine = Self {
             states: Arc::new(Mutex::new(states.to_vec())),

@@ -1,0 +1,149 @@
+//! Who holds the guard, and what becomes of the agent and its work when that one goes, or the guard itself does.
+
+use std::time::Duration;
+
+use super::guard_tests::{connect, program, run_dir, start, started, stop, until_nothing_is_left};
+use super::processes;
+use super::signals::{Signal, send};
+use super::stage::{Stage, is_alive};
+use crate::guard::GuardEvent;
+use crate::teardown;
+use crate::workloads::Role;
+
+#[tokio::test]
+async fn with_the_resident_program_gone_and_none_after_it_everything_is_torn_down() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+
+    drop(guard);
+
+    until_nothing_is_left(&stage).await;
+    assert!(!is_alive(running.pid));
+}
+
+#[tokio::test]
+async fn a_successor_in_time_finds_the_agent_running() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+
+    drop(guard);
+    let (successor, _events) = connect(&stage).await;
+
+    assert_eq!(successor.running(), Some(running.clone()));
+    assert!(is_alive(running.pid));
+    stop(&stage, &successor).await.unwrap();
+    assert_eq!(stage.ours().await, []);
+}
+
+#[tokio::test]
+async fn a_newer_resident_program_replaces_the_older() {
+    let stage = Stage::new();
+    let (older, mut events) = connect(&stage).await;
+    started(&stage, &older).await;
+
+    let (newer, _events) = connect(&stage).await;
+
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(older.id())));
+    assert_ne!(older.id(), newer.id());
+    drop(older);
+    stop(&stage, &newer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_guard_on_the_same_folder_does_not_start() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+
+    let second = tokio::process::Command::new(program(&stage))
+        .args(["guard", "--run-dir"])
+        .arg(run_dir(&stage))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+
+    assert!(!second.await.unwrap().success());
+    started(&stage, &guard).await;
+    stop(&stage, &guard).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_nothing_running_the_guard_ends_with_its_resident_program() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+
+    drop(guard);
+
+    until_nothing_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn a_guard_that_is_let_go_after_a_stop_has_ended_and_that_is_no_news() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    started(&stage, &guard).await;
+    stop(&stage, &guard).await.unwrap();
+
+    guard.let_go().await;
+
+    assert!(!run_dir(&stage).join("guard.sock").exists());
+    assert_eq!(events.recv().await, None);
+    let (next, _events) = connect(&stage).await;
+    started(&stage, &next).await;
+    stop(&stage, &next).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guard_that_is_told_to_end_tears_everything_down() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+    let parent = processes::row(running.pid as i32).unwrap().parent;
+
+    send(&processes::row(parent).unwrap(), Signal::TERM);
+
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
+    until_nothing_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn with_the_guard_itself_killed_a_stop_clears_away_without_it() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+    let parent = processes::row(running.pid as i32).unwrap().parent;
+    let strays: Vec<u32> = stage.tasks().await.iter().map(|task| task.pid).collect();
+
+    send(&processes::row(parent).unwrap(), Signal::KILL);
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
+    stop(&stage, &guard).await.unwrap();
+
+    assert!(!is_alive(running.pid));
+    assert_eq!(stage.ours().await, []);
+    // Without a guard nobody took in the one that hid itself; a container or a control group would still hold it.
+    for pid in strays.into_iter().filter(|pid| is_alive(*pid)) {
+        send(&processes::row(pid as i32).unwrap(), Signal::KILL);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_whose_guard_was_killed_makes_room_for_the_next_one() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let first =
+        guard.start(start(&stage, stage.script("nomad", "while :; do sleep 0.05; done"))).await.unwrap();
+    let parent = processes::row(first.pid as i32).unwrap().parent;
+    send(&processes::row(parent).unwrap(), Signal::KILL);
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
+    drop(guard);
+
+    let (guard, _events) = connect(&stage).await;
+    assert_eq!(guard.running(), None);
+    let second = started(&stage, &guard).await;
+
+    assert!(!is_alive(first.pid) && is_alive(second.pid));
+    assert_eq!(stage.ours().await.iter().filter(|process| process.role == Role::Executor).count(), 0);
+    stop(&stage, &guard).await.unwrap();
+    teardown::sweep(&stage.data(), None, Duration::ZERO).await.unwrap();
+}

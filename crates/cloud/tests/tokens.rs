@@ -339,7 +339,8 @@ async fn by_device_code(issuer: &Issuer) -> (Result<(), SignInFault>, Option<Str
         still_waiting: Box::new(|| panic!("no browser is waited for")),
         words: Default::default(),
     };
-    let result = cloud.sign_in(SignInMethod::DeviceCode, hooks, CancellationToken::new()).await;
+    let result =
+        support::within(cloud.sign_in(SignInMethod::DeviceCode, hooks, CancellationToken::new())).await;
     let shown = shown.lock().unwrap().take();
     (result.map(|_| ()), shown)
 }
@@ -362,12 +363,10 @@ async fn a_provider_that_asks_for_patience_gets_it() {
     let issuer = Issuer::start().await;
     issuer.will_answer([(400, json!({"error": "slow_down"})), (400, json!({"error": "access_denied"}))]);
 
-    let started = std::time::Instant::now();
     let (result, _) = by_device_code(&issuer).await;
 
-    // The interval of a second grew by five, which is longer than this code lives.
+    // The interval of a second grew by five, which is longer than this code lives: the refusal is never asked for.
     assert_eq!(result, Err(SignInFault::CodeExpired));
-    assert!(started.elapsed().as_secs() >= 5);
     assert_eq!(issuer.asked("code_verifier").len(), 1);
 }
 
@@ -409,7 +408,8 @@ async fn a_provider_that_describes_itself_by_a_page_is_unreadable_and_not_down()
         words: Default::default(),
     };
 
-    let signed_in = cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()).await;
+    let signed_in =
+        support::within(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new())).await;
 
     assert!(matches!(signed_in, Err(SignInFault::Unreadable(_))), "{signed_in:?}");
 }

@@ -149,8 +149,11 @@ impl Book {
         }
     }
 
-    /// Only when something was closed since the last time.
+    /// Only when something was closed since the last time; on a full disk nothing can be, and copies go all the same.
     fn pack(&self, house: &mut House, stop: &Stop) -> io::Result<u32> {
+        if self.board.has_no_room() {
+            self.outbox.forget_shipped();
+        }
         let upto = self.names.given();
         if house.packed_upto == Some(upto) {
             return Ok(0);
@@ -183,7 +186,7 @@ impl Book {
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         });
         let again = std::mem::replace(&mut house.had_no_room, no_room);
-        if no_room || self.board.has_no_room() {
+        if no_room {
             self.outbox.forget_shipped();
         }
         if no_room && again { self.outbox.forget_raw() } else { Lost::default() }

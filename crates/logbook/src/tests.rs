@@ -43,6 +43,11 @@ impl Default for Time {
 }
 
 impl Time {
+    fn pass(&self, time: Duration) {
+        self.wall.fetch_add(time.as_secs(), Ordering::Relaxed);
+        self.mono.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+
     fn clock(&self) -> Clock {
         let Self { wall, mono } = self.clone();
         Clock::by(
@@ -81,8 +86,7 @@ impl Shelf {
     }
 
     fn pass(&self, time: Duration) {
-        self.time.wall.fetch_add(time.as_secs(), Ordering::Relaxed);
-        self.time.mono.fetch_add(time.as_secs(), Ordering::Relaxed);
+        self.time.pass(time);
     }
 
     /// Sets the time of day, and nothing else.

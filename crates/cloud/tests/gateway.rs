@@ -532,6 +532,37 @@ async fn a_pc_that_leaves_its_device_tells_the_gateway_and_comes_back_with_anoth
 }
 
 #[tokio::test]
+async fn a_take_over_whose_first_answer_was_lost_is_tried_again_with_the_same_key() {
+    let home = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let keys = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (asked, signing) = (keys.clone(), authority.clone());
+    let enrolment = post(async move |Json(ask): Json<EnrolRequest>| {
+        let key = rcgen::CertificateSigningRequestParams::from_pem(&ask.csr_pem).unwrap().public_key;
+        let mut asked = asked.lock().unwrap();
+        asked.push(rcgen::PublicKeyData::der_bytes(&key).to_owned());
+        match asked.len() {
+            2 => problem(503, code::INTERNAL),
+            _ => Json(signing.certificate(&ask.csr_pem, HOUR_MS)).into_response(),
+        }
+    });
+    let leave = delete(async || StatusCode::NO_CONTENT);
+    let gateway =
+        authority.serve(Router::new().route(path::DEVICES, enrolment).route(path::DEVICE, leave)).await;
+    let cloud = pc(home.path(), &gateway);
+    enrol(&cloud).await.unwrap();
+
+    cloud.set_identity_aside().await.unwrap();
+    let lost = enrol(&cloud).await;
+    cloud.set_identity_aside().await.unwrap();
+    let taken = enrol(&cloud).await;
+
+    assert_eq!((lost, taken.is_ok()), (Err(CloudFault::Unavailable(Some(503))), true));
+    let keys = keys.lock().unwrap();
+    assert!(keys[0] != keys[1] && keys[1] == keys[2], "one key, and so one device, for the new account");
+}
+
+#[tokio::test]
 async fn a_device_that_has_left_already_has_left() {
     let routes = Router::new().route(path::DEVICE, delete(async || problem(403, code::DEVICE_RETIRED)));
     let home = tempfile::tempdir().unwrap();

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ionet_core::event::{Device, KeptSession, SignInMethod, SignedIn};
@@ -85,8 +84,7 @@ impl Cloud {
         let provider = Arc::new(Provider::new(issuer, client_id, open, skew.clone(), options.clone()));
         let tokens = Tokens::new(provider.clone(), vault);
         let gateway = Gateway::new(gateway, gateway_ca_pem, options.clone(), skew.clone())?;
-        let lost = AtomicBool::new(false);
-        let shared = Shared { options, identity, provider, tokens, gateway, store, pins, skew, lost };
+        let shared = Shared { options, identity, provider, tokens, gateway, store, pins, skew };
         Ok(Self { shared: Arc::new(shared) })
     }
 

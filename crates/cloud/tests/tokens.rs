@@ -207,17 +207,6 @@ async fn a_provider_that_does_not_rotate_and_says_little_keeps_the_session() {
     assert_eq!(kept(home.path())["refresh_token"], "refresh-0");
 }
 
-/// A PC of an account, whose gateway answers the device with that.
-async fn device_of_a_session(home: &Path, issuer: &Issuer, answer: (u16, &'static str)) -> (Cloud, Gateway) {
-    let authority = Authority::new();
-    let answer = axum::routing::post(async move || problem(answer.0, answer.1));
-    let routes = authority.enrolment(3_600_000).route(path::INTRODUCTION, answer);
-    let gateway = authority.serve(routes).await;
-    let cloud = signed_in(home, &issuer.url, &gateway);
-    cloud.enrol("My PC", 1, None).await.unwrap();
-    (cloud, gateway)
-}
-
 async fn until_revoked(issuer: &Issuer, tokens: &[&str]) {
     let revoked = async {
         while issuer.revoked() != tokens {
@@ -225,33 +214,6 @@ async fn until_revoked(issuer: &Issuer, tokens: &[&str]) {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), revoked).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_pc_that_is_lost_has_no_session_either() {
-    let home = tempfile::tempdir().unwrap();
-    let issuer = Issuer::start().await;
-    let (cloud, _gateway) = device_of_a_session(home.path(), &issuer, (403, code::DEVICE_LOST)).await;
-
-    let told = cloud.introduction().await.map(|_| ());
-
-    assert_eq!(told, Err(CloudFault::DeviceLost));
-    assert!(!home.path().join("session.json").exists());
-    assert_eq!(cloud.session().await, KeptSession::None);
-    until_revoked(&issuer, &["refresh-1", "access-1"]).await;
-}
-
-#[tokio::test]
-async fn a_pc_that_is_lost_has_no_session_either_when_the_provider_is_down() {
-    let home = tempfile::tempdir().unwrap();
-    let issuer = Issuer::start().await;
-    let (cloud, _gateway) = device_of_a_session(home.path(), &issuer, (403, code::DEVICE_LOST)).await;
-    drop(issuer);
-
-    let told = cloud.introduction().await.map(|_| ());
-
-    assert_eq!(told, Err(CloudFault::DeviceLost));
-    assert!(!home.path().join("session.json").exists());
 }
 
 #[tokio::test]

@@ -147,8 +147,7 @@ async fn a_wrong_password_is_said_on_the_page() {
         cancel.cancel();
         wrong
     };
-    let (signed_in, walked) =
-        both(cloud.sign_in(SignInMethod::Browser, hooks, cancel.clone()), person).await;
+    let (signed_in, walked) = both(cloud.sign_in(SignInMethod::Browser, hooks, cancel.clone()), person).await;
 
     assert!(matches!(walked, Err(Lost::WrongLogin(_))), "{walked:?}");
     assert_eq!(signed_in, Err(SignInFault::Cancelled));

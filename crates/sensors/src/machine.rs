@@ -67,10 +67,7 @@ struct Mounted {
 fn real(mounted: Vec<Mounted>) -> Vec<Disk> {
     let mut by_device = BTreeMap::<String, Disk>::new();
     let usable = mounted.into_iter().filter(|one| {
-        !one.removable
-            && !one.read_only
-            && one.disk.total.0 >= SMALLEST
-            && !is_no_disk(&one.file_system)
+        !one.removable && !one.read_only && one.disk.total.0 >= SMALLEST && !is_no_disk(&one.file_system)
     });
     for Mounted { device, disk, .. } in usable {
         by_device

@@ -258,6 +258,25 @@ fn a_folder_that_cannot_be_made_is_said_so() {
     assert_eq!(fault.path, taken);
 }
 
+#[cfg(unix)]
+#[test]
+fn folders_that_others_could_enter_are_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let folders = ["", "app", "outbox", "jobs"].map(|name| folder.path().join(name));
+    for folder in &folders {
+        fs::create_dir_all(folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    let logbook = Logbook::open(folder.path(), Limits::default()).unwrap();
+    logbook.book.printed().write_all(b"a line\n").unwrap();
+    logbook.book.drain();
+
+    let modes = folders.map(|folder| fs::metadata(folder).unwrap().permissions().mode() & 0o777);
+    assert_eq!(modes, [0o700; 4]);
+}
+
 #[test]
 fn a_logbook_is_shared_between_threads() {
     fn shared<T: Send + Sync>() {}

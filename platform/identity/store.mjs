@@ -1,5 +1,5 @@
 // Where keys, sessions and grants lie: in memory, and with a folder also in one file of it.
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -99,7 +99,16 @@ function forgetExpired(records) {
   }
 }
 
+/**
+ * By way of its text: node holds a lock of the key while it exports it, and where it collects the job that made this very key
+ * meanwhile, the job waits for that lock, for ever.
+ */
 function newSigningKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { ...privateKey.export({ format: 'jwk' }), kid: randomBytes(8).toString('hex'), alg: 'RS256', use: 'sig' };
+  const { privateKey: text } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const key = createPrivateKey(text).export({ format: 'jwk' });
+  return { ...key, kid: randomBytes(8).toString('hex'), alg: 'RS256', use: 'sig' };
 }

@@ -24,13 +24,13 @@ pub struct Waits {
     pub successor_ms: u64,
     /// For the agent to end after SIGTERM.
     pub grace_ms: u64,
-    /// For the end of an ended job's output to be taken over, before its files go.
+    /// For the end of an ended job's output to be taken over, before its files go: the logbook rests meanwhile.
     pub files_stay_ms: u64,
 }
 
 impl Default for Waits {
     fn default() -> Self {
-        Self { successor_ms: 10_000, grace_ms: 700, files_stay_ms: 5_000 }
+        Self { successor_ms: 10_000, grace_ms: 700, files_stay_ms: 20_000 }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ionet_core::event::{Device, KeptSession, SignInMethod, SignedIn};
@@ -85,8 +84,7 @@ impl Cloud {
         let provider = Arc::new(Provider::new(issuer, client_id, open, skew.clone(), options.clone()));
         let tokens = Tokens::new(provider.clone(), vault);
         let gateway = Gateway::new(gateway, gateway_ca_pem, options.clone(), skew.clone())?;
-        let lost = AtomicBool::new(false);
-        let shared = Shared { options, identity, provider, tokens, gateway, store, pins, skew, lost };
+        let shared = Shared { options, identity, provider, tokens, gateway, store, pins, skew };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -167,14 +165,15 @@ impl Cloud {
     }
 
     /// This PC leaves its device behind: the account is told, as far as it can be within a few seconds, and the next enrolment
-    /// is with a new key.
+    /// is with a new key. Where no device is known that is done: the new key's enrolment may only lack its answer.
     pub async fn set_identity_aside(&self) -> Result<(), CloudFault> {
-        if self.shared.known_device().await.is_some() {
-            match tokio::time::timeout(RETIRED_WITHIN, self.retire()).await {
-                Ok(Ok(())) => tracing::info!("this PC's device has left its account"),
-                Ok(Err(fault)) => tracing::warn!(%fault, "the gateway does not know that this PC leaves"),
-                Err(_) => tracing::warn!("the gateway was not reached to tell it that this PC leaves"),
-            }
+        if self.shared.known_device().await.is_none() {
+            return Ok(());
+        }
+        match tokio::time::timeout(RETIRED_WITHIN, self.retire()).await {
+            Ok(Ok(())) => tracing::info!("this PC's device has left its account"),
+            Ok(Err(fault)) => tracing::warn!(%fault, "the gateway does not know that this PC leaves"),
+            Err(_) => tracing::warn!("the gateway was not reached to tell it that this PC leaves"),
         }
         self.shared.gateway.forget_device();
         let aside = self.shared.on_disk(IdentityFolder::set_aside).await;

@@ -110,23 +110,32 @@ impl Entry {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(KeyringFault::Silent);
         }
+        let turn = Turn(self.busy.clone());
         let (send, receive) = oneshot::channel();
-        let Self { ring, issuer, busy, .. } = self.clone();
+        let Self { ring, issuer, .. } = self.clone();
         let spawned = std::thread::Builder::new().name("keyring".into()).spawn(move || {
             let done = act(&*ring, &issuer);
-            if send.send(done).is_err() {
+            // The turn goes with the result: whoever hears of it may call again at once.
+            if let Err(_unheard) = send.send((done, turn)) {
                 too_late(&*ring, &issuer);
             }
-            busy.store(false, Ordering::Release);
         });
         if spawned.is_err() {
-            self.busy.store(false, Ordering::Release);
             return Err(KeyringFault::Silent);
         }
         match tokio::time::timeout(patience, receive).await {
-            Ok(Ok(done)) => done,
+            Ok(Ok((done, _turn))) => done,
             Ok(Err(_)) | Err(_) => Err(KeyringFault::Silent),
         }
+    }
+}
+
+/// Held by the one call that waits there.
+struct Turn(Arc<AtomicBool>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -1,11 +1,11 @@
 //! Where the refresh token lies: in the desktop's keyring, or, without one, in a file of mode 0600.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use ionet_core::event::SessionStore;
+use ionet_private::LockError;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -40,6 +40,8 @@ pub(crate) enum Found {
     /// In a keyring that is locked now, or that does not answer.
     Locked,
     Token(Secret<String>, SessionStore),
+    /// Signed out while the keyring was locked. What lay there has just been taken out, and is still to be revoked.
+    Forgotten(Secret<String>),
 }
 
 /// The content of `session.json`. Without a token it says where the token is.
@@ -76,8 +78,7 @@ impl Vault {
             return Found::Token(Secret::new(token), SessionStore::File);
         }
         if kept.as_ref().is_some_and(|kept| kept.forgotten) {
-            self.forget().await;
-            return Found::Nothing;
+            return self.forget().await.map_or(Found::Nothing, Found::Forgotten);
         }
         let Some(keyring) = &self.keyring else { return Found::Nothing };
         // Known from an earlier sign-in, or by the keyring itself.
@@ -94,13 +95,17 @@ impl Vault {
         }
     }
 
-    /// Returns when [`Self::load`] need not say [`Found::Locked`] any more: at the keyring's own word where it gives one.
-    pub(crate) async fn unlocked(&self) {
-        let Some(keyring) = &self.keyring else { return };
+    /// Returns what [`Self::load`] says when it need not say [`Found::Locked`] any more: at the keyring's own word where it gives one.
+    pub(crate) async fn unlocked(&self) -> Found {
+        let Some(keyring) = &self.keyring else { return self.load().await };
         let mut waits = LOOKED_AGAIN.into_iter();
         let mut wait = LOOKED_AGAIN[0];
         let mut changes = keyring.changes().await;
-        while self.load().await == Found::Locked {
+        loop {
+            let found = self.load().await;
+            if found != Found::Locked {
+                return found;
+            }
             wait = waits.next().unwrap_or(wait);
             let heard = tokio::time::timeout(wait, changes.next()).await;
             if heard == Ok(None) {
@@ -111,21 +116,26 @@ impl Vault {
         }
     }
 
-    /// Whoever holds it may refresh, over all processes of this user. After [`TURN_WITHIN`] it goes on without the
-    /// lock. None where the folder cannot hold one: then nothing can be kept there either.
-    pub(crate) async fn turn(&self) -> Option<File> {
-        let lock = self.file.with_extension("lock");
-        let locked = tokio::task::spawn_blocking(move || {
-            lock.parent().map(files::folder).transpose()?;
-            let file = File::create(lock)?;
+    /// Whoever holds it may refresh, over all processes of this user. None where another has it for longer than
+    /// [`TURN_WITHIN`], or the disk keeps no locks: it goes on without.
+    pub(crate) async fn turn(&self) -> Option<ionet_private::Lock> {
+        let path = self.file.with_extension("lock");
+        blocking(move || {
+            path.parent().map(files::folder).transpose()?;
             let deadline = Instant::now() + TURN_WITHIN;
-            // A process that was suspended while it held the lock must not suspend this one.
-            while file.try_lock().is_err() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(20));
+            loop {
+                match ionet_private::Lock::take(&path) {
+                    // A process that was suspended while it held the lock must not suspend this one.
+                    Err(LockError::Held) if Instant::now() < deadline => {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    taken => return Ok(taken.ok()),
+                }
             }
-            std::io::Result::Ok(file)
-        });
-        locked.await.ok()?.ok()
+        })
+        .await
+        .ok()
+        .flatten()
     }
 
     /// The one function that writes a refresh token anywhere. A keyring that is only locked is no reason for a file:
@@ -152,20 +162,28 @@ impl Vault {
         }
     }
 
-    pub(crate) async fn forget(&self) {
-        let Some(keyring) = &self.keyring else { return self.remove().await };
+    /// Returns what the keyring still held and does no more.
+    pub(crate) async fn forget(&self) -> Option<Secret<String>> {
+        let Some(keyring) = &self.keyring else {
+            self.remove().await;
+            return None;
+        };
         // First what is certain to work: a keyring that cannot be opened now is emptied when it can.
         if let Err(error) = self.write(None, true).await {
             tracing::warn!(%error, "the session's file cannot be written");
         }
-        let gone = match keyring.lock().await {
-            Some(Lock::Open) => keyring.delete().await.is_ok(),
-            Some(Lock::Absent) => true,
-            Some(Lock::Locked { .. }) | None => false,
+        let taken_out = match keyring.lock().await {
+            Some(Lock::Open) => {
+                let held = keyring.get().await.ok().flatten();
+                keyring.delete().await.ok().map(|()| held)
+            }
+            Some(Lock::Absent) => Some(None),
+            Some(Lock::Locked { .. }) | None => None,
         };
-        if gone {
+        if taken_out.is_some() {
             self.remove().await;
         }
+        taken_out.flatten().map(Secret::new)
     }
 
     async fn kept(&self) -> Option<Kept> {
@@ -220,4 +238,4 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 #[path = "session/tests.rs"]
-mod tests;
+pub(crate) mod tests;

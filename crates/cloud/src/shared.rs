@@ -1,7 +1,6 @@
 //! What all clones of the door have in common, and the two ways through it: as the device, and as the account.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ionet_core::event::Device;
 use ionet_core::fault::{CloudFault, SignInFault};
@@ -26,8 +25,6 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) pins: Pins,
     pub(crate) skew: Skew,
-    /// The gateway has said that this PC is lost.
-    pub(crate) lost: AtomicBool,
 }
 
 impl Shared {
@@ -107,15 +104,12 @@ impl Shared {
     }
 
     /// A refusal of a certificate that has run out by the gateway's clock has that reason, and one of who never asked for it is
-    /// no refusal of the gateway's. A PC that is lost has no session either: whoever has it could enrol it anew.
+    /// no refusal of the gateway's.
     pub(crate) async fn judged<T>(&self, result: Result<T, CloudFault>) -> Result<T, CloudFault> {
         let fault = match result {
             Ok(value) => return Ok(value),
             Err(fault) => fault,
         };
-        if fault == CloudFault::DeviceLost && !self.lost.swap(true, Ordering::Relaxed) {
-            self.tokens.end_at_once().await;
-        }
         if fault != CloudFault::CertificateRefused {
             return Err(fault);
         }

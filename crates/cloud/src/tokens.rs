@@ -55,7 +55,8 @@ impl Tokens {
 
     /// Returns when a session that was [`KeptSession::Locked`] may be asked for again.
     pub(crate) async fn unlocked(&self) {
-        self.shared.vault.unlocked().await;
+        let found = self.shared.vault.unlocked().await;
+        self.shared.revoke_forgotten(found);
     }
 
     /// Takes in a sign-in. One that is not kept because its keyring stays locked is none.
@@ -100,8 +101,10 @@ impl Tokens {
         let mut held = self.shared.held.lock().await;
         let _turn = self.shared.vault.turn().await;
         self.shared.recall(&mut held).await;
-        self.shared.vault.forget().await;
-        std::mem::take(&mut *held)
+        let left = self.shared.vault.forget().await;
+        let mut over = std::mem::take(&mut *held);
+        over.refresh = over.refresh.or(left);
+        over
     }
 }
 
@@ -193,7 +196,20 @@ impl Shared {
                 *held = Held::default();
                 Recalled::Read
             }
+            found @ Found::Forgotten(_) => {
+                *held = Held::default();
+                self.revoke_forgotten(found);
+                Recalled::Read
+            }
             Found::Locked => Recalled::Locked,
+        }
+    }
+
+    /// A sign-out that met a locked keyring could not revoke what lay there.
+    fn revoke_forgotten(&self, found: Found) {
+        if let Found::Forgotten(token) = found {
+            let provider = self.provider.clone();
+            tokio::spawn(async move { provider.revoke(&token, "refresh_token").await });
         }
     }
 }
@@ -205,7 +221,56 @@ fn useful(life: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::{Form, State};
+    use axum::routing::{get, post};
+    use axum::{Json, Router};
+    use serde_json::json;
+
     use super::*;
+    use crate::clock::Skew;
+    use crate::options::Options;
+    use crate::session::tests::{Place, Played};
+
+    type Revoked = Arc<std::sync::Mutex<Vec<String>>>;
+
+    /// An identity provider that only revokes.
+    async fn provider(revoked: &Revoked) -> Provider {
+        crate::http::install_tls();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let at = |path: &str| format!("{issuer}/{path}");
+        let found = json!({"issuer": issuer, "authorization_endpoint": at("auth"), "token_endpoint": at("token"),
+            "jwks_uri": at("keys"), "revocation_endpoint": at("revoke")});
+        type Fields = std::collections::BTreeMap<String, String>;
+        let revoke = async |State(revoked): State<Revoked>, Form(mut form): Form<Fields>| {
+            revoked.lock().unwrap().extend(form.remove("token"));
+        };
+        let routes = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || Json(found)))
+            .route("/revoke", post(revoke))
+            .with_state(revoked.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Provider::new(issuer, "ionet-supplier".into(), client, Skew::new(), Options::default())
+    }
+
+    #[tokio::test]
+    async fn a_sign_out_from_a_locked_keyring_revokes_the_token_as_soon_as_it_is_unlocked() {
+        let (place, keyring, revoked) = (Place::new(), Played::locked(), Revoked::default());
+        let tokens = Tokens::new(Arc::new(provider(&revoked).await), place.with(&keyring));
+
+        tokens.end().await;
+        keyring.unlock();
+        let session = tokens.session().await;
+        let told = async {
+            while *revoked.lock().unwrap() != ["token-0"] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();
+
+        assert_eq!(session, KeptSession::None);
+    }
 
     #[test]
     fn the_end_of_a_tokens_life_is_not_used() {

@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::address::is_loopback;
 
-/// Ten gigabytes at home take a while; a connection that stands still is cut long before.
-const LIMIT: Duration = Duration::from_secs(3600);
+/// A few megabytes on the slowest line. A store that takes the connection and never answers holds the logs up no longer.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a store may ask to be sent along: sizes, checksums, kinds, encryption; no cookies, no credentials of others.
 const HEADERS: [&str; 8] = [

@@ -56,12 +56,18 @@ async fn where_no_browser_takes_the_page_the_sign_in_ends_at_once() {
     let (hooks, _shown) = hooks();
     let hooks = SignInHooks { open_browser: Box::new(|_| Box::pin(async { false })), ..hooks };
 
-    let signed_in = cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()).await;
+    let signed_in =
+        support::within(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new())).await;
 
     assert_eq!(signed_in, Err(SignInFault::NoBrowser));
 }
 
-/// The sign-in and whoever sits at the browser, at the same time.
+/// The sign-in and whoever answers it, at the same time.
+async fn both<A, B>(sign_in: impl Future<Output = A>, person: impl Future<Output = B>) -> (A, B) {
+    support::within(async { tokio::join!(sign_in, person) }).await
+}
+
+/// The sign-in and whoever sits at the browser.
 async fn by_browser<T>(
     cloud: &Cloud,
     person: impl AsyncFnOnce(Url) -> T,
@@ -71,7 +77,7 @@ async fn by_browser<T>(
         let url = shown.pages.recv().await.unwrap();
         person(url).await
     };
-    tokio::join!(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()), browser)
+    both(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()), browser).await
 }
 
 async fn alice(url: Url) -> Result<LastPage, Lost> {
@@ -141,8 +147,7 @@ async fn a_wrong_password_is_said_on_the_page() {
         cancel.cancel();
         wrong
     };
-    let (signed_in, walked) =
-        tokio::join!(cloud.sign_in(SignInMethod::Browser, hooks, cancel.clone()), person);
+    let (signed_in, walked) = both(cloud.sign_in(SignInMethod::Browser, hooks, cancel.clone()), person).await;
 
     assert!(matches!(walked, Err(Lost::WrongLogin(_))), "{walked:?}");
     assert_eq!(signed_in, Err(SignInFault::Cancelled));
@@ -190,7 +195,7 @@ async fn a_browser_that_stands_still_is_said_once_and_waited_for_all_the_same() 
         said.recv().await
     };
     let (signed_in, again) =
-        tokio::join!(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()), person);
+        both(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()), person).await;
 
     assert_eq!((signed_in.unwrap().name.subject.as_str(), again), ("alice", None));
 }
@@ -258,7 +263,8 @@ async fn an_identity_provider_that_is_down_is_said_to_be() {
     let cloud = support::cloud(home.path(), "http://127.0.0.1:1", "https://localhost:1/", None);
 
     let (hooks, _shown) = hooks();
-    let signed_in = cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()).await;
+    let signed_in =
+        support::within(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new())).await;
 
     assert_eq!(signed_in, Err(SignInFault::ProviderDown));
 }
@@ -275,7 +281,7 @@ async fn a_person_signs_in_with_a_code_typed_in_elsewhere() {
         walk_device_code(&code.verification_uri, &code.user_code, "bob", "demo").await
     };
     let sign_in = cloud.sign_in(SignInMethod::DeviceCode, hooks, CancellationToken::new());
-    let (signed_in, page) = tokio::join!(sign_in, person);
+    let (signed_in, page) = both(sign_in, person).await;
 
     assert!(page.unwrap().html.contains("This PC is connected"));
     assert_eq!(signed_in.unwrap().name.shown, "bob@example.test");

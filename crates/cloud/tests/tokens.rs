@@ -207,17 +207,6 @@ async fn a_provider_that_does_not_rotate_and_says_little_keeps_the_session() {
     assert_eq!(kept(home.path())["refresh_token"], "refresh-0");
 }
 
-/// A PC of an account, whose gateway answers the device with that.
-async fn device_of_a_session(home: &Path, issuer: &Issuer, answer: (u16, &'static str)) -> (Cloud, Gateway) {
-    let authority = Authority::new();
-    let answer = axum::routing::post(async move || problem(answer.0, answer.1));
-    let routes = authority.enrolment(3_600_000).route(path::INTRODUCTION, answer);
-    let gateway = authority.serve(routes).await;
-    let cloud = signed_in(home, &issuer.url, &gateway);
-    cloud.enrol("My PC", 1, None).await.unwrap();
-    (cloud, gateway)
-}
-
 async fn until_revoked(issuer: &Issuer, tokens: &[&str]) {
     let revoked = async {
         while issuer.revoked() != tokens {
@@ -225,33 +214,6 @@ async fn until_revoked(issuer: &Issuer, tokens: &[&str]) {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), revoked).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_pc_that_is_lost_has_no_session_either() {
-    let home = tempfile::tempdir().unwrap();
-    let issuer = Issuer::start().await;
-    let (cloud, _gateway) = device_of_a_session(home.path(), &issuer, (403, code::DEVICE_LOST)).await;
-
-    let told = cloud.introduction().await.map(|_| ());
-
-    assert_eq!(told, Err(CloudFault::DeviceLost));
-    assert!(!home.path().join("session.json").exists());
-    assert_eq!(cloud.session().await, KeptSession::None);
-    until_revoked(&issuer, &["refresh-1", "access-1"]).await;
-}
-
-#[tokio::test]
-async fn a_pc_that_is_lost_has_no_session_either_when_the_provider_is_down() {
-    let home = tempfile::tempdir().unwrap();
-    let issuer = Issuer::start().await;
-    let (cloud, _gateway) = device_of_a_session(home.path(), &issuer, (403, code::DEVICE_LOST)).await;
-    drop(issuer);
-
-    let told = cloud.introduction().await.map(|_| ());
-
-    assert_eq!(told, Err(CloudFault::DeviceLost));
-    assert!(!home.path().join("session.json").exists());
 }
 
 #[tokio::test]
@@ -339,7 +301,8 @@ async fn by_device_code(issuer: &Issuer) -> (Result<(), SignInFault>, Option<Str
         still_waiting: Box::new(|| panic!("no browser is waited for")),
         words: Default::default(),
     };
-    let result = cloud.sign_in(SignInMethod::DeviceCode, hooks, CancellationToken::new()).await;
+    let result =
+        support::within(cloud.sign_in(SignInMethod::DeviceCode, hooks, CancellationToken::new())).await;
     let shown = shown.lock().unwrap().take();
     (result.map(|_| ()), shown)
 }
@@ -362,12 +325,10 @@ async fn a_provider_that_asks_for_patience_gets_it() {
     let issuer = Issuer::start().await;
     issuer.will_answer([(400, json!({"error": "slow_down"})), (400, json!({"error": "access_denied"}))]);
 
-    let started = std::time::Instant::now();
     let (result, _) = by_device_code(&issuer).await;
 
-    // The interval of a second grew by five, which is longer than this code lives.
+    // The interval of a second grew by five, which is longer than this code lives: the refusal is never asked for.
     assert_eq!(result, Err(SignInFault::CodeExpired));
-    assert!(started.elapsed().as_secs() >= 5);
     assert_eq!(issuer.asked("code_verifier").len(), 1);
 }
 
@@ -409,7 +370,8 @@ async fn a_provider_that_describes_itself_by_a_page_is_unreadable_and_not_down()
         words: Default::default(),
     };
 
-    let signed_in = cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new()).await;
+    let signed_in =
+        support::within(cloud.sign_in(SignInMethod::Browser, hooks, CancellationToken::new())).await;
 
     assert!(matches!(signed_in, Err(SignInFault::Unreadable(_))), "{signed_in:?}");
 }

@@ -9,6 +9,7 @@ use ionet_core::event::LogReport;
 use ionet_core::time::UnixMs;
 use tokio::sync::{Notify, watch};
 
+use crate::Limits;
 use crate::app::{Lines, Printed, into_file};
 use crate::board::{Board, Writer};
 use crate::keeper::Went;
@@ -18,7 +19,6 @@ use crate::outbox::{Lost, Outbox};
 use crate::queue::{Queue, Writing};
 use crate::roll::Roll;
 use crate::tail::{Follow, Followed, Kit, Sources, Stop};
-use crate::{Limits, platform};
 
 /// How long closing waits for lines that are still queued.
 const QUEUE: Duration = Duration::from_secs(2);
@@ -55,7 +55,7 @@ struct House {
 
 impl Book {
     pub(crate) fn open(logs: &Path, limits: Limits, clock: Clock) -> io::Result<(Self, Writing)> {
-        platform::make_private(logs)?;
+        ionet_private::folder(logs)?;
         let looks = Looks::default();
         let outbox = Outbox::new(logs, limits.max_total_bytes, looks.clone());
         let names = Arc::new(Names::new(clock.clone(), outbox.last_number()));
@@ -149,8 +149,11 @@ impl Book {
         }
     }
 
-    /// Only when something was closed since the last time.
+    /// Only when something was closed since the last time; on a full disk nothing can be, and copies go all the same.
     fn pack(&self, house: &mut House, stop: &Stop) -> io::Result<u32> {
+        if self.board.has_no_room() {
+            self.outbox.forget_shipped();
+        }
         let upto = self.names.given();
         if house.packed_upto == Some(upto) {
             return Ok(0);
@@ -183,7 +186,7 @@ impl Book {
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         });
         let again = std::mem::replace(&mut house.had_no_room, no_room);
-        if no_room || self.board.has_no_room() {
+        if no_room {
             self.outbox.forget_shipped();
         }
         if no_room && again { self.outbox.forget_raw() } else { Lost::default() }

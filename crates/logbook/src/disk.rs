@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ionet_core::fault::LogFault;
+use ionet_private::FileError;
 
 use crate::names::Clock;
 
@@ -15,6 +16,7 @@ const HANGS: Duration = Duration::from_secs(10);
 pub(crate) fn fault_of(error: &io::Error) -> LogFault {
     /// A mount whose server or device went: `ENODEV`, `ENXIO`, `ENOTCONN`, `ESHUTDOWN`.
     const GONE: [i32; 4] = [19, 6, 107, 108];
+    let error = of_system(error);
     let gone = cfg!(target_os = "linux") && error.raw_os_error().is_some_and(|code| GONE.contains(&code));
     #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds are the system's, and grow")]
     match error.kind() {
@@ -27,6 +29,12 @@ pub(crate) fn fault_of(error: &io::Error) -> LogFault {
         _ if gone => LogFault::DiskGone,
         _ => LogFault::DiskFailing(error.to_string()),
     }
+}
+
+/// The system's own word, which an error about a file carries along.
+fn of_system(error: &io::Error) -> &io::Error {
+    let about = error.get_ref().and_then(|inner| inner.downcast_ref::<FileError>());
+    about.map_or(error, |about| &about.error)
 }
 
 /// Since when somebody waits for the disk. Whoever still runs asks.

@@ -9,8 +9,8 @@ use crate::book::Book;
 use crate::tail::Stop;
 
 const SHORTEST: Duration = Duration::from_secs(1);
-/// With nothing to do.
-const LONGEST: Duration = Duration::from_secs(8);
+/// The longest rest with nothing to do. An ended job's files have to stay for longer.
+pub const LONGEST_REST: Duration = Duration::from_secs(8);
 /// On a disk that fails.
 const LONGEST_FAILING: Duration = Duration::from_secs(60);
 /// Between two turns when there is more: nine parts of rest to one of work, so that a loud job never takes a core.
@@ -45,7 +45,7 @@ impl Pace {
         self.rest = match went {
             Went::More => return (took * REST).max(BREATH),
             Went::News => SHORTEST,
-            Went::Nothing => (self.rest * 2).min(LONGEST),
+            Went::Nothing => (self.rest * 2).min(LONGEST_REST),
             Went::Failed => (self.rest * 2).min(LONGEST_FAILING),
         };
         self.rest
@@ -103,7 +103,7 @@ mod tests {
         let mut pace = Pace::new();
         let idle: Vec<_> = (0..6).map(|_| pace.after(Went::Nothing, Duration::ZERO)).collect();
 
-        assert!(idle.is_sorted() && idle[5] == LONGEST, "{idle:?}");
+        assert!(idle.is_sorted() && idle[5] == LONGEST_REST, "{idle:?}");
         assert_eq!(pace.after(Went::News, Duration::ZERO), SHORTEST);
         assert!((0..9).map(|_| pace.after(Went::Failed, Duration::ZERO)).last() == Some(LONGEST_FAILING));
     }

@@ -49,6 +49,7 @@ use crate::names::Clock;
 use crate::queue::Writing;
 use crate::tail::Stop;
 
+pub use keeper::LONGEST_REST;
 pub use ship::{Object, Shipper, Store, backoff};
 pub use tail::Sources;
 

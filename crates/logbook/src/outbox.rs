@@ -10,7 +10,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::looks::Looks;
 use crate::names::number_of;
-use crate::platform;
 use crate::tail::Stop;
 use index::{Index, Owner};
 use pack::Closed;
@@ -51,7 +50,7 @@ impl Outbox {
         let _ = fs::remove_file(logs.join(pack::PART));
         for folder in ["outbox", "jobs"] {
             // Where the disk does not let it, each is made when it is needed.
-            let _ = platform::make_private(&logs.join(folder));
+            let _ = ionet_private::folder(&logs.join(folder));
         }
         looks.count();
         let index = Index::load(&logs.join("outbox"), &logs.join("shipped"));
@@ -127,7 +126,7 @@ impl Outbox {
             fs::remove_file(&parcel.path)?;
         } else {
             let kept = self.shipped_folder().join(&parcel.name);
-            platform::make_private(kept.parent().unwrap_or(&self.logs))?;
+            ionet_private::folder(kept.parent().unwrap_or(&self.logs))?;
             fs::rename(&parcel.path, kept)?;
             self.index().shipped.insert(key.clone(), parcel.bytes);
         }

@@ -71,7 +71,7 @@ impl Roll {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                platform::make_private(&self.folder)?;
+                ionet_private::folder(&self.folder)?;
                 let file = platform::append(&self.folder.join(OPEN))?;
                 let bytes = file.metadata()?.len();
                 self.open.insert(Open { file, bytes, since: self.clock.elapsed() })

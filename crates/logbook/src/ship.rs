@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::book::Book;
+use crate::disk::fault_of;
 use crate::names::time_of;
 use crate::outbox::Parcel;
 use crate::tail::Stop;
@@ -124,7 +125,7 @@ impl<S: Store> Shipper<S> {
         }
     }
 
-    /// A file that is refused is left for later and does not keep the others back; a store that refuses several in a row
+    /// A file that is refused, or cannot be read, is left for later and does not keep the others back; a store that refuses several in a row
     /// is asked for one at a time from then on, until it takes one.
     async fn ship_waiting(&self) -> Result<(), LogFault> {
         let mut turn = self.turn.lock().await;
@@ -140,11 +141,11 @@ impl<S: Store> Shipper<S> {
             match self.ship(&parcel, &mut turn).await {
                 Ok(()) => turn.refused = 0,
                 Err(fault) => {
-                    let answered = matches!(fault, LogFault::Refused(_));
-                    turn.refused += u32::from(answered);
+                    let silent = matches!(fault, LogFault::Unreachable | LogFault::StoreSilent(_));
+                    turn.refused += u32::from(matches!(fault, LogFault::Refused(_)));
                     result = Err(fault.clone());
                     self.book.board.not_shipped(fault);
-                    if !answered || turn.refused >= REFUSALS {
+                    if silent || turn.refused >= REFUSALS {
                         break;
                     }
                 }
@@ -160,7 +161,7 @@ impl<S: Store> Shipper<S> {
     /// A refused or cut upload gets one more try at once, with a grant of its own: a grant may have run out, and a cut
     /// connection may be a refusal whose answer did not get through.
     async fn ship(&self, parcel: &Parcel, turn: &mut Turn) -> Result<(), LogFault> {
-        let Some(object) = self.describe(parcel).await else {
+        let Some(object) = self.describe(parcel).await? else {
             self.book.outbox.forget(parcel);
             return Ok(());
         };
@@ -187,13 +188,13 @@ impl<S: Store> Shipper<S> {
         let grants = self.store.grants(std::slice::from_ref(object)).await.map_err(Attempt::NoGrant)?;
         let grant = grants.into_iter().next().ok_or(Attempt::NoGrant(LogFault::Unreachable))?;
         let host = self.store.host(&grant);
+        let begun = self.book.clock.elapsed();
         let stored = self.store.put(grant, &parcel.path).await;
         if stored != Err(LogFault::Unreachable) {
             turn.silence = None;
             return stored.map_err(Attempt::NotStored);
         }
-        let now = self.book.clock.elapsed();
-        let silent = turn.silent(now);
+        let silent = turn.silent(begun, self.book.clock.elapsed());
         let old = self.oldest_is_old() && silent >= HOUR;
         let fault = if silent >= DAY || old { LogFault::StoreSilent(host) } else { LogFault::Unreachable };
         Err(Attempt::NotStored(fault))
@@ -206,20 +207,23 @@ impl<S: Store> Shipper<S> {
             .is_some_and(|closed| self.book.clock.now().duration_since(closed).is_ok_and(|age| age >= DAY))
     }
 
-    /// `None` when the file is there no longer: the limit on their total size took it.
-    async fn describe(&self, parcel: &Parcel) -> Option<Object> {
+    /// `None` when the file is there no longer: the limit on their total size took it. One that only cannot be read now stays.
+    async fn describe(&self, parcel: &Parcel) -> Result<Option<Object>, LogFault> {
         let path = parcel.path.clone();
-        let hashed = tokio::task::spawn_blocking(move || hash(&path)).await.ok()?;
-        let (length, sha256) = hashed.ok()?;
-        Some(Object { name: parcel.name.clone(), length, sha256 })
+        let hashed = tokio::task::spawn_blocking(move || hash(&path)).await;
+        match hashed.unwrap_or_else(|broken_off| Err(io::Error::other(broken_off))) {
+            Ok((length, sha256)) => Ok(Some(Object { name: parcel.name.clone(), length, sha256 })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(fault_of(&error)),
+        }
     }
 }
 
 impl Turn {
-    /// For how long the store has been silent now. Times without a gateway do not count.
-    fn silent(&mut self, now: Duration) -> Duration {
-        let silence = self.silence.take().filter(|silence| now.saturating_sub(silence.last) <= HOUR);
-        let since = silence.map_or(now, |silence| silence.since);
+    /// For how long the store has been silent now, after a try that began then. Times without a gateway do not count.
+    fn silent(&mut self, begun: Duration, now: Duration) -> Duration {
+        let silence = self.silence.take().filter(|silence| begun.saturating_sub(silence.last) <= HOUR);
+        let since = silence.map_or(begun, |silence| silence.since);
         self.silence = Some(Silence { since, last: now });
         now.saturating_sub(since)
     }

@@ -16,8 +16,9 @@ mod stream;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ pub(crate) struct Followed {
 
 impl Follow {
     pub(crate) fn new(sources: Sources, kit: Kit, looks: Looks) -> Self {
+        kit.close_unmarked();
         Self {
             agent: sources.agent,
             allocations: Allocations::new(sources.allocations, looks),
@@ -234,6 +236,20 @@ impl Kit {
         let memory = Memory::load(logs.join("follow.json"));
         let jobs_hourly = Hourly::new(limits.max_total_bytes / 2, clock.elapsed());
         Self { logs, names, limits, clock, board, memory, jobs_hourly }
+    }
+
+    /// What an earlier life took over of jobs and has no mark of: nobody goes on with it, and only what is closed is sent.
+    fn close_unmarked(&self) {
+        let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+        for log in below(&self.logs.join("jobs")).flat_map(|allocation| below(&allocation.path())) {
+            let path = log.path();
+            let name = path.strip_prefix(&self.logs).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            if self.memory.get(&name).is_none()
+                && let Err(error) = self.roll(&name).close()
+            {
+                tracing::warn!(name, %error, "what an earlier life took over of a job cannot be closed");
+            }
+        }
     }
 
     /// What is taken over of one log in an hour.

@@ -43,6 +43,11 @@ impl Default for Time {
 }
 
 impl Time {
+    fn pass(&self, time: Duration) {
+        self.wall.fetch_add(time.as_secs(), Ordering::Relaxed);
+        self.mono.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+
     fn clock(&self) -> Clock {
         let Self { wall, mono } = self.clone();
         Clock::by(
@@ -81,8 +86,7 @@ impl Shelf {
     }
 
     fn pass(&self, time: Duration) {
-        self.time.wall.fetch_add(time.as_secs(), Ordering::Relaxed);
-        self.time.mono.fetch_add(time.as_secs(), Ordering::Relaxed);
+        self.time.pass(time);
     }
 
     /// Sets the time of day, and nothing else.
@@ -252,6 +256,25 @@ fn a_folder_that_cannot_be_made_is_said_so() {
     let fault = Logbook::open(&taken, Limits::default()).err().unwrap();
 
     assert_eq!(fault.path, taken);
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_that_others_could_enter_are_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let folders = ["", "app", "outbox", "jobs"].map(|name| folder.path().join(name));
+    for folder in &folders {
+        fs::create_dir_all(folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    let logbook = Logbook::open(folder.path(), Limits::default()).unwrap();
+    logbook.book.printed().write_all(b"a line\n").unwrap();
+    logbook.book.drain();
+
+    let modes = folders.map(|folder| fs::metadata(folder).unwrap().permissions().mode() & 0o777);
+    assert_eq!(modes, [0o700; 4]);
 }
 
 #[test]

@@ -67,10 +67,7 @@ struct Mounted {
 fn real(mounted: Vec<Mounted>) -> Vec<Disk> {
     let mut by_device = BTreeMap::<String, Disk>::new();
     let usable = mounted.into_iter().filter(|one| {
-        !one.removable
-            && !one.read_only
-            && one.disk.total.0 >= SMALLEST
-            && !platform::NOT_DISKS.contains(&one.file_system.as_str())
+        !one.removable && !one.read_only && one.disk.total.0 >= SMALLEST && !is_no_disk(&one.file_system)
     });
     for Mounted { device, disk, .. } in usable {
         by_device
@@ -85,6 +82,11 @@ fn real(mounted: Vec<Mounted>) -> Vec<Disk> {
     let mut disks: Vec<_> = by_device.into_values().collect();
     disks.sort_by(|a, b| a.mount.cmp(&b.mount));
     disks
+}
+
+/// What a program mounts calls itself `fuse.` and the program's name (sshfs, rclone); `fuseblk` is a disk.
+fn is_no_disk(file_system: &str) -> bool {
+    platform::NOT_DISKS.contains(&file_system) || file_system.starts_with("fuse.")
 }
 
 fn look(what: RefreshKind) -> Option<System> {
@@ -130,6 +132,15 @@ mod tests {
             mounted("/dev/nvme0n1p2", "/", 900),
         ];
         assert_eq!(mounts(&real(table)), ["/"]);
+    }
+
+    #[test]
+    fn what_a_program_mounts_from_elsewhere_is_no_disk_and_a_windows_disk_is() {
+        let of_kind =
+            |kind: &str, mount| Mounted { file_system: kind.to_owned(), ..mounted(mount, mount, 900) };
+        let table = ["fuse.sshfs", "fuse.rclone", "fuse", "fuseblk"].map(|kind| of_kind(kind, kind));
+
+        assert_eq!(mounts(&real(table.into())), ["fuseblk"]);
     }
 
     #[test]

@@ -22,6 +22,9 @@ use crate::runners::Runner;
 /// A start waits this long for the gateway's introduction; the core tries again later.
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
 
+/// A turn of the logbook's is bounded in bytes; a disk may be slow.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(1);
+
 /// What is left by an earlier life has not been asked to leave yet.
 const EARLIER_LIFE_LEAVES_WITHIN: Duration = Duration::from_secs(2);
 
@@ -145,9 +148,11 @@ impl Shared {
         }
     }
 
-    /// Stops the agent through its guard; where there is none, clears away whatever is there all the same.
+    /// Stops the agent through its guard; where there is none, clears away whatever is there all the same. Jobs' files go
+    /// with it: what they hold is taken over first.
     async fn stop(&self, id: StartId, patience: Duration) -> Result<(), WorkFault> {
         drop(lock(&self.agent.engine_watch).take());
+        self.take_over_logs().await;
         let place = self.place();
         let held = lock(&self.agent.held).take();
         let stopped = match held {
@@ -166,6 +171,13 @@ impl Shared {
             Err(fault) => tracing::warn!(%fault, "agent stopped"),
         }
         stopped
+    }
+
+    /// As far as one turn goes. A disk that hangs holds no stop up.
+    async fn take_over_logs(&self) {
+        let logbook = self.tools.logbook.clone();
+        let taken_over = tokio::task::spawn_blocking(move || logbook.take_over());
+        let _ = timeout(TAKEN_OVER_WITHIN, taken_over).await;
     }
 
     fn guard(&self) -> Option<Arc<Guard>> {

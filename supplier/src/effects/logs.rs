@@ -99,7 +99,16 @@ fn of_cloud(fault: &CloudFault) -> LogFault {
 
 #[cfg(test)]
 mod tests {
+    use ionet_agent::supervisor::Waits;
+
     use super::*;
+
+    #[test]
+    fn the_files_of_an_ended_job_are_looked_at_before_they_go() {
+        let stay = Duration::from_millis(Waits::default().files_stay_ms);
+
+        assert!(ionet_logbook::LONGEST_REST * 2 < stay, "{stay:?}");
+    }
 
     #[test]
     fn of_a_grants_address_the_host_alone_is_told() {

@@ -11,7 +11,7 @@ const ISSUER: &str = "https://id";
 
 /// A keyring that a test plays.
 #[derive(Debug, Clone, Default)]
-struct Played {
+pub(crate) struct Played {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
     /// Told when a hanging call may go on.
@@ -30,13 +30,17 @@ struct State {
 }
 
 impl Played {
-    fn locked() -> Self {
+    pub(crate) fn locked() -> Self {
         let played = Self::default();
         played.set_state(|state| {
             state.locked = true;
             state.secret = Some("token-0".into());
         });
         played
+    }
+
+    pub(crate) fn unlock(&self) {
+        self.set_state(|state| state.locked = false);
     }
 
     fn set_state(&self, change: impl FnOnce(&mut State)) {
@@ -96,12 +100,12 @@ impl Ring for Played {
     }
 }
 
-struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
@@ -114,7 +118,7 @@ impl Place {
     }
 
     /// As a program that starts now.
-    fn with(&self, keyring: &Played) -> Vault {
+    pub(crate) fn with(&self, keyring: &Played) -> Vault {
         let entry = Entry::new(Arc::new(keyring.clone()), ISSUER.into(), Duration::from_millis(200));
         Vault::new(ISSUER.into(), self.file(), Some(entry))
     }
@@ -170,6 +174,35 @@ async fn a_forgotten_session_is_gone_and_forgetting_twice_is_fine() {
 }
 
 #[tokio::test]
+async fn turns_are_taken_one_after_the_other() {
+    let place = Place::new();
+    let (first, second) = (place.without_keyring(), place.without_keyring());
+
+    let held = first.turn().await;
+    let waiting = tokio::spawn(async move { second.turn().await.is_some() });
+    tokio::task::yield_now().await;
+    let waits = !waiting.is_finished();
+    drop(held);
+
+    assert!(waits && waiting.await.unwrap());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_lies_in_the_turns_place_is_not_written_through() {
+    let place = Place::new();
+    let theirs = place.folder.path().join("theirs");
+    std::fs::write(&theirs, "theirs").unwrap();
+    std::fs::create_dir(place.folder.path().join("data")).unwrap();
+    std::os::unix::fs::symlink(&theirs, place.file().with_extension("lock")).unwrap();
+
+    let turn = place.without_keyring().turn().await;
+
+    assert!(turn.is_none());
+    assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs");
+}
+
+#[tokio::test]
 async fn another_issuers_or_a_damaged_session_reads_as_none() {
     let place = Place::new();
     place.without_keyring().keep(&token("token-1"), None).await.unwrap();
@@ -219,8 +252,9 @@ async fn the_unlocking_is_heard_at_once() {
     });
 
     keyring.set_state(|state| state.locked = false);
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
+    let found = tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
 
+    assert_eq!(found, in_keyring("token-0"));
     assert_eq!(vault.load().await, in_keyring("token-0"));
 }
 
@@ -305,7 +339,8 @@ async fn a_sign_out_from_a_locked_keyring_stays_one_when_it_is_unlocked() {
     keyring.set_state(|state| state.locked = false);
     let later = place.with(&keyring).load().await;
 
-    assert_eq!((while_locked, later), (Found::Nothing, Found::Nothing));
+    assert_eq!((while_locked, later), (Found::Nothing, Found::Forgotten(token("token-0"))));
+    assert_eq!(place.with(&keyring).load().await, Found::Nothing);
     assert_eq!(keyring.state.lock().unwrap().secret, None);
     assert!(!place.file().exists());
 }

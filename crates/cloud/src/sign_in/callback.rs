@@ -18,6 +18,8 @@ mod head;
 const PATH: &str = "/callback";
 /// Browsers open connections ahead of need and leave them idle.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A page is small, and the browser on this PC.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// More than any browser opens. When there are more, the oldest goes: it had the longest time to say something.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -69,8 +71,8 @@ impl Callback {
             ("400 Bad Request", &words.failed_title, &words.failed_text)
         };
         let page = page(title, text);
-        // A browser that has gone away misses its page; the sign-in is none the worse.
-        let _ = write(&mut self.stream, status, &page).await;
+        // A browser that has gone away, or takes nothing, misses its page; the sign-in is none the worse.
+        let _ = tokio::time::timeout(ANSWERED_WITHIN, write(&mut self.stream, status, &page)).await;
     }
 }
 

@@ -10,6 +10,14 @@ use std::time::Duration;
 use ionet_cloud::{Cloud, Endpoints, Facts, IdentityFolder, Options};
 use url::Url;
 
+/// Longer than anything takes here.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// What would wait for ever fails instead.
+pub(crate) async fn within<T>(act: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONGEST, act).await.unwrap()
+}
+
 /// A PC whose folders lie in `home`, with no keyring and little patience.
 pub(crate) fn cloud(home: &Path, issuer: &str, gateway: &str, ca_pem: Option<String>) -> Cloud {
     cloud_with(home, issuer, gateway, ca_pem, Options::default())

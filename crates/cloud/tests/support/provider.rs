@@ -5,6 +5,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Longer than any machine takes for it.
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// Dropping it ends it.
 pub(crate) struct Provider {
@@ -28,10 +33,19 @@ impl Provider {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let stdout = child.stdout.take().unwrap();
+        // Ended also where it never says that it is ready.
+        let mut provider = Self { issuer: String::new(), child };
+        let (say, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(stdout).read_line(&mut line);
+            let _ = say.send(line);
+        });
+        let line = said.recv_timeout(READY_WITHIN).unwrap();
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Some(Self { issuer: ready["issuer"].as_str().unwrap().to_owned(), child })
+        provider.issuer = ready["issuer"].as_str().unwrap().to_owned();
+        Some(provider)
     }
 }
 

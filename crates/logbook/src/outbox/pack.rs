@@ -50,7 +50,7 @@ pub(super) fn one(logs: &Path, closed: &Closed, stop: &Stop) -> io::Result<(Stri
     let target = logs.join("outbox").join(&name);
     let part = logs.join(PART);
     let packed = compress(path, &part, stop).and_then(|bytes| {
-        platform::make_private(target.parent().unwrap_or(logs))?;
+        ionet_private::folder(target.parent().unwrap_or(logs))?;
         fs::rename(&part, &target)?;
         Ok(bytes)
     });

@@ -1,20 +1,15 @@
-//! Unix: folders that only this user enters, and reading where somebody else may plant links.
+//! Unix: files that only this user reads, and reading where somebody else may plant links.
 
 use std::ffi::CStr;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat, fstat, openat, statat};
 use rustix::io::Errno;
-
-/// Makes the folder and what is missing above it, mode 0700.
-pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
 
 /// For appending, made with mode 0600 when it is missing.
 pub(crate) fn append(path: &Path) -> io::Result<File> {

@@ -1,14 +1,12 @@
 //! How far each foreign log has been read, kept in a small file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::series::Head;
-use crate::platform;
 
 /// The file that holds the marks of as many streams as there may be is far smaller.
 const MOST: u64 = 1 << 20;
@@ -51,11 +49,8 @@ pub(crate) struct Memory {
 impl Memory {
     /// A damaged file counts as none: lines come twice rather than never.
     pub(crate) fn load(path: PathBuf) -> Self {
-        let text = read(&path);
-        let marks = serde_json::from_slice(&text).unwrap_or_else(|error| {
-            if !text.is_empty() {
-                tracing::warn!(%error, "how far the agent's logs had been read is not known any more");
-            }
+        let marks = read(&path).unwrap_or_else(|error| {
+            tracing::warn!(%error, "how far the agent's logs had been read is not known any more");
             BTreeMap::new()
         });
         Self { path, marks, changed: false }
@@ -80,26 +75,20 @@ impl Memory {
         self.changed |= self.marks.remove(name).is_some();
     }
 
-    /// By a rename, so that it is never half written.
+    /// Whole or not at all.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         if !self.changed {
             return Ok(());
         }
-        let next = self.path.with_extension("json.part");
         let text = serde_json::to_vec(&self.marks).map_err(io::Error::other)?;
-        let written = platform::create(&next).and_then(|mut file: File| file.write_all(&text));
-        if let Err(error) = written.and_then(|()| fs::rename(&next, &self.path)) {
-            let _ = fs::remove_file(&next);
-            return Err(error);
-        }
+        ionet_private::replace(&self.path, &text)?;
         self.changed = false;
         Ok(())
     }
 }
 
 /// No more than this program writes: a damaged disk may show a file without end.
-fn read(path: &Path) -> Vec<u8> {
-    let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut text));
-    if read.is_ok() { text } else { Vec::new() }
+fn read(path: &Path) -> io::Result<BTreeMap<String, Mark>> {
+    let Some(text) = ionet_private::read(path, MOST)? else { return Ok(BTreeMap::new()) };
+    Ok(serde_json::from_slice(&text)?)
 }

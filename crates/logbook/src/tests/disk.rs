@@ -30,6 +30,25 @@ fn lines_lost_to_a_full_disk_are_counted_and_said_when_there_is_room_again() {
 }
 
 #[test]
+fn a_full_disk_costs_the_copies_of_what_is_shipped() {
+    let shelf = Shelf::new(small());
+    shelf.write(&["shipped"]);
+    shelf.book.close();
+    let parcel = shelf.book.outbox.waiting().remove(0);
+    shelf.book.outbox.shipped(&parcel).unwrap();
+    shelf.book.tick();
+    let copy = shelf.logs().join("shipped").join(&parcel.name);
+    assert!(copy.exists());
+    symlink("/dev/full", shelf.logs().join("app/current.log")).unwrap();
+
+    shelf.write(&["lost"]);
+    shelf.book.tick();
+
+    assert_eq!(shelf.report().fault, Some(LogFault::DiskFull));
+    assert!(!copy.exists());
+}
+
+#[test]
 fn a_really_full_disk_costs_whole_lines_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let Some(_disk) = SmallDisk::mount(&folder.path().join("logs")) else {

@@ -59,6 +59,21 @@ fn the_agents_lines_are_taken_over_redacted_and_through_its_rotation() {
 }
 
 #[test]
+fn what_a_job_said_is_shipped_though_neither_its_mark_nor_its_source_is_there() {
+    let (shelf, _, _) = following(small());
+    let stream = "jobs/0a1b2c3d-0000-4000-8000-00000000dead/t.stdout";
+    let folder = shelf.logs().join(stream);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("current.log"), "raw\n").unwrap();
+
+    let shelf = restart(shelf, small());
+    shelf.book.tick();
+
+    assert_eq!(shelf.text(stream), "raw\n");
+    assert!(!folder.exists());
+}
+
+#[test]
 fn several_rotations_between_two_looks_lose_nothing() {
     let (shelf, agent, _) = following(small());
     add(&agent.join("client.log"), agent_lines(0..5));

@@ -19,6 +19,8 @@ struct Shop {
     stored: Vec<(String, Vec<u8>)>,
     /// No answer ever comes.
     hangs: bool,
+    /// What each upload takes, by the shelf's clock.
+    takes: Option<(Time, Duration)>,
 }
 
 #[async_trait]
@@ -37,6 +39,9 @@ impl Store for FakeStore {
     async fn put(&self, grant: Object, file: &Path) -> Result<(), LogFault> {
         let (hangs, answer) = {
             let mut shop = self.0.lock().unwrap();
+            if let Some((time, takes)) = &shop.takes {
+                time.pass(*takes);
+            }
             (shop.hangs, shop.puts.pop_front())
         };
         if hangs {
@@ -174,6 +179,43 @@ async fn a_flush_ends_by_its_deadline_when_the_store_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_ends_by_its_deadline_when_a_round_under_way_hangs() {
+    let (_shelf, store, shipper) = shelf_with(1);
+    store.plan(|shop| shop.hangs = true);
+    let flush = async {
+        while store.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        shipper.flush(SOON).await
+    };
+
+    tokio::select! {
+        () = shipper.run() => unreachable!("it never ends"),
+        flushed = flush => assert_eq!(flushed, Err(LogFault::Unreachable)),
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_said_and_kept_and_does_not_keep_the_others_back() {
+    let (shelf, store, shipper) = shelf_with(2);
+    let names = shelf.waiting();
+    let (file, aside) = (shelf.logs().join("outbox").join(&names[0]), shelf.folder.path().join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    // Reading a folder fails, as a bad sector does.
+    fs::create_dir(&file).unwrap();
+
+    let flushed = shipper.flush(SOON).await;
+
+    assert!(matches!(flushed, Err(LogFault::DiskFailing(_))), "{flushed:?}");
+    assert_eq!((shelf.report().fault, shelf.waiting().len()), (flushed.err(), 1));
+    assert_eq!(store.stored(), names[1..]);
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    shipper.flush(SOON).await.unwrap();
+    assert_eq!(store.stored(), [names[1].clone(), names[0].clone()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unreachable_store_is_tried_again_until_it_answers() {
     let (shelf, store, shipper) = shelf_with(2);
     store.plan(|shop| shop.grants = vec![LogFault::Unreachable; 12].into());
@@ -251,6 +293,21 @@ async fn a_store_that_is_silent_for_a_day_is_named_and_a_gateway_that_is_silent_
 
     shipper.flush(SOON).await.unwrap();
     assert_eq!(shelf.report().fault, None);
+}
+
+#[tokio::test]
+async fn a_store_whose_silence_takes_long_is_named_all_the_same() {
+    let (shelf, store, shipper) = shelf_with(1);
+    store.plan(|shop| {
+        shop.takes = Some((shelf.time.clone(), HOUR + HOUR / 2));
+        shop.puts = vec![Some(LogFault::Unreachable); 40].into();
+    });
+
+    for _ in 0..7 {
+        assert_eq!(shipper.flush(SOON).await, Err(LogFault::Unreachable));
+    }
+
+    assert_eq!(shipper.flush(SOON).await, Err(LogFault::StoreSilent("store.example.test".to_owned())));
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

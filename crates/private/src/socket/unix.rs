@@ -61,8 +61,11 @@ pub(super) fn check_guest(stream: &Stream) -> Result<(), SocketError> {
 }
 
 fn check(stream: &Stream) -> Result<(), SocketError> {
-    let theirs = stream.peer_creds()?.euid();
-    let ours = rustix::process::geteuid().as_raw();
+    same_user(stream.peer_creds()?.euid(), rustix::process::geteuid().as_raw())
+}
+
+/// Whoever cannot be told is somebody else.
+fn same_user(theirs: Option<u32>, ours: u32) -> Result<(), SocketError> {
     if theirs == Some(ours) { Ok(()) } else { Err(SocketError::WrongUser) }
 }
 
@@ -91,4 +94,17 @@ impl Mark {
 
 fn place_of(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_another_user_is_not_let_in() {
+        assert!(same_user(Some(1000), 1000).is_ok());
+        for theirs in [Some(1001), Some(0), None] {
+            assert!(matches!(same_user(theirs, 1000), Err(SocketError::WrongUser)), "{theirs:?}");
+        }
+    }
 }

@@ -173,11 +173,11 @@ impl Roster {
             }
             self.known.insert(gpu.uuid.clone(), gpu);
         }
-        let trouble = seen.missing.first().copied().unwrap_or(CardTrouble::Lost);
-        for gpu in self.known.values_mut().filter(|gpu| absent.contains(&gpu.uuid)) {
-            let sleeps = may_work(gpu) && is_at(gpu, asleep);
-            gpu.state = if sleeps { CardState::Asleep } else { CardState::Out { trouble } };
-        }
+        let absent = self.known.values_mut().filter(|gpu| absent.contains(&gpu.uuid));
+        let (sleepers, out): (Vec<_>, Vec<_>) = absent.partition(|gpu| may_work(gpu) && is_at(gpu, asleep));
+        let trouble = trouble_of(&seen.missing, out.len());
+        sleepers.into_iter().for_each(|gpu| gpu.state = CardState::Asleep);
+        out.into_iter().for_each(|gpu| gpu.state = CardState::Out { trouble });
     }
 
     /// Why there is nobody at all.
@@ -191,6 +191,14 @@ impl Roster {
                 trouble: trouble.copied().unwrap_or(CardTrouble::Lost),
             },
         }
+    }
+}
+
+/// What troubles so many cards that are out, where troubles came without a name: known only where it is the same for all.
+fn trouble_of(missing: &[CardTrouble], out: usize) -> CardTrouble {
+    match missing {
+        [first, rest @ ..] if missing.len() == out && rest.iter().all(|other| other == first) => *first,
+        _ => CardTrouble::Lost,
     }
 }
 
@@ -238,6 +246,20 @@ fn now() -> UnixMs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trouble_without_a_name_is_given_to_no_card_that_may_have_another() {
+        let (reset, unpowered) = (CardTrouble::NeedsReset, CardTrouble::Unpowered);
+        for (missing, out, trouble) in [
+            (vec![reset], 1, reset),
+            (vec![reset, reset], 2, reset),
+            (vec![reset], 2, CardTrouble::Lost),
+            (vec![reset, unpowered], 2, CardTrouble::Lost),
+            (vec![], 1, CardTrouble::Lost),
+        ] {
+            assert_eq!(trouble_of(&missing, out), trouble, "{missing:?} of {out}");
+        }
+    }
 
     #[test]
     fn the_bus_and_nvml_mean_the_same_card() {

@@ -105,7 +105,7 @@ mod tests {
                 Outcome::Loaded(signed_in())
             } else if let Effect::Agent(effect::Agent::Stop { id, .. }) = effect {
                 Outcome::AgentStopped { id, result: Ok(()) }
-            } else if effect == effect::Logs::Flush.into() {
+            } else if matches!(effect, Effect::Logs(_)) {
                 Outcome::LogsFlushed(Ok(()))
             } else {
                 return self.asked.lock().unwrap().push(effect);

@@ -94,8 +94,8 @@ pub struct Wanted {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logs {
-    /// Close and ship what can be shipped within a few seconds.
-    Flush,
+    /// Close and ship what can be shipped in this time.
+    Flush { within_ms: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

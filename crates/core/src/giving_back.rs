@@ -60,7 +60,9 @@ const ALLOCATIONS_STOPPED_BY_MS: u64 = 3_500;
 const UNASKED_PATIENCE_MS: u64 = 2_000;
 const SIGNED_OUT_WITHIN_MS: u64 = 10_000;
 const SAVED_WITHIN_MS: u64 = 5_000;
-const FLUSHED_WITHIN_MS: u64 = 10_000;
+/// The last step of a quit: what is not shipped by then is kept, and shipped after the next start.
+const FLUSHED_BY_MS: u64 = 4_500;
+const FLUSHED_AT_LEAST_MS: u64 = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivingBack {
@@ -96,7 +98,7 @@ impl GivingBack {
             Step::StoppingAgent => None,
             Step::SigningOut => Some(mono_ms + SIGNED_OUT_WITHIN_MS),
             Step::Saving => Some(mono_ms + SAVED_WITHIN_MS),
-            Step::FlushingLogs => Some(mono_ms + FLUSHED_WITHIN_MS),
+            Step::FlushingLogs => Some((self.began_ms + FLUSHED_BY_MS).max(mono_ms + FLUSHED_AT_LEAST_MS)),
         };
     }
 

@@ -12,8 +12,6 @@ use ionet_logbook::{Object, Sources, Store};
 
 use super::Shared;
 
-const FLUSHED_WITHIN: Duration = Duration::from_secs(8);
-
 pub(super) struct Bucket {
     cloud: Cloud,
 }
@@ -45,14 +43,16 @@ impl Store for Bucket {
 
 pub(super) fn broken_off(deed: Logs) -> Outcome {
     match deed {
-        Logs::Flush => Outcome::LogsFlushed(Err(LogFault::Unreachable)),
+        Logs::Flush { .. } => Outcome::LogsFlushed(Err(LogFault::Unreachable)),
     }
 }
 
 impl Shared {
     pub(super) async fn logs(self: Arc<Self>, deed: Logs) -> Outcome {
         match deed {
-            Logs::Flush => Outcome::LogsFlushed(self.shipper.flush(FLUSHED_WITHIN).await),
+            Logs::Flush { within_ms } => {
+                Outcome::LogsFlushed(self.shipper.flush(Duration::from_millis(within_ms)).await)
+            }
         }
     }
 }

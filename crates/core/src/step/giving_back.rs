@@ -133,7 +133,7 @@ fn effect_of(giving: GivingBack, now: Now) -> Option<Effect> {
         }
         Step::StoppingAgent => Deed::Stop { id, patience_ms: giving.patience_ms() }.into(),
         Step::SigningOut => effect::Account::SignOut.into(),
-        Step::FlushingLogs => effect::Logs::Flush.into(),
+        Step::FlushingLogs => effect::Logs::Flush { within_ms: giving.within_ms(now.mono_ms) }.into(),
         Step::MakingIneligible | Step::Saving => return None,
     })
 }

@@ -349,6 +349,20 @@ fn a_quit_on_a_disk_that_takes_nothing_ends_all_the_same() {
 }
 
 #[test]
+fn a_quit_beside_others_who_never_answer_is_over_five_seconds_after_the_click() {
+    let mut world = World::earning();
+    world.running_job();
+    world.hanging = |effect| !is_stop(effect) && !matches!(effect, Effect::Settings(_));
+
+    world.intent(Intent::Quit { confirmed: true });
+    for _ in 0..50 {
+        world.pass(100);
+    }
+
+    assert_eq!(world.log.last(), Some(&Effect::Exit));
+}
+
+#[test]
 fn a_lost_pc_stops_and_stays_stopped_and_its_session_is_forgotten() {
     let mut world = World::earning();
 

@@ -184,7 +184,7 @@ impl World {
             Effect::Region(effect::Region::StopAllocations { id, .. }) => {
                 Outcome::AllocationsStopped { id: *id, result: cloud() }
             }
-            Effect::Logs(effect::Logs::Flush) => Outcome::LogsFlushed(Ok(())),
+            Effect::Logs(effect::Logs::Flush { .. }) => Outcome::LogsFlushed(Ok(())),
             Effect::Account(effect::Account::SignOut) => Outcome::SignedOut,
             Effect::Settings(effect::Settings::Load)
             | Effect::Account(_)
@@ -233,7 +233,7 @@ fn deed(effect: &Effect) -> Option<&'static str> {
         Effect::Agent(effect::Agent::Thaw { .. }) => "thaw",
         Effect::Region(effect::Region::StopAllocations { .. }) => "stop allocations",
         Effect::Agent(effect::Agent::Stop { .. }) => "stop agent",
-        Effect::Logs(effect::Logs::Flush) => "flush logs",
+        Effect::Logs(effect::Logs::Flush { .. }) => "flush logs",
         Effect::Account(effect::Account::SignOut) => "sign out",
         Effect::Exit => "exit",
         Effect::Settings(_)

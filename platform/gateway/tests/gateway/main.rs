@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod connections;
 mod devices;
 mod earnings;
 mod http;

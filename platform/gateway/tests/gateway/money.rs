@@ -267,6 +267,7 @@ async fn only_the_newest_node_of_a_pc_earns() {
     on_one_day(async |day| {
         let stand = Stand::start().await;
         let pc = stand.enrol("alice").await;
+        stand.until_following().await;
         let second = day / SECOND;
         stand.region.node("n-1", pc.id(), json!({ "StatusUpdatedAt": second - 100 }));
         stand.region.allocation("a-1", "n-1", running_since(day));

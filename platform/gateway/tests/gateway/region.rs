@@ -16,6 +16,13 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+use self::recorded::{
+    ALLOCATION, ALLOCATION_LIST, DRAIN, ELIGIBILITY, NODE, NODE_LIST, change, event, recorded, stub,
+};
+
+#[path = "recorded.rs"]
+mod recorded;
+
 pub(crate) struct FakeRegion {
     pub(crate) url: String,
     inner: Arc<Inner>,
@@ -26,6 +33,8 @@ struct Inner {
     script: Mutex<Script>,
     lines: broadcast::Sender<String>,
     called: tokio::sync::watch::Sender<usize>,
+    /// How often the list of allocations was read.
+    listed: tokio::sync::watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -60,6 +69,7 @@ impl FakeRegion {
             script: Mutex::new(Script { index: 100, ..Script::default() }),
             lines: broadcast::Sender::new(1000),
             called: tokio::sync::watch::Sender::new(0),
+            listed: tokio::sync::watch::Sender::new(0),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -156,6 +166,20 @@ impl FakeRegion {
         script.calls.iter().filter(|call| call.path.ends_with(ending)).cloned().collect()
     }
 
+    /// How often the list of allocations has been read.
+    pub(crate) fn lists(&self) -> usize {
+        *self.inner.listed.borrow()
+    }
+
+    /// Waits until the list of allocations has been read so often.
+    pub(crate) async fn until_listed(&self, times: usize) {
+        let mut listed = self.inner.listed.subscribe();
+        let enough = listed.wait_for(|count| *count >= times);
+        drop(
+            tokio::time::timeout(super::PATIENCE, enough).await.expect("the lists should be read").unwrap(),
+        );
+    }
+
     /// Waits until the gateway has asked for this many changes whose path ends so.
     pub(crate) async fn until_called(&self, ending: &str, times: usize) -> Vec<Call> {
         let mut called = self.inner.called.subscribe();
@@ -247,45 +271,6 @@ impl Script {
     }
 }
 
-const NODE: &str = include_str!("../../../../tests/contract/recordings/node.json");
-const NODE_LIST: &str = include_str!("../../../../tests/contract/recordings/node_list.json");
-const ALLOCATION: &str = include_str!("../../../../tests/contract/recordings/alloc.json");
-const DRAIN: &str = include_str!("../../../../tests/contract/recordings/drain_response.json");
-const ELIGIBILITY: &str = include_str!("../../../../tests/contract/recordings/eligibility_response.json");
-const ALLOCATION_LIST: &str = include_str!("../../../../tests/contract/recordings/alloc_list.json");
-
-/// What was recorded, with these fields instead of its own.
-fn recorded(recording: &str, fields: Value) -> Value {
-    let mut object: Value = serde_json::from_str(recording).unwrap();
-    for (name, value) in fields.as_object().unwrap() {
-        object[name] = value.clone();
-    }
-    object
-}
-
-/// As much of an object as the recorded list shows of one.
-fn stub(object: &Value, list: &str) -> Value {
-    let list: Value = serde_json::from_str(list).unwrap();
-    let entry = list[0].as_object().unwrap();
-    entry.iter().map(|(name, value)| (name.clone(), object.get(name).unwrap_or(value).clone())).collect()
-}
-
-fn change(object: &mut Value, changes: &Value, index: i64) {
-    object["ModifyIndex"] = json!(index);
-    for (name, value) in changes.as_object().unwrap() {
-        object[name] = value.clone();
-    }
-}
-
-fn event(topic: &str, kind: &str, key: &str, object: &Value, index: i64) -> String {
-    let namespace = object.get("Namespace").cloned().unwrap_or(json!(""));
-    let event = json!({
-        "Topic": topic, "Type": kind, "Key": key, "Index": index, "Namespace": namespace, "FilterKeys": null,
-        "Payload": { topic: object },
-    });
-    format!("{}\n", json!({ "Index": index, "Events": [event] }))
-}
-
 async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let allowed = request.headers().get("x-nomad-token").is_some_and(|token| token == "gateway-token");
     let (parts, body) = request.into_parts();
@@ -296,7 +281,11 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let mut response = match (parts.method, segments.as_slice()) {
         (Method::GET, ["v1", "event", "stream"]) => event_stream(&inner, allowed, &query),
         _ if !allowed => (StatusCode::FORBIDDEN, "Permission denied").into_response(),
-        (Method::GET, segments) => read(&inner.script.lock().unwrap(), &path, segments, &query),
+        (Method::GET, segments) => {
+            let answer = read(&inner.script.lock().unwrap(), &path, segments, &query);
+            inner.listed.send_modify(|count| *count += usize::from(path == "/v1/allocations"));
+            answer
+        }
         (_, segments) => do_change(&inner, &path, segments, &body),
     };
     if inner.script.lock().unwrap().is_double {

@@ -13,7 +13,7 @@ use crate::Shared;
 use crate::clock::now_ms;
 use crate::config::Storage;
 use crate::devices::Device;
-use crate::extract::Json;
+use crate::extract::{Asked, Json};
 use crate::problem::Refusal;
 
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -71,8 +71,7 @@ impl Uploads {
 )]
 pub(crate) async fn uploads(
     State(gateway): State<Shared>,
-    device: Device,
-    Json(body): Json<UploadRequest>,
+    Asked(device, body): Asked<Device, UploadRequest>,
 ) -> Result<Json<UploadAnswer>, Refusal> {
     if body.objects.len() > MOST_OBJECTS {
         return Err(Refusal::TooLarge("more than 32 objects at once"));

@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use crate::Shared;
 use crate::clock::now_ms;
 use crate::devices::Device;
-use crate::extract::Json;
+use crate::extract::{Asked, Json};
 use crate::nodes::refresh;
 use crate::problem::Refusal;
 use crate::store::{KeptNode, Want, Wanted};
@@ -48,8 +48,7 @@ const LONGEST_HOLD: usize = 80;
 )]
 pub(crate) async fn wanted(
     State(gateway): State<Shared>,
-    device: Device,
-    Json(body): Json<WantedRequest>,
+    Asked(device, body): Asked<Device, WantedRequest>,
 ) -> Result<Json<WantedAnswer>, Refusal> {
     gateway.limits.wanted.take(device.id.as_str())?;
     let seq = body.seq;

@@ -214,7 +214,7 @@ mod tests {
         for (device, key) in [("d-a", "aa"), ("d-b", "bb")] {
             let enrolment = crate::store::Enrolment {
                 account: &account,
-                token_hash: None,
+                right: &crate::store::Right::Session(None),
                 device,
                 label: "",
                 agreement: 1,

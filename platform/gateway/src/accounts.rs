@@ -140,11 +140,12 @@ pub(crate) fn token_hash(token: &str) -> String {
 async fn account(gateway: &Shared, parts: &Parts) -> Result<Account, Refusal> {
     let claims = gateway.accounts.claims(bearer(parts)?).await?;
     let account = gateway.store.account(gateway.accounts.issuer(), &claims.sub).await?;
-    gateway.limits.account_requests.take(account.as_str())?;
     let known = gateway.store.sessions(&account).await?;
+    // Before it is counted: whoever has a lost PC's session uses up nothing of its owner's.
     if !began_after(claims.auth_time, known.ended_ms) {
         return Err(Refusal::SessionEnded);
     }
+    gateway.limits.account_requests.take(account.as_str())?;
     if let Some(shown) = claims.shown()
         && known.shown.as_deref() != Some(shown.as_str())
     {

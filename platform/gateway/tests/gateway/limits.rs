@@ -122,6 +122,26 @@ async fn whoever_is_nobody_is_held_to_its_addresss_share_and_the_known_ones_ther
 }
 
 #[tokio::test]
+async fn a_session_that_has_ended_is_a_strangers_and_uses_up_nothing_of_its_owners() {
+    let stand = stand(|limits| {
+        limits.account_requests = only(5);
+        limits.strangers = only(20);
+    })
+    .await;
+    let stolen = stand.enrol("alice").await;
+    ionet_gateway::report_lost(&stand.config, stolen.id()).await.unwrap();
+    let old = stand.issuer.sign(json!({ "sub": "alice", "auth_time": 1 }));
+
+    let thief = async || stand.send_as(&old, Method::GET, path::DEVICES, None).await;
+    // One question was the stand's own, whether the gateway is there.
+    assert_eq!(until_too_many(thief).await, 19);
+
+    for _ in 0..4 {
+        assert_eq!(list(&stand, "alice").await.status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn worthless_enrolment_tokens_are_a_strangers_too() {
     let stand = stand(|limits| limits.strangers = only(20)).await;
     let key = KeyPair::generate().unwrap();

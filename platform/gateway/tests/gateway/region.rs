@@ -33,6 +33,8 @@ struct Inner {
     script: Mutex<Script>,
     lines: broadcast::Sender<String>,
     called: tokio::sync::watch::Sender<usize>,
+    /// The path at which no change is carried out.
+    held: tokio::sync::watch::Sender<Option<String>>,
     /// How often the list of allocations was read.
     listed: tokio::sync::watch::Sender<usize>,
 }
@@ -69,6 +71,7 @@ impl FakeRegion {
             script: Mutex::new(Script { index: 100, ..Script::default() }),
             lines: broadcast::Sender::new(1000),
             called: tokio::sync::watch::Sender::new(0),
+            held: tokio::sync::watch::Sender::new(None),
             listed: tokio::sync::watch::Sender::new(0),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
@@ -112,6 +115,21 @@ impl FakeRegion {
     /// Sends the stream a line as it stands.
     pub(crate) fn tell(&self, line: &str) {
         let _ = self.inner.lines.send(format!("{line}\n"));
+    }
+
+    /// Sends the stream what makes the gateway leave it: more than it can leave out.
+    pub(crate) fn break_stream(&self) {
+        (0..21).for_each(|_| self.tell("<html>"));
+    }
+
+    /// Takes every change at this path from now on, and carries it out when it is let go.
+    pub(crate) fn hold(&self, path: &str) {
+        self.inner.held.send_replace(Some(path.to_owned()));
+    }
+
+    /// Carries out what is held.
+    pub(crate) fn let_go(&self) {
+        self.inner.held.send_replace(None);
     }
 
     /// Answers at this path as usual again.
@@ -175,9 +193,7 @@ impl FakeRegion {
     pub(crate) async fn until_listed(&self, times: usize) {
         let mut listed = self.inner.listed.subscribe();
         let enough = listed.wait_for(|count| *count >= times);
-        drop(
-            tokio::time::timeout(super::PATIENCE, enough).await.expect("the lists should be read").unwrap(),
-        );
+        drop(tokio::time::timeout(super::PATIENCE, enough).await.expect("the lists should be read").unwrap());
     }
 
     /// Waits until the gateway has asked for this many changes whose path ends so.
@@ -286,7 +302,8 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
             inner.listed.send_modify(|count| *count += usize::from(path == "/v1/allocations"));
             answer
         }
-        (_, segments) => do_change(&inner, &path, segments, &body),
+        // A task of its own: a change is carried out also when nobody waits for the answer any more.
+        _ => tokio::spawn(change_in_time(Arc::clone(&inner), path.clone(), body)).await.unwrap(),
     };
     if inner.script.lock().unwrap().is_double {
         response.headers_mut().insert("x-ionet-double", "nomad".parse().unwrap());
@@ -330,14 +347,19 @@ fn event_stream(inner: &Inner, allowed: bool, query: &str) -> Response {
     Body::from_stream(futures_util::StreamExt::chain(replayed, lines)).into_response()
 }
 
-fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Response {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let status = {
-        let mut script = inner.script.lock().unwrap();
-        script.calls.push(Call { path: path.to_owned(), body: body.clone() });
-        script.answers.get(path).copied()
-    };
-    let response = match (status, segments) {
+async fn change_in_time(inner: Arc<Inner>, path: String, body: Bytes) -> Response {
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    inner.script.lock().unwrap().calls.push(Call { path: path.clone(), body: body.clone() });
+    inner.called.send_modify(|count| *count += 1);
+    let mut held = inner.held.subscribe();
+    let _ = held.wait_for(|held| held.as_ref() != Some(&path)).await;
+    do_change(&inner, &path, &body)
+}
+
+fn do_change(inner: &Inner, path: &str, body: &Value) -> Response {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let status = inner.script.lock().unwrap().answers.get(path).copied();
+    match (status, segments.as_slice()) {
         (Some(status), _) => (StatusCode::from_u16(status).unwrap(), "scripted").into_response(),
         (None, ["v1", "acl", "identity", "client-introduction-token"]) => {
             Json(json!({ "JWT": "a.b.c" })).into_response()
@@ -350,9 +372,7 @@ fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Respo
         }
         (None, ["v1", "allocation", _, "stop"]) => Json(json!({ "EvalID": "e", "Index": 1 })).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
-    };
-    inner.called.send_modify(|count| *count += 1);
-    response
+    }
 }
 
 fn change_node(inner: &Inner, id: &str, changes: &Value, recording: &str) -> Response {

@@ -6,8 +6,10 @@ pub(crate) const NODE: &str = include_str!("../../../../tests/contract/recording
 pub(crate) const NODE_LIST: &str = include_str!("../../../../tests/contract/recordings/node_list.json");
 pub(crate) const ALLOCATION: &str = include_str!("../../../../tests/contract/recordings/alloc.json");
 pub(crate) const DRAIN: &str = include_str!("../../../../tests/contract/recordings/drain_response.json");
-pub(crate) const ELIGIBILITY: &str = include_str!("../../../../tests/contract/recordings/eligibility_response.json");
-pub(crate) const ALLOCATION_LIST: &str = include_str!("../../../../tests/contract/recordings/alloc_list.json");
+pub(crate) const ELIGIBILITY: &str =
+    include_str!("../../../../tests/contract/recordings/eligibility_response.json");
+pub(crate) const ALLOCATION_LIST: &str =
+    include_str!("../../../../tests/contract/recordings/alloc_list.json");
 
 /// What was recorded, with these fields instead of its own.
 pub(crate) fn recorded(recording: &str, fields: Value) -> Value {

@@ -55,6 +55,7 @@ pub(crate) struct Gateway {
     uploads: uploads::Uploads,
     changes: watch::Changes,
     region: metering::Hearing,
+    doubts: metering::Doubts,
     /// Calls whoever keeps nodes as they are wanted.
     keep: Notify,
     bringing: wanted::Bringing,
@@ -96,6 +97,7 @@ pub async fn serve_with(
         uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
         changes: watch::Changes::new(),
         region: metering::Hearing::default(),
+        doubts: metering::Doubts::default(),
         keep: Notify::new(),
         bringing: wanted::Bringing::default(),
         limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),

@@ -19,7 +19,7 @@ use crate::ca::{Issued, Order};
 use crate::clock::now_ms;
 use crate::csr::Request;
 use crate::extract::{Asked, Caller, Json};
-use crate::limits::{Address, Stranger};
+use crate::limits::{Address, Meter, Stranger};
 use crate::line::Peer;
 use crate::problem::Refusal;
 use crate::store::{DeviceRow, EnrolOutcome, Enrolment, Right};
@@ -38,7 +38,18 @@ impl FromRequestParts<Shared> for Device {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
-        let known = device(gateway, parts).await;
+        Self::known(gateway, parts, &gateway.limits.device_requests).await
+    }
+}
+
+impl Device {
+    /// The device that asks, if it shows that it is one and has this left of what it may ask for.
+    pub(crate) async fn known(
+        gateway: &Shared,
+        parts: &Parts,
+        meter: &Meter<String>,
+    ) -> Result<Self, Refusal> {
+        let known = device(gateway, parts, meter).await;
         known.map_err(|refusal| gateway.limits.refuse_stranger(Address::of(parts), refusal))
     }
 }
@@ -49,11 +60,11 @@ impl Caller for Device {
     }
 }
 
-async fn device(gateway: &Shared, parts: &Parts) -> Result<Device, Refusal> {
+async fn device(gateway: &Shared, parts: &Parts, meter: &Meter<String>) -> Result<Device, Refusal> {
     let peer = parts.extensions.get::<Peer>().ok_or(Refusal::NoCertificate)?;
     let leaf = Leaf::read(&peer.0, &gateway.config.region.name).ok_or(Refusal::NoCertificate)?;
     // The handshake has shown that this is the device of that name.
-    gateway.limits.device_requests.take(leaf.device.as_str())?;
+    meter.take(leaf.device.as_str())?;
     let holder = gateway.store.holder(&leaf.serial).await?.ok_or(Refusal::NoCertificate)?;
     if holder.device != leaf.device || holder.public_key != leaf.public_key {
         return Err(Refusal::NoCertificate);

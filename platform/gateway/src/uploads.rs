@@ -77,9 +77,9 @@ pub(crate) async fn uploads(
         return Err(Refusal::TooLarge("more than 32 objects at once"));
     }
     body.objects.iter().try_for_each(check)?;
-    gateway.limits.upload_objects.take_many(device.id.as_str(), body.objects.len() as u64)?;
-    let bytes = body.objects.iter().map(|object| object.length).sum();
-    gateway.limits.upload_bytes.take_many(device.id.as_str(), bytes)?;
+    let (objects, bytes) = (body.objects.len() as u64, body.objects.iter().map(|object| object.length).sum());
+    let limits = &gateway.limits;
+    limits.upload_objects.take_with(&device.id, objects, &limits.upload_bytes, bytes)?;
     let grants = body.objects.iter().map(|object| gateway.uploads.grant(&device.id, object));
     let grants = grants.collect::<Result<Vec<_>, _>>()?;
     tracing::debug!(device = device.id, objects = grants.len(), "uploads were granted");

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use futures_util::StreamExt as _;
 use ionet_gateway::config::{Config, Quota};
-use ionet_gateway_api::{Problem, code, path};
+use ionet_gateway_api::{Problem, WantedAnswer, code, path};
 use rcgen::KeyPair;
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
@@ -58,6 +58,12 @@ async fn want(stand: &Stand, pc: &Pc, seq: u64) -> Response {
     stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
 }
 
+/// Wants work by odd numbers and none by even ones: each differs from the one before it.
+async fn switch(stand: &Stand, pc: &Pc, seq: u64) -> Response {
+    let body = json!({ "seq": seq, "eligible": seq % 2 == 1, "holds": [] });
+    stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
+}
+
 fn objects(count: usize, length: u64) -> Option<Value> {
     let object = json!({ "name": "a", "length": length, "sha256": "00".repeat(32) });
     Some(json!({ "objects": vec![object; count] }))
@@ -68,10 +74,50 @@ async fn a_device_that_asks_too_often_is_told_when_again_and_nobody_else_is_held
     let stand = stand(|limits| limits.device_requests = only(5)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
 
-    assert_eq!(until_too_many(async || watch(&stand, &pc).await).await, 5);
+    assert_eq!(until_too_many(async || want(&stand, &pc, 1).await).await, 5);
 
-    assert_eq!(watch(&stand, &other).await.status(), 200);
+    assert_eq!(want(&stand, &other, 1).await.status(), 200);
     assert_eq!(list(&stand, "alice").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_device_that_polls_too_often_can_still_pause_and_one_that_asks_too_often_still_poll() {
+    let stand = stand(|limits| (limits.device_requests, limits.polls) = (only(3), only(5))).await;
+    let pc = stand.enrol("alice").await;
+
+    assert_eq!(until_too_many(async || watch(&stand, &pc).await).await, 5);
+    assert_eq!(want(&stand, &pc, 1).await.status(), 200);
+    assert_eq!(stand.send(&pc.http, Method::POST, path::STOP, None).await.status(), 200);
+
+    let other = stand.enrol("alice").await;
+    assert_eq!(until_too_many(async || want(&stand, &other, 1).await).await, 3);
+    assert_eq!(watch(&stand, &other).await.status(), 200);
+}
+
+#[tokio::test]
+async fn many_changes_are_told_in_few_answers() {
+    let stand = Stand::start().await;
+    let pc = stand.enrol("alice").await;
+    let began = std::time::Instant::now();
+
+    let asking = async {
+        for seq in 1..=40 {
+            assert_eq!(want(&stand, &pc, seq).await.status(), 200);
+        }
+    };
+    let polling = async {
+        let (mut state, mut answers) = (stand.state(&pc).await, 0);
+        while state.wanted_seq < 40 {
+            let index = state.index;
+            state = read(stand.get(&pc.http, &format!("{}?index={index}&wait=60", path::WATCH)).await).await;
+            answers += 1;
+        }
+        answers
+    };
+    let ((), answers) = tokio::join!(asking, polling);
+
+    let half_seconds = began.elapsed().as_millis() / 500;
+    assert!(answers <= half_seconds + 1, "{answers} answers in {half_seconds} half seconds");
 }
 
 #[tokio::test]
@@ -242,12 +288,18 @@ async fn an_account_gets_so_many_enrolment_tokens() {
 async fn wanted_states_in_a_loop_do_not_reach_the_region() {
     let stand = stand(|limits| limits.wanted = only(4)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
+    stand.region.node("n-1", pc.id(), json!({ "SchedulingEligibility": "ineligible" }));
+    stand.until(&pc, |state| state.node.is_some()).await;
     for seq in 1..=4 {
-        assert_eq!(want(&stand, &pc, seq).await.status(), 200);
+        let answer: WantedAnswer = read(switch(&stand, &pc, seq).await).await;
+        assert!(answer.applied);
     }
 
-    too_many(want(&stand, &pc, 5).await).await;
+    for seq in 5..=9 {
+        too_many(switch(&stand, &pc, seq).await).await;
+    }
 
+    assert_eq!(stand.region.calls("/v1/node/n-1/eligibility").len(), 4);
     assert_eq!(stand.state(&pc).await.wanted_seq, 4);
     assert_eq!(want(&stand, &other, 1).await.status(), 200);
 }
@@ -286,6 +338,26 @@ async fn uploads_are_bounded_in_number_and_in_bytes() {
     too_many(ask(&large, 1, 60_000_000).await).await;
     assert_eq!(ask(&large, 1, 100).await.status(), 200);
     assert_eq!(ask(&other, 1, 1).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_its_bytes_uses_up_no_objects_and_the_other_way_round() {
+    let stand = stand(|limits| {
+        limits.upload_objects = only(10);
+        limits.upload_bytes = only(1_000);
+    })
+    .await;
+    let pc = stand.enrol("alice").await;
+    let ask = async |count: usize, length: u64| {
+        stand.send(&pc.http, Method::POST, path::UPLOADS, objects(count, length)).await
+    };
+
+    for _ in 0..3 {
+        too_many(ask(10, 101).await).await;
+        too_many(ask(11, 1).await).await;
+    }
+
+    assert_eq!(ask(10, 100).await.status(), 200);
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use ionet_gateway_api::{
-    AccountState, Certificate, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Problem,
+    AccountState, Certificate, DeviceEnd, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Problem,
     RenewRequest, path,
 };
 use rand::RngCore as _;
@@ -18,11 +18,11 @@ use crate::accounts::{Account, ENROLMENT_TOKEN_PREFIX, Enroller, token_hash};
 use crate::ca::{Issued, Order};
 use crate::clock::now_ms;
 use crate::csr::Request;
-use crate::extract::{Asked, Caller, Json};
+use crate::extract::{Asked, Caller, Json, Path};
 use crate::limits::{Address, Meter, Stranger};
 use crate::line::Peer;
 use crate::problem::Refusal;
-use crate::store::{DeviceRow, EnrolOutcome, Enrolment, Right};
+use crate::store::{DeviceRow, Ended, EnrolOutcome, Enrolment, Right};
 
 const LABEL_LENGTH: usize = 60;
 const TOKEN_LIFETIME_MS: i64 = 24 * 3600 * 1000;
@@ -347,12 +347,16 @@ fn label(asked: &str) -> String {
 }
 
 fn summary(row: DeviceRow) -> DeviceSummary {
+    let end = row.ended().map(|ended| match ended {
+        Ended::Lost => DeviceEnd::Lost,
+        Ended::Retired => DeviceEnd::Retired,
+    });
     DeviceSummary {
         device: row.device,
         label: row.label,
         enrolled_at_ms: row.enrolled_at_ms,
         expires_at_ms: row.expires_at_ms,
-        lost: row.lost_at_ms.is_some(),
+        end,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What handlers take and give: JSON and queries, with a problem for what cannot be read.
+//! What handlers take and give: JSON, queries and paths, with a problem for what cannot be read.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
@@ -43,6 +43,11 @@ impl<C: Caller + Send, T: serde::de::DeserializeOwned + Send> FromRequest<Shared
         Ok(Self(caller, what))
     }
 }
+
+/// What a path names; what cannot be read is refused as a problem.
+#[derive(Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Refusal))]
+pub(crate) struct Path<T>(pub(crate) T);
 
 /// The query; what cannot be read is refused as a problem.
 #[derive(Debug, FromRequestParts)]

@@ -25,6 +25,7 @@ mod polls;
 mod problem;
 mod prune;
 mod store;
+mod tasks;
 mod tls;
 mod turns;
 mod uploads;
@@ -45,7 +46,7 @@ pub use crate::ca::{AuthorityError, CertificateAuthority, EmbeddedAuthority, Iss
 pub use crate::config::Config;
 pub use crate::http::openapi;
 
-/// Everything that the handlers and the two background tasks share.
+/// Everything that the handlers and the tasks beside them share.
 pub(crate) struct Gateway {
     config: Config,
     store: store::Store,
@@ -56,6 +57,7 @@ pub(crate) struct Gateway {
     changes: watch::Changes,
     region: metering::Hearing,
     doubts: metering::Doubts,
+    panics: tasks::Panics,
     /// Calls whoever keeps nodes as they are wanted.
     keep: Notify,
     bringing: wanted::Bringing,
@@ -98,6 +100,7 @@ pub async fn serve_with(
         changes: watch::Changes::new(),
         region: metering::Hearing::default(),
         doubts: metering::Doubts::default(),
+        panics: tasks::Panics::default(),
         keep: Notify::new(),
         bringing: wanted::Bringing::default(),
         limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),
@@ -107,17 +110,40 @@ pub async fn serve_with(
         shutdown: shutdown.clone(),
         config,
     });
-    let tasks = TaskTracker::new();
-    tasks.spawn(metering::run(Arc::clone(&gateway)));
-    tasks.spawn(wanted::keep(Arc::clone(&gateway)));
-    tasks.spawn(prune::run(Arc::clone(&gateway)));
-    tasks.close();
+    let tasks = start_tasks(&gateway);
     tracing::info!(address = %listener.local_addr()?, region = gateway.config.region.name, "the gateway listens");
     tls::serve(listener, tls, connections, http::router(Arc::clone(&gateway)), shutdown).await;
     tasks.wait().await;
     gateway.store.close().await;
     tracing::info!("the gateway has ended");
     Ok(())
+}
+
+/// What goes on beside the requests.
+fn start_tasks(gateway: &Shared) -> TaskTracker {
+    let tasks = TaskTracker::new();
+    spawn(&tasks, "metering", gateway, metering::run, metering::missed);
+    spawn(&tasks, "keeping nodes as they are wanted", gateway, wanted::keep, |_| {});
+    spawn(&tasks, "pruning", gateway, prune::run, |_| {});
+    tasks.close();
+    tasks
+}
+
+fn spawn<F: Future<Output = ()> + Send + 'static>(
+    tasks: &TaskTracker,
+    name: &'static str,
+    gateway: &Shared,
+    run: impl Fn(Shared) -> F + Send + Sync + 'static,
+    broken: impl Fn(&Shared) + Send + Sync + 'static,
+) {
+    let gateway = Arc::clone(gateway);
+    tasks.spawn(async move {
+        let broken = || {
+            gateway.panics.note();
+            broken(&gateway);
+        };
+        tasks::keep_running(name, gateway.shutdown.clone(), || run(Arc::clone(&gateway)), broken).await;
+    });
 }
 
 /// Marks a device as lost on an operator's word. A running gateway on the same database notices within seconds.

@@ -63,9 +63,7 @@ pub(crate) async fn run(gateway: Shared) {
             () = gateway.shutdown.cancelled() => return,
         };
         tracing::warn!(error = %interruption, "metering was interrupted");
-        if gateway.region.missed() {
-            gateway.changes.bump_all();
-        }
+        missed(&gateway);
         if began.elapsed() > LONGEST_PAUSE * 2 {
             pause = FIRST_PAUSE;
         }
@@ -74,6 +72,13 @@ pub(crate) async fn run(gateway: Shared) {
             () = gateway.shutdown.cancelled() => return,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The region could not be followed this time.
+pub(crate) fn missed(gateway: &Shared) {
+    if gateway.region.missed() {
+        gateway.changes.bump_all();
     }
 }
 

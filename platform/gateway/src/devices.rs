@@ -11,7 +11,6 @@ use ionet_gateway_api::{
     RenewRequest, path,
 };
 use rand::RngCore as _;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::Shared;
 use crate::accounts::{Account, ENROLMENT_TOKEN_PREFIX, Enroller, token_hash};
@@ -19,6 +18,7 @@ use crate::ca::{Issued, Order};
 use crate::clock::now_ms;
 use crate::csr::Request;
 use crate::extract::{Asked, Caller, Json, Path};
+use crate::leaf::Leaf;
 use crate::limits::{Address, Meter, Stranger};
 use crate::line::Peer;
 use crate::problem::Refusal;
@@ -357,42 +357,6 @@ fn summary(row: DeviceRow) -> DeviceSummary {
         enrolled_at_ms: row.enrolled_at_ms,
         expires_at_ms: row.expires_at_ms,
         end,
-    }
-}
-
-/// What is read from a client certificate.
-struct Leaf {
-    serial: String,
-    device: String,
-    public_key: String,
-}
-
-impl Leaf {
-    /// None: no certificate of a device of this region, or not valid now (the connection may be older than that).
-    fn read(der: &[u8], region: &str) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        if !certificate.validity().is_valid() {
-            return None;
-        }
-        let suffix = format!(".client.{region}.nomad");
-        let names = certificate.subject_alternative_name().ok()??;
-        let mut devices = names.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => name.strip_suffix(&suffix),
-            GeneralName::OtherName(..)
-            | GeneralName::RFC822Name(_)
-            | GeneralName::X400Address(_)
-            | GeneralName::DirectoryName(_)
-            | GeneralName::EDIPartyName(_)
-            | GeneralName::URI(_)
-            | GeneralName::IPAddress(_)
-            | GeneralName::RegisteredID(_)
-            | GeneralName::Invalid(..) => None,
-        });
-        Some(Self {
-            device: devices.next()?.to_owned(),
-            serial: hex::encode(certificate.raw_serial()),
-            public_key: hex::encode(certificate.public_key().raw),
-        })
     }
 }
 

@@ -15,6 +15,7 @@ mod earnings;
 mod extract;
 mod http;
 mod issuer;
+mod leaf;
 pub mod ledger;
 mod limits;
 mod line;

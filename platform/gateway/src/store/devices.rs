@@ -186,21 +186,7 @@ impl Store {
         if let Some(refused) = use_right(&mut tx, enrolment).await? {
             return Ok(refused);
         }
-        sqlx::query(
-            "INSERT INTO devices (device, account, label, agreement, public_key, enrolled_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (public_key) DO UPDATE \
-             SET label = excluded.label, agreement = excluded.agreement \
-             WHERE devices.device = excluded.device AND devices.account = excluded.account \
-             AND devices.lost_at_ms IS NULL AND devices.retired_at_ms IS NULL",
-        )
-        .bind(enrolment.device)
-        .bind(enrolment.account)
-        .bind(enrolment.label)
-        .bind(i64::from(enrolment.agreement))
-        .bind(enrolment.public_key)
-        .bind(enrolment.issued_at_ms)
-        .execute(&mut *tx)
-        .await?;
+        insert_device(&mut tx, enrolment).await?;
         let (device, lost, retired): (String, Option<i64>, Option<i64>) =
             sqlx::query_as("SELECT device, lost_at_ms, retired_at_ms FROM devices WHERE public_key = $1")
                 .bind(enrolment.public_key)
@@ -289,6 +275,26 @@ impl Store {
         .fetch_optional(&self.pool)
         .await
     }
+}
+
+/// Its first enrolment or a further one; what is somebody else's or has ended stays as it is.
+async fn insert_device(tx: &mut Tx, enrolment: &Enrolment<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO devices (device, account, label, agreement, public_key, enrolled_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (public_key) DO UPDATE \
+         SET label = excluded.label, agreement = excluded.agreement \
+         WHERE devices.device = excluded.device AND devices.account = excluded.account \
+         AND devices.lost_at_ms IS NULL AND devices.retired_at_ms IS NULL",
+    )
+    .bind(enrolment.device)
+    .bind(enrolment.account)
+    .bind(enrolment.label)
+    .bind(i64::from(enrolment.agreement))
+    .bind(enrolment.public_key)
+    .bind(enrolment.issued_at_ms)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
 }
 
 /// Uses the right to enrol, which a loss may have ended in the meantime. Gives what is wrong with it, if anything is.

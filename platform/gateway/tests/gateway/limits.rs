@@ -9,7 +9,7 @@ use rcgen::KeyPair;
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
-use crate::stand::{PATIENCE, Pc, Stand, csr, enrolment, is, problem, read, renewal};
+use crate::stand::{Pc, Stand, csr, enrolment, is, problem, read, renewal};
 
 /// Another address of this machine: the house next door.
 pub(crate) const NEXT_DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
@@ -24,7 +24,7 @@ pub(crate) async fn stand(change: impl FnOnce(&mut ionet_gateway::config::Limits
 }
 
 /// The answer must be a refusal that says when to ask again, in its header and in its body.
-async fn too_many(answer: Response) {
+pub(crate) async fn too_many(answer: Response) {
     assert_eq!(answer.status(), 429);
     let header = answer.headers()["retry-after"].to_str().unwrap().to_owned();
     let problem: Problem = answer.json().await.unwrap();
@@ -34,7 +34,7 @@ async fn too_many(answer: Response) {
 }
 
 /// Asks until it is too many; gives how often the answer was another one.
-async fn until_too_many(ask: impl AsyncFn() -> Response) -> usize {
+pub(crate) async fn until_too_many(ask: impl AsyncFn() -> Response) -> usize {
     for asked in 0..100 {
         let answer = ask().await;
         if answer.status() == 429 {
@@ -45,7 +45,7 @@ async fn until_too_many(ask: impl AsyncFn() -> Response) -> usize {
     panic!("nothing was too many");
 }
 
-async fn watch(stand: &Stand, pc: &Pc) -> Response {
+pub(crate) async fn watch(stand: &Stand, pc: &Pc) -> Response {
     stand.get(&pc.http, path::WATCH).await
 }
 
@@ -53,7 +53,7 @@ async fn list(stand: &Stand, subject: &str) -> Response {
     stand.send_as(&stand.issuer.token(subject), Method::GET, path::DEVICES, None).await
 }
 
-async fn want(stand: &Stand, pc: &Pc, seq: u64) -> Response {
+pub(crate) async fn want(stand: &Stand, pc: &Pc, seq: u64) -> Response {
     let body = json!({ "seq": seq, "eligible": false, "holds": [] });
     stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
 }
@@ -64,7 +64,7 @@ async fn switch(stand: &Stand, pc: &Pc, seq: u64) -> Response {
     stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
 }
 
-fn objects(count: usize, length: u64) -> Option<Value> {
+pub(crate) fn objects(count: usize, length: u64) -> Option<Value> {
     let object = json!({ "name": "a", "length": length, "sha256": "00".repeat(32) });
     Some(json!({ "objects": vec![object; count] }))
 }
@@ -78,46 +78,6 @@ async fn a_device_that_asks_too_often_is_told_when_again_and_nobody_else_is_held
 
     assert_eq!(want(&stand, &other, 1).await.status(), 200);
     assert_eq!(list(&stand, "alice").await.status(), 200);
-}
-
-#[tokio::test]
-async fn a_device_that_polls_too_often_can_still_pause_and_one_that_asks_too_often_still_poll() {
-    let stand = stand(|limits| (limits.device_requests, limits.polls) = (only(3), only(5))).await;
-    let pc = stand.enrol("alice").await;
-
-    assert_eq!(until_too_many(async || watch(&stand, &pc).await).await, 5);
-    assert_eq!(want(&stand, &pc, 1).await.status(), 200);
-    assert_eq!(stand.send(&pc.http, Method::POST, path::STOP, None).await.status(), 200);
-
-    let other = stand.enrol("alice").await;
-    assert_eq!(until_too_many(async || want(&stand, &other, 1).await).await, 3);
-    assert_eq!(watch(&stand, &other).await.status(), 200);
-}
-
-#[tokio::test]
-async fn many_changes_are_told_in_few_answers() {
-    let stand = Stand::start().await;
-    let pc = stand.enrol("alice").await;
-    let began = std::time::Instant::now();
-
-    let asking = async {
-        for seq in 1..=40 {
-            assert_eq!(want(&stand, &pc, seq).await.status(), 200);
-        }
-    };
-    let polling = async {
-        let (mut state, mut answers) = (stand.state(&pc).await, 0);
-        while state.wanted_seq < 40 {
-            let index = state.index;
-            state = read(stand.get(&pc.http, &format!("{}?index={index}&wait=60", path::WATCH)).await).await;
-            answers += 1;
-        }
-        answers
-    };
-    let ((), answers) = tokio::join!(asking, polling);
-
-    let half_seconds = began.elapsed().as_millis() / 500;
-    assert!(answers <= half_seconds + 1, "{answers} answers in {half_seconds} half seconds");
 }
 
 #[tokio::test]
@@ -318,62 +278,6 @@ async fn introductions_and_stops_in_a_loop_do_not_reach_the_region() {
 }
 
 #[tokio::test]
-async fn uploads_are_bounded_in_number_and_in_bytes() {
-    let stand = stand(|limits| {
-        limits.upload_objects = only(10);
-        limits.upload_bytes = only(1_000);
-    })
-    .await;
-    let (many, large, other) =
-        (stand.enrol("alice").await, stand.enrol("alice").await, stand.enrol("alice").await);
-    let ask = async |pc: &Pc, count: usize, length: u64| {
-        stand.send(&pc.http, Method::POST, path::UPLOADS, objects(count, length)).await
-    };
-
-    assert_eq!(ask(&many, 8, 1).await.status(), 200);
-    too_many(ask(&many, 3, 1).await).await;
-    assert_eq!(ask(&many, 2, 1).await.status(), 200);
-    assert_eq!(ask(&large, 1, 900).await.status(), 200);
-    too_many(ask(&large, 1, 101).await).await;
-    too_many(ask(&large, 1, 60_000_000).await).await;
-    assert_eq!(ask(&large, 1, 100).await.status(), 200);
-    assert_eq!(ask(&other, 1, 1).await.status(), 200);
-}
-
-#[tokio::test]
-async fn what_is_refused_for_its_bytes_uses_up_no_objects_and_the_other_way_round() {
-    let stand = stand(|limits| {
-        limits.upload_objects = only(10);
-        limits.upload_bytes = only(1_000);
-    })
-    .await;
-    let pc = stand.enrol("alice").await;
-    let ask = async |count: usize, length: u64| {
-        stand.send(&pc.http, Method::POST, path::UPLOADS, objects(count, length)).await
-    };
-
-    for _ in 0..3 {
-        too_many(ask(10, 101).await).await;
-        too_many(ask(11, 1).await).await;
-    }
-
-    assert_eq!(ask(10, 100).await.status(), 200);
-}
-
-#[tokio::test]
-async fn what_is_refused_for_another_reason_uses_up_no_uploads() {
-    let stand = stand(|limits| limits.upload_objects = only(1)).await;
-    let pc = stand.enrol("alice").await;
-
-    for _ in 0..3 {
-        let refused = stand.send(&pc.http, Method::POST, path::UPLOADS, objects(1, 0)).await;
-        assert_eq!(problem(refused).await, is(code::BAD_REQUEST, 400));
-    }
-
-    assert_eq!(stand.send(&pc.http, Method::POST, path::UPLOADS, objects(1, 1)).await.status(), 200);
-}
-
-#[tokio::test]
 async fn questions_about_the_past_are_bounded_for_each_device_and_each_account() {
     let stand = stand(|limits| limits.history = only(10)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
@@ -398,28 +302,6 @@ async fn questions_about_the_past_are_bounded_for_each_device_and_each_account()
     too_many(by_account(path::ACCOUNT_PERIODS, &periods).await).await;
     too_many(by_account(path::ACCOUNT_JOBS, &jobs).await).await;
     assert_eq!(by_device(&other, path::DEVICE_JOBS, &jobs).await.status(), 200);
-}
-
-#[tokio::test]
-#[expect(clippy::async_yields_async, reason = "a poll is to be under way, not over")]
-async fn a_newer_poll_of_a_device_replaces_the_older_and_leaves_other_devices_polls_alone() {
-    let stand = Stand::start().await;
-    let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
-    let poll = async |pc: &Pc| {
-        let index = stand.state(pc).await.index;
-        let url = format!("{}{}?index={index}&wait=60", stand.url, path::WATCH);
-        tokio::spawn(pc.http.get(url).send())
-    };
-    let (others, older) = (poll(&other).await, poll(&pc).await);
-    // They have arrived when a later question on the same connections has been answered.
-    stand.state(&other).await;
-    stand.state(&pc).await;
-
-    let newer = poll(&pc).await;
-
-    too_many(tokio::time::timeout(PATIENCE, older).await.unwrap().unwrap().unwrap()).await;
-    stand.state(&pc).await;
-    assert!(!newer.is_finished() && !others.is_finished());
 }
 
 /// A house of two hundred comes back after a power cut, all at once and behind one address, by the limits that are the

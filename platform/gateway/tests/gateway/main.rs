@@ -14,6 +14,7 @@ mod limits;
 mod metering;
 mod money;
 mod nodes;
+mod polls;
 mod prices;
 mod servers;
 mod sessions;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use ionet_cloud::Secret;
+use ionet_cloud::{DeviceEnd, Secret};
 use ionet_core::target::PauseEnd;
 use ionet_core::{Intent, Phase, Snapshot, Target, Verb};
 use ionet_supplier::commands::{self, Deed, Told, earnings, exit, open, say, status};
@@ -216,7 +216,11 @@ async fn account(command: AccountCommand, folders: &Folders) -> Result<u8> {
     match command {
         AccountCommand::Devices => {
             for device in cloud.devices().await? {
-                let state = if device.lost { "lost" } else { "good" };
+                let state = match device.end {
+                    None => "good",
+                    Some(DeviceEnd::Lost) => "lost",
+                    Some(DeviceEnd::Retired) => "retired",
+                };
                 say::line(format_args!("{}\t{state}\t{}", device.device, device.label))?;
             }
         }

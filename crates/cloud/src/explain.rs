@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(problem(401, code::SESSION_ENDED), CloudFault::SessionEnded);
         assert_eq!(problem(403, code::DEVICE_LOST), CloudFault::DeviceLost);
         assert_eq!(problem(403, code::DEVICE_RETIRED), CloudFault::DeviceRetired);
-        assert_eq!(problem(409, code::NO_NODE), CloudFault::Refused("no-node".into()));
+        assert_eq!(problem(409, "some-other"), CloudFault::Refused("some-other".into()));
         assert_eq!(problem(502, code::REGION_UNREACHABLE), CloudFault::RegionUnreachable);
     }
 

@@ -35,7 +35,7 @@ pub use cloud::{Cloud, SetUpFault, WantedFault};
 pub use endpoints::{Endpoints, EndpointsFault};
 pub use identity::{Belonging, Enrolled, Facts, IdentityFolder};
 pub use ionet_core::fault::{CloudFault, LogFault, SignInFault};
-pub use ionet_gateway_api::{DeviceSummary, UploadGrant, UploadObject};
+pub use ionet_gateway_api::{DeviceEnd, DeviceSummary, UploadGrant, UploadObject};
 pub use options::Options;
 pub use proxy::SystemProxy;
 pub use reqwest::Body;

@@ -101,7 +101,7 @@ async fn mirror() -> Gateway {
         let bearer = headers["authorization"].to_str().unwrap().trim_start_matches("Bearer ").to_owned();
         axum::Json(
             json!({"devices": [{"device": "d", "label": bearer, "enrolled_at_ms": 0, "expires_at_ms": 0,
-            "lost": false}]}),
+            "end": null}]}),
         )
     });
     Authority::new().serve(Router::new().route(path::DEVICES, list)).await

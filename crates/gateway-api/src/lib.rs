@@ -94,8 +94,6 @@ pub mod code {
     pub const BAD_CSR: &str = "bad-csr";
     /// 400: anything else that is wrong with the request.
     pub const BAD_REQUEST: &str = "bad-request";
-    /// 409: no node of this device is registered yet.
-    pub const NO_NODE: &str = "no-node";
     /// 502: the region does not answer or refused.
     pub const REGION_UNREACHABLE: &str = "region-unreachable";
     /// 413: more than an upload may be.
@@ -174,7 +172,18 @@ pub struct DeviceSummary {
     pub label: String,
     pub enrolled_at_ms: i64,
     pub expires_at_ms: i64,
-    pub lost: bool,
+    /// Why it is no device of the account any more; none while it is one.
+    pub end: Option<DeviceEnd>,
+}
+
+/// How a device ended. Lost is what counts when both are true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceEnd {
+    /// It was reported lost.
+    Lost,
+    /// It left its account of its own accord.
+    Retired,
 }
 
 /// A Nomad introduction token, minted for node name = device id. A secret.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::Shared;
 use crate::config::AccountIssuer;
+use crate::extract::Caller;
 use crate::issuer::IssuerKeys;
 use crate::limits::Address;
 use crate::problem::Refusal;
@@ -71,9 +72,14 @@ impl Accounts {
     }
 }
 
-/// The caller is a person: their account's id in the store.
+/// The caller is a person.
 #[derive(Debug, Clone)]
-pub(crate) struct Account(pub(crate) String);
+pub(crate) struct Account {
+    /// Their account's id in the store.
+    pub(crate) id: String,
+    /// When the account's sessions had last ended as this one was looked at; see [`Caller::still_may`].
+    pub(crate) sessions_ended_ms: Option<i64>,
+}
 
 impl FromRequestParts<Shared> for Account {
     type Rejection = Refusal;
@@ -81,6 +87,13 @@ impl FromRequestParts<Shared> for Account {
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
         let known = account(gateway, parts).await;
         known.map_err(|refusal| gateway.limits.refuse_stranger(Address::of(parts), refusal))
+    }
+}
+
+impl Caller for Account {
+    async fn still_may(&self, gateway: &Shared) -> Result<(), Refusal> {
+        let known = gateway.store.sessions(&self.id).await?;
+        if known.ended_ms == self.sessions_ended_ms { Ok(()) } else { Err(Refusal::SessionEnded) }
     }
 }
 
@@ -108,6 +121,16 @@ impl FromRequestParts<Shared> for Enroller {
     }
 }
 
+impl Caller for Enroller {
+    async fn still_may(&self, gateway: &Shared) -> Result<(), Refusal> {
+        match self {
+            Self::Account(account) => account.still_may(gateway).await,
+            // It is looked up when the body is there.
+            Self::Token { .. } => Ok(()),
+        }
+    }
+}
+
 /// How the store holds an enrolment token.
 pub(crate) fn token_hash(token: &str) -> String {
     use sha2::Digest as _;
@@ -117,17 +140,18 @@ pub(crate) fn token_hash(token: &str) -> String {
 async fn account(gateway: &Shared, parts: &Parts) -> Result<Account, Refusal> {
     let claims = gateway.accounts.claims(bearer(parts)?).await?;
     let account = gateway.store.account(gateway.accounts.issuer(), &claims.sub).await?;
-    gateway.limits.account_requests.take(account.as_str())?;
     let known = gateway.store.sessions(&account).await?;
+    // Before it is counted: whoever has a lost PC's session uses up nothing of its owner's.
     if !began_after(claims.auth_time, known.ended_ms) {
         return Err(Refusal::SessionEnded);
     }
+    gateway.limits.account_requests.take(account.as_str())?;
     if let Some(shown) = claims.shown()
         && known.shown.as_deref() != Some(shown.as_str())
     {
         gateway.store.know_account(&account, &shown).await?;
     }
-    Ok(Account(account))
+    Ok(Account { id: account, sessions_ended_ms: known.ended_ms })
 }
 
 /// Whether a session is younger than the last loss of one of the account's PCs: until then, whoever has that PC has the

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use ionet_gateway_api::{
-    AccountState, Certificate, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Problem,
+    AccountState, Certificate, DeviceEnd, DeviceList, DeviceSummary, EnrolRequest, EnrolmentToken, Problem,
     RenewRequest, path,
 };
 use rand::RngCore as _;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::Shared;
 use crate::accounts::{Account, ENROLMENT_TOKEN_PREFIX, Enroller, token_hash};
 use crate::ca::{Issued, Order};
 use crate::clock::now_ms;
 use crate::csr::Request;
-use crate::extract::Json;
-use crate::limits::{Address, Stranger};
+use crate::extract::{Asked, Caller, Json, Path};
+use crate::leaf::Leaf;
+use crate::limits::{Address, Meter, Stranger};
 use crate::line::Peer;
 use crate::problem::Refusal;
-use crate::store::{DeviceRow, EnrolOutcome, Enrolment};
+use crate::store::{DeviceRow, Ended, EnrolOutcome, Enrolment, Right};
 
 const LABEL_LENGTH: usize = 60;
 const TOKEN_LIFETIME_MS: i64 = 24 * 3600 * 1000;
@@ -38,16 +38,33 @@ impl FromRequestParts<Shared> for Device {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
-        let known = device(gateway, parts).await;
+        Self::known(gateway, parts, &gateway.limits.device_requests).await
+    }
+}
+
+impl Device {
+    /// The device that asks, if it shows that it is one and has this left of what it may ask for.
+    pub(crate) async fn known(
+        gateway: &Shared,
+        parts: &Parts,
+        meter: &Meter<String>,
+    ) -> Result<Self, Refusal> {
+        let known = device(gateway, parts, meter).await;
         known.map_err(|refusal| gateway.limits.refuse_stranger(Address::of(parts), refusal))
     }
 }
 
-async fn device(gateway: &Shared, parts: &Parts) -> Result<Device, Refusal> {
+impl Caller for Device {
+    async fn still_may(&self, gateway: &Shared) -> Result<(), Refusal> {
+        gateway.store.ended(&self.id).await?.map_or(Ok(()), |ended| Err(ended.into()))
+    }
+}
+
+async fn device(gateway: &Shared, parts: &Parts, meter: &Meter<String>) -> Result<Device, Refusal> {
     let peer = parts.extensions.get::<Peer>().ok_or(Refusal::NoCertificate)?;
     let leaf = Leaf::read(&peer.0, &gateway.config.region.name).ok_or(Refusal::NoCertificate)?;
     // The handshake has shown that this is the device of that name.
-    gateway.limits.device_requests.take(leaf.device.as_str())?;
+    meter.take(leaf.device.as_str())?;
     let holder = gateway.store.holder(&leaf.serial).await?.ok_or(Refusal::NoCertificate)?;
     if holder.device != leaf.device || holder.public_key != leaf.public_key {
         return Err(Refusal::NoCertificate);
@@ -73,36 +90,19 @@ async fn device(gateway: &Shared, parts: &Parts) -> Result<Device, Refusal> {
 )]
 pub(crate) async fn enrol(
     State(gateway): State<Shared>,
-    enroller: Enroller,
-    Json(body): Json<EnrolRequest>,
+    Asked(enroller, body): Asked<Enroller, EnrolRequest>,
 ) -> Result<(StatusCode, Json<Certificate>), Refusal> {
     if body.agreement == 0 {
         return Err(Refusal::BadRequest("the owner agreed to no version of the agreement".to_owned()));
     }
     let request = Request::read(&body.csr_pem)?;
     let public_key = request.key_hex();
-    let (account, token_hash) = match enroller {
-        Enroller::Account(Account(account)) => (account, None),
-        Enroller::Token { hash, from } => {
-            let account = gateway.store.token_account(&hash, &public_key, now_ms()).await?;
-            let account = account.ok_or(Refusal::TokenSpent);
-            let account = account.map_err(|refusal| gateway.limits.refuse_stranger(from, refusal))?;
-            gateway.limits.account_requests.take(hash.as_str())?;
-            (account, Some(hash))
-        }
-    };
-    let known = gateway.store.device_by_key(&public_key).await?;
-    let is_new = known.is_none();
-    let device = device_for(known, &account)?;
-    if is_new {
-        gateway.limits.new_devices.take(account.as_str())?;
-    } else {
-        gateway.limits.renewals.take(device.as_str())?;
-    }
+    let (account, right) = right_of(&gateway, enroller, &public_key).await?;
+    let device = device_to_enrol(&gateway, &account, &public_key).await?;
     let issued = issue(&gateway, &device, request).await?;
     let enrolment = Enrolment {
         account: &account,
-        token_hash: token_hash.as_deref(),
+        right: &right,
         device: &device,
         label: &label(&body.label),
         agreement: body.agreement,
@@ -113,12 +113,44 @@ pub(crate) async fn enrol(
     };
     match gateway.store.enrol(&enrolment).await? {
         EnrolOutcome::Enrolled => {}
+        EnrolOutcome::SessionEnded => return Err(Refusal::SessionEnded),
         EnrolOutcome::TokenSpent => return Err(Refusal::TokenSpent),
         EnrolOutcome::KeyTaken => return Err(Refusal::KeyTaken),
         EnrolOutcome::Ended(ended) => return Err(ended.into()),
     }
-    tracing::info!(device, by_token = token_hash.is_some(), "a device was enrolled");
+    tracing::info!(device, by_token = matches!(right, Right::Token(_)), "a device was enrolled");
     Ok((StatusCode::CREATED, Json(certificate(&gateway, device, issued).await?)))
+}
+
+/// For which account somebody enrols a key, and by what right.
+async fn right_of(
+    gateway: &Shared,
+    enroller: Enroller,
+    public_key: &str,
+) -> Result<(String, Right), Refusal> {
+    match enroller {
+        Enroller::Account(account) => Ok((account.id, Right::Session(account.sessions_ended_ms))),
+        Enroller::Token { hash, from } => {
+            let account = gateway.store.token_account(&hash, public_key, now_ms()).await?;
+            let account = account.ok_or(Refusal::TokenSpent);
+            let account = account.map_err(|refusal| gateway.limits.refuse_stranger(from, refusal))?;
+            gateway.limits.account_requests.take(hash.as_str())?;
+            Ok((account, Right::Token(hash)))
+        }
+    }
+}
+
+/// As which device a key enrols, within what its account may have.
+async fn device_to_enrol(gateway: &Shared, account: &str, public_key: &str) -> Result<String, Refusal> {
+    let known = gateway.store.device_by_key(public_key).await?;
+    let is_new = known.is_none();
+    let device = device_for(known, account)?;
+    if is_new {
+        gateway.limits.new_devices.take(account)?;
+    } else {
+        gateway.limits.renewals.take(device.as_str())?;
+    }
+    Ok(device)
 }
 
 /// The account's devices.
@@ -131,9 +163,9 @@ pub(crate) async fn enrol(
 )]
 pub(crate) async fn list(
     State(gateway): State<Shared>,
-    Account(account): Account,
+    account: Account,
 ) -> Result<Json<DeviceList>, Refusal> {
-    let devices = gateway.store.devices_of(&account).await?.into_iter().map(summary).collect();
+    let devices = gateway.store.devices_of(&account.id).await?.into_iter().map(summary).collect();
     Ok(Json(DeviceList { devices }))
 }
 
@@ -149,10 +181,10 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn lost(
     State(gateway): State<Shared>,
-    Account(account): Account,
+    account: Account,
     Path(device): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    if !gateway.store.mark_lost(Some(&account), &device, now_ms()).await? {
+    if !gateway.store.mark_lost(Some(&account.id), &device, now_ms()).await? {
         return Err(Refusal::NotYours);
     }
     tracing::info!(device, "a device was reported lost");
@@ -189,16 +221,19 @@ pub(crate) async fn retire(State(gateway): State<Shared>, device: Device) -> Res
 )]
 pub(crate) async fn enrolment_token(
     State(gateway): State<Shared>,
-    Account(account): Account,
+    account: Account,
 ) -> Result<(StatusCode, Json<EnrolmentToken>), Refusal> {
-    gateway.limits.enrolment_tokens.take(account.as_str())?;
+    gateway.limits.enrolment_tokens.take(account.id.as_str())?;
     let mut secret = [0; 32];
     rand::rng().fill_bytes(&mut secret);
     let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret);
     let token = format!("{ENROLMENT_TOKEN_PREFIX}{text}");
     let now = now_ms();
     let expires_at_ms = now + TOKEN_LIFETIME_MS;
-    gateway.store.add_token(&account, &token_hash(&token), now, expires_at_ms).await?;
+    let (hash, ended_ms) = (token_hash(&token), account.sessions_ended_ms);
+    if !gateway.store.add_token(&account.id, ended_ms, &hash, now, expires_at_ms).await? {
+        return Err(Refusal::SessionEnded);
+    }
     tracing::info!("an enrolment token was made");
     Ok((StatusCode::CREATED, Json(EnrolmentToken { token, expires_at_ms })))
 }
@@ -237,8 +272,7 @@ pub(crate) async fn renew_by_key(
 )]
 pub(crate) async fn renew_by_certificate(
     State(gateway): State<Shared>,
-    device: Device,
-    Json(body): Json<RenewRequest>,
+    Asked(device, body): Asked<Device, RenewRequest>,
 ) -> Result<Json<Certificate>, Refusal> {
     let request = Request::read(&body.csr_pem)?;
     if body.device != device.id || device.public_key != request.key_hex() {
@@ -313,48 +347,16 @@ fn label(asked: &str) -> String {
 }
 
 fn summary(row: DeviceRow) -> DeviceSummary {
+    let end = row.ended().map(|ended| match ended {
+        Ended::Lost => DeviceEnd::Lost,
+        Ended::Retired => DeviceEnd::Retired,
+    });
     DeviceSummary {
         device: row.device,
         label: row.label,
         enrolled_at_ms: row.enrolled_at_ms,
         expires_at_ms: row.expires_at_ms,
-        lost: row.lost_at_ms.is_some(),
-    }
-}
-
-/// What is read from a client certificate.
-struct Leaf {
-    serial: String,
-    device: String,
-    public_key: String,
-}
-
-impl Leaf {
-    /// None: no certificate of a device of this region, or not valid now (the connection may be older than that).
-    fn read(der: &[u8], region: &str) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        if !certificate.validity().is_valid() {
-            return None;
-        }
-        let suffix = format!(".client.{region}.nomad");
-        let names = certificate.subject_alternative_name().ok()??;
-        let mut devices = names.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => name.strip_suffix(&suffix),
-            GeneralName::OtherName(..)
-            | GeneralName::RFC822Name(_)
-            | GeneralName::X400Address(_)
-            | GeneralName::DirectoryName(_)
-            | GeneralName::EDIPartyName(_)
-            | GeneralName::URI(_)
-            | GeneralName::IPAddress(_)
-            | GeneralName::RegisteredID(_)
-            | GeneralName::Invalid(..) => None,
-        });
-        Some(Self {
-            device: devices.next()?.to_owned(),
-            serial: hex::encode(certificate.raw_serial()),
-            public_key: hex::encode(certificate.public_key().raw),
-        })
+        end,
     }
 }
 

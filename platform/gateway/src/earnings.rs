@@ -11,7 +11,7 @@ use crate::Shared;
 use crate::accounts::Account;
 use crate::clock::now_ns;
 use crate::devices::Device;
-use crate::extract::Json;
+use crate::extract::{Asked, Json};
 use crate::ledger::{Entry, decimal};
 use crate::problem::Refusal;
 use crate::store::{Cursor, HistoryRow, Whose};
@@ -34,8 +34,7 @@ const NS_IN_MS: i64 = 1_000_000;
 )]
 pub(crate) async fn device_periods(
     State(gateway): State<Shared>,
-    device: Device,
-    Json(body): Json<PeriodsRequest>,
+    Asked(device, body): Asked<Device, PeriodsRequest>,
 ) -> Result<Json<PeriodsAnswer>, Refusal> {
     gateway.limits.history.take_many(device.id.as_str(), PERIODS_COUNT)?;
     periods(&gateway, Whose::Device(&device.id), &body).await.map(Json)
@@ -53,8 +52,7 @@ pub(crate) async fn device_periods(
 )]
 pub(crate) async fn device_jobs(
     State(gateway): State<Shared>,
-    device: Device,
-    Json(body): Json<JobsRequest>,
+    Asked(device, body): Asked<Device, JobsRequest>,
 ) -> Result<Json<JobsAnswer>, Refusal> {
     gateway.limits.history.take(device.id.as_str())?;
     jobs(&gateway, Whose::Device(&device.id), &body).await.map(Json)
@@ -71,11 +69,10 @@ pub(crate) async fn device_jobs(
 )]
 pub(crate) async fn account_periods(
     State(gateway): State<Shared>,
-    Account(account): Account,
-    Json(body): Json<PeriodsRequest>,
+    Asked(account, body): Asked<Account, PeriodsRequest>,
 ) -> Result<Json<PeriodsAnswer>, Refusal> {
-    gateway.limits.history.take_many(account.as_str(), PERIODS_COUNT)?;
-    periods(&gateway, Whose::Account(&account), &body).await.map(Json)
+    gateway.limits.history.take_many(account.id.as_str(), PERIODS_COUNT)?;
+    periods(&gateway, Whose::Account(&account.id), &body).await.map(Json)
 }
 
 /// What all devices that the account ever had earned with each job, newest placement first.
@@ -89,11 +86,10 @@ pub(crate) async fn account_periods(
 )]
 pub(crate) async fn account_jobs(
     State(gateway): State<Shared>,
-    Account(account): Account,
-    Json(body): Json<JobsRequest>,
+    Asked(account, body): Asked<Account, JobsRequest>,
 ) -> Result<Json<JobsAnswer>, Refusal> {
-    gateway.limits.history.take(account.as_str())?;
-    jobs(&gateway, Whose::Account(&account), &body).await.map(Json)
+    gateway.limits.history.take(account.id.as_str())?;
+    jobs(&gateway, Whose::Account(&account.id), &body).await.map(Json)
 }
 
 async fn periods(

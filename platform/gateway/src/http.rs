@@ -122,11 +122,14 @@ fn routers(patience: Duration) -> (Router<Shared>, utoipa::openapi::OpenApi) {
     limited.merge(OpenApiRouter::new().routes(routes!(watch::watch))).split_for_parts()
 }
 
-/// Whether the gateway and its database work, and whether a double of Nomad is in play. Says nothing else about the
+/// Whether the gateway, its tasks and its database work, and whether a double of Nomad is in play. Says nothing else about the
 /// region.
 #[utoipa::path(get, path = path::HEALTH, tag = "nobody", responses((status = 200), (status = 500)))]
 async fn health(_: Stranger, State(gateway): State<Shared>) -> Result<&'static str, Refusal> {
     gateway.store.ping().await?;
+    if !gateway.panics.are_over() {
+        return Err(Refusal::Internal(anyhow::anyhow!("a task broke less than a minute ago")));
+    }
     Ok(if gateway.nomad.is_double() { "ok (rehearsal: a double of Nomad is in play)\n" } else { "ok\n" })
 }
 

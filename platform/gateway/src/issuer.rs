@@ -1,5 +1,6 @@
 //! The issuer's signing keys. They are fetched beside the requests: whoever comes with a known key never waits for the
-//! issuer, and those who come with an unknown one wait for one fetch together, for a few seconds at most.
+//! issuer, and those who come with an unknown one wait together, for two fetches at most: one that began before they came
+//! does not know what the issuer has published since.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,14 +38,18 @@ struct Known {
     confirmed: Option<Instant>,
     asked: Option<Instant>,
     fetching: bool,
+    /// The last fetch that is over: when it began, and whether the issuer answered.
+    last: Option<(Instant, bool)>,
 }
 
 /// What is to be done for a token.
 enum Verdict {
     Known(Arc<Jwk>),
-    /// The key is not known, and the issuer has not been asked lately.
-    Ask,
     Refused(Refusal),
+    /// A fetch is under way: look again when it is over.
+    Wait,
+    /// The issuer was asked a moment ago: look again when it may be asked once more.
+    WaitUntil(Instant),
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,37 +89,33 @@ impl IssuerKeys {
         &self.0.issuer
     }
 
-    /// The signing key with this id; without an id, the only key there is.
+    /// The signing key with this id; without an id, the only key there is. That there is none is said only once the
+    /// issuer has said so since: it may have changed its keys a moment ago.
     pub(crate) async fn key(&self, id: Option<&str>) -> Result<Arc<Jwk>, Refusal> {
-        // Before the look: a fetch that ends in between is not missed.
-        let mut fetched = self.0.fetched.subscribe();
-        match self.look(id) {
-            Verdict::Known(key) => return Ok(key),
-            Verdict::Refused(refusal) => return Err(refusal),
-            Verdict::Ask => {}
-        }
-        // The sender lives in `self`.
-        let _ = fetched.changed().await;
-        match self.with(|known| (known.find(id), known.is_usable())) {
-            (Some(key), true) => Ok(key),
-            (None, true) => Err(Refusal::NotSignedIn),
-            (_, false) => Err(Refusal::IssuerSilent),
+        let came = Instant::now();
+        loop {
+            // Before the look: a fetch that ends in between is not missed.
+            let mut fetched = self.0.fetched.subscribe();
+            match self.look(id, came) {
+                Verdict::Known(key) => return Ok(key),
+                Verdict::Refused(refusal) => return Err(refusal),
+                // The sender lives in `self`.
+                Verdict::Wait => drop(fetched.changed().await),
+                Verdict::WaitUntil(at) => tokio::time::sleep_until(at.into()).await,
+            }
         }
     }
 
-    /// Decides by what is known, and starts a fetch where one is due.
-    fn look(&self, id: Option<&str>) -> Verdict {
+    /// Decides by what is known, and starts a fetch where one is due. `came`: when the token came.
+    fn look(&self, id: Option<&str>, came: Instant) -> Verdict {
         let (verdict, fetch) = self.with(|known| {
-            let asked_lately = known.asked.is_some_and(|at| at.elapsed() < BETWEEN_FETCHES);
-            let key = known.find(id).filter(|_| known.is_usable());
-            let verdict = match key {
+            let next = known.asked.map(|at| at + BETWEEN_FETCHES).filter(|next| *next > Instant::now());
+            let verdict = match known.find(id).filter(|_| known.is_usable()) {
                 Some(key) => Verdict::Known(key),
-                None if known.fetching || !asked_lately => Verdict::Ask,
-                None if known.is_usable() => Verdict::Refused(Refusal::NotSignedIn),
-                None => Verdict::Refused(Refusal::IssuerSilent),
+                None => known.without(came, next),
             };
-            let due = matches!(verdict, Verdict::Ask) || !known.is_fresh();
-            let fetch = due && !known.fetching && !asked_lately;
+            let due = matches!(verdict, Verdict::Wait) || !known.is_fresh();
+            let fetch = due && !known.fetching && next.is_none();
             if fetch {
                 known.fetching = true;
                 known.asked = Some(Instant::now());
@@ -134,6 +135,18 @@ impl IssuerKeys {
 }
 
 impl Known {
+    /// What to do for a token that came then and whose key is not known; `next`: the issuer may not be asked before.
+    fn without(&self, came: Instant, next: Option<Instant>) -> Verdict {
+        match (self.last, next) {
+            (Some((began, true)), _) if began >= came => Verdict::Refused(Refusal::NotSignedIn),
+            (Some((began, false)), _) if began >= came => Verdict::Refused(Refusal::IssuerSilent),
+            _ if self.fetching => Verdict::Wait,
+            (Some((_, false)), Some(_)) => Verdict::Refused(Refusal::IssuerSilent),
+            (_, Some(next)) => Verdict::WaitUntil(next),
+            (_, None) => Verdict::Wait,
+        }
+    }
+
     fn find(&self, id: Option<&str>) -> Option<Arc<Jwk>> {
         match id {
             Some(id) => self.keys.iter().find(|key| key.common.key_id.as_deref() == Some(id)).cloned(),
@@ -151,10 +164,12 @@ impl Known {
 }
 
 async fn fetch_into(inner: Arc<Inner>) {
+    let began = Instant::now();
     let found = tokio::time::timeout(PATIENCE, inner.fetch()).await.unwrap_or(Err(FetchError::Slow));
     {
         let mut known = inner.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.fetching = false;
+        known.last = Some((began, found.is_ok()));
         match found {
             Ok(keys) => {
                 known.keys = keys.into_iter().map(Arc::new).collect();
@@ -220,14 +235,43 @@ mod tests {
         assert!(matches!(refused, Err(Refusal::IssuerSilent)));
     }
 
+    /// An issuer that publishes what the test says.
+    async fn issuer_with(keys: watch::Receiver<serde_json::Value>) -> String {
+        use axum::routing::get;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let discovery = serde_json::json!({ "issuer": url, "jwks_uri": format!("{url}/jwks") });
+        let router = axum::Router::new()
+            .route("/.well-known/openid-configuration", get(async move || axum::Json(discovery.clone())))
+            .route("/jwks", get(async move || axum::Json(keys.borrow().clone())));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        url
+    }
+
     #[tokio::test]
-    async fn a_key_that_the_issuer_cannot_confirm_is_not_known() {
+    async fn a_silent_issuer_is_said_to_whoever_comes_with_a_key_that_is_not_known_and_signs_nobody_out() {
         let keys = known_for(Duration::ZERO);
 
-        let refused = keys.key(Some("unknown")).await;
+        let first = keys.key(Some("new")).await;
+        let second = keys.key(Some("new")).await;
         let known = keys.key(Some("known")).await;
 
-        assert!(matches!(refused, Err(Refusal::NotSignedIn)));
+        assert!(matches!(first, Err(Refusal::IssuerSilent)));
+        assert!(matches!(second, Err(Refusal::IssuerSilent)));
         assert!(known.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_published_a_moment_after_the_last_fetch_is_known() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let key = |id: &str| serde_json::json!({ "kty": "RSA", "kid": id, "e": "AQAB", "n": "AQAB" });
+        let (publish, published) = watch::channel(serde_json::json!({ "keys": [key("old")] }));
+        let keys = IssuerKeys::new(&issuer_with(published).await).unwrap();
+        assert!(keys.key(Some("old")).await.is_ok());
+
+        publish.send_replace(serde_json::json!({ "keys": [key("old"), key("new")] }));
+
+        assert!(keys.key(Some("new")).await.is_ok());
+        assert!(matches!(keys.key(Some("nobodys")).await, Err(Refusal::NotSignedIn)));
     }
 }

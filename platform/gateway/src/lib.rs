@@ -15,6 +15,7 @@ mod earnings;
 mod extract;
 mod http;
 mod issuer;
+mod leaf;
 pub mod ledger;
 mod limits;
 mod line;
@@ -25,6 +26,7 @@ mod polls;
 mod problem;
 mod prune;
 mod store;
+mod tasks;
 mod tls;
 mod turns;
 mod uploads;
@@ -45,7 +47,7 @@ pub use crate::ca::{AuthorityError, CertificateAuthority, EmbeddedAuthority, Iss
 pub use crate::config::Config;
 pub use crate::http::openapi;
 
-/// Everything that the handlers and the two background tasks share.
+/// Everything that the handlers and the tasks beside them share.
 pub(crate) struct Gateway {
     config: Config,
     store: store::Store,
@@ -55,6 +57,8 @@ pub(crate) struct Gateway {
     uploads: uploads::Uploads,
     changes: watch::Changes,
     region: metering::Hearing,
+    doubts: metering::Doubts,
+    panics: tasks::Panics,
     /// Calls whoever keeps nodes as they are wanted.
     keep: Notify,
     bringing: wanted::Bringing,
@@ -96,6 +100,8 @@ pub async fn serve_with(
         uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
         changes: watch::Changes::new(),
         region: metering::Hearing::default(),
+        doubts: metering::Doubts::default(),
+        panics: tasks::Panics::default(),
         keep: Notify::new(),
         bringing: wanted::Bringing::default(),
         limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),
@@ -105,17 +111,40 @@ pub async fn serve_with(
         shutdown: shutdown.clone(),
         config,
     });
-    let tasks = TaskTracker::new();
-    tasks.spawn(metering::run(Arc::clone(&gateway)));
-    tasks.spawn(wanted::keep(Arc::clone(&gateway)));
-    tasks.spawn(prune::run(Arc::clone(&gateway)));
-    tasks.close();
+    let tasks = start_tasks(&gateway);
     tracing::info!(address = %listener.local_addr()?, region = gateway.config.region.name, "the gateway listens");
     tls::serve(listener, tls, connections, http::router(Arc::clone(&gateway)), shutdown).await;
     tasks.wait().await;
     gateway.store.close().await;
     tracing::info!("the gateway has ended");
     Ok(())
+}
+
+/// What goes on beside the requests.
+fn start_tasks(gateway: &Shared) -> TaskTracker {
+    let tasks = TaskTracker::new();
+    spawn(&tasks, "metering", gateway, metering::run, metering::missed);
+    spawn(&tasks, "keeping nodes as they are wanted", gateway, wanted::keep, |_| {});
+    spawn(&tasks, "pruning", gateway, prune::run, |_| {});
+    tasks.close();
+    tasks
+}
+
+fn spawn<F: Future<Output = ()> + Send + 'static>(
+    tasks: &TaskTracker,
+    name: &'static str,
+    gateway: &Shared,
+    run: impl Fn(Shared) -> F + Send + Sync + 'static,
+    broken: impl Fn(&Shared) + Send + Sync + 'static,
+) {
+    let gateway = Arc::clone(gateway);
+    tasks.spawn(async move {
+        let broken = || {
+            gateway.panics.note();
+            broken(&gateway);
+        };
+        tasks::keep_running(name, gateway.shutdown.clone(), || run(Arc::clone(&gateway)), broken).await;
+    });
 }
 
 /// Marks a device as lost on an operator's word. A running gateway on the same database notices within seconds.

@@ -61,10 +61,28 @@ impl<K: Eq + Hash> Meter<K> {
     }
 }
 
+impl Meter<String> {
+    /// So many of this one for as long as the other one has enough too, or nothing of either.
+    pub(crate) fn take_with(
+        &self,
+        caller: &str,
+        count: u64,
+        other: &Self,
+        others: u64,
+    ) -> Result<(), Refusal> {
+        self.take_many(caller, count)?;
+        other.take_many(caller, others).inspect_err(|_| {
+            let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            buckets.give_back(&caller.to_owned(), count);
+        })
+    }
+}
+
 /// The meters, named as in the configuration.
 pub(crate) struct Limits {
     strangers: Meter<Address>,
     pub(crate) device_requests: Meter<String>,
+    pub(crate) polls: Meter<String>,
     pub(crate) account_requests: Meter<String>,
     pub(crate) new_devices: Meter<String>,
     pub(crate) enrolment_tokens: Meter<String>,
@@ -84,6 +102,7 @@ impl Limits {
         Self {
             strangers: Meter::new(config.strangers),
             device_requests: Meter::new(config.device_requests),
+            polls: Meter::new(config.polls),
             account_requests: Meter::new(config.account_requests),
             new_devices: Meter::new(config.new_devices),
             enrolment_tokens: Meter::new(config.enrolment_tokens),

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior};
 
+pub(crate) use self::doubt::Doubts;
 pub(crate) use self::hearing::Hearing;
 use crate::Shared;
 use crate::clock::now_ns;
@@ -17,6 +18,8 @@ use crate::ledger::Entry;
 use crate::nomad::{Allocation, Event, EventLine, EventStream, Node, NodeStub, NodeUpdate, NomadError};
 use crate::problem::Refusal;
 
+#[path = "metering/doubt.rs"]
+mod doubt;
 #[path = "metering/hearing.rs"]
 mod hearing;
 #[path = "metering/missing.rs"]
@@ -60,9 +63,7 @@ pub(crate) async fn run(gateway: Shared) {
             () = gateway.shutdown.cancelled() => return,
         };
         tracing::warn!(error = %interruption, "metering was interrupted");
-        if gateway.region.missed() {
-            gateway.changes.bump_all();
-        }
+        missed(&gateway);
         if began.elapsed() > LONGEST_PAUSE * 2 {
             pause = FIRST_PAUSE;
         }
@@ -71,6 +72,13 @@ pub(crate) async fn run(gateway: Shared) {
             () = gateway.shutdown.cancelled() => return,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The region could not be followed this time.
+pub(crate) fn missed(gateway: &Shared) {
+    if gateway.region.missed() {
+        gateway.changes.bump_all();
     }
 }
 
@@ -196,8 +204,8 @@ async fn reconcile_allocations(gateway: &Shared) -> Result<usize, Interruption> 
             })
         }));
     }
-    let left_out = listed.unread + failures(seeing).await;
-    missing::compare(gateway, &listed).await?;
+    let left_out = listed.unread + failures(seeing).await + doubt::ask_again(gateway).await;
+    missing::compare(missing::Books::of(gateway), &listed, missing::PATIENCE).await?;
     pricing::settle_open(gateway).await;
     Ok(left_out)
 }
@@ -291,8 +299,9 @@ async fn see_allocation(gateway: &Shared, allocation: &Allocation, told: bool) -
         if look.after != look.before {
             gateway.changes.bump(&look.device);
         }
-        if look.before.ended_ns.is_none() && look.after.ended_ns.is_some() {
-            doubt_end(gateway, allocation, &look.node).await?;
+        // A list may have shown the end before; only the stream tells at which index its client sent it.
+        if told && look.after != look.before && look.after.ended_ns.is_some() && !look.after.disputed {
+            doubt::doubt_end(gateway, allocation, &look.node).await?;
         }
         return Ok(());
     }
@@ -306,21 +315,8 @@ async fn see_allocation(gateway: &Shared, allocation: &Allocation, told: bool) -
     if told && !priced {
         pricing::settle(gateway, id, node).await;
     }
-    Ok(())
-}
-
-/// Nomad takes a client's word on allocations of other nodes too, if the first one of its message is its own. The servers
-/// note of each node when it last sent such a message: a node that sent none since did not send this end.
-async fn doubt_end(gateway: &Shared, allocation: &Allocation, node: &str) -> Result<(), Refusal> {
-    let Some(ended_at) = allocation.ended_by_client_at() else { return Ok(()) };
-    let Ok(Some(node)) = look_up(gateway.nomad.node(node)).await else { return Ok(()) };
-    if node.last_alloc_update_index > 0 && node.last_alloc_update_index < ended_at {
-        gateway.store.dispute(&allocation.id).await?;
-        tracing::warn!(
-            allocation = allocation.id,
-            node = node.id,
-            "an end was not sent by the allocation's own node: it is disputed"
-        );
+    if told && entry.ended_ns.is_some() {
+        doubt::doubt_end(gateway, allocation, node).await?;
     }
     Ok(())
 }

@@ -57,7 +57,8 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// Whether the caller could not show who it is.
     pub(crate) fn is_of_a_stranger(&self) -> bool {
-        matches!(self, Self::NotSignedIn | Self::NoCertificate | Self::TokenSpent)
+        let worthless = matches!(self, Self::NotSignedIn | Self::NoCertificate | Self::TokenSpent);
+        worthless || matches!(self, Self::SessionEnded | Self::IssuerSilent)
     }
 
     /// Whole seconds, rounded up: whoever waits as told is let in.

@@ -26,7 +26,7 @@ mod sessions;
 mod wanted;
 
 pub(crate) use self::allocations::{AllocationRow, Price};
-pub(crate) use self::devices::{DeviceRow, Ended, EnrolOutcome, Enrolment};
+pub(crate) use self::devices::{DeviceRow, Ended, EnrolOutcome, Enrolment, Right};
 pub(crate) use self::history::{Cursor, HistoryRow, Whose};
 pub(crate) use self::region::{KeptNode, NodeRow};
 pub(crate) use self::wanted::{Want, Wanted};

@@ -13,7 +13,7 @@ use crate::Shared;
 use crate::clock::now_ms;
 use crate::config::Storage;
 use crate::devices::Device;
-use crate::extract::Json;
+use crate::extract::{Asked, Json};
 use crate::problem::Refusal;
 
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -71,16 +71,15 @@ impl Uploads {
 )]
 pub(crate) async fn uploads(
     State(gateway): State<Shared>,
-    device: Device,
-    Json(body): Json<UploadRequest>,
+    Asked(device, body): Asked<Device, UploadRequest>,
 ) -> Result<Json<UploadAnswer>, Refusal> {
     if body.objects.len() > MOST_OBJECTS {
         return Err(Refusal::TooLarge("more than 32 objects at once"));
     }
     body.objects.iter().try_for_each(check)?;
-    gateway.limits.upload_objects.take_many(device.id.as_str(), body.objects.len() as u64)?;
-    let bytes = body.objects.iter().map(|object| object.length).sum();
-    gateway.limits.upload_bytes.take_many(device.id.as_str(), bytes)?;
+    let (objects, bytes) = (body.objects.len() as u64, body.objects.iter().map(|object| object.length).sum());
+    let limits = &gateway.limits;
+    limits.upload_objects.take_with(&device.id, objects, &limits.upload_bytes, bytes)?;
     let grants = body.objects.iter().map(|object| gateway.uploads.grant(&device.id, object));
     let grants = grants.collect::<Result<Vec<_>, _>>()?;
     tracing::debug!(device = device.id, objects = grants.len(), "uploads were granted");

@@ -3,7 +3,7 @@
 //! A wanted state is kept first and carried out afterwards: at once where the region answers, and again and again until
 //! it does. Whoever sees that a node differs from what is wanted calls [`keep`]; it writes where they differ, nowhere else.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use tokio::time::MissedTickBehavior;
 use crate::Shared;
 use crate::clock::now_ms;
 use crate::devices::Device;
-use crate::extract::Json;
+use crate::extract::{Asked, Json};
 use crate::nodes::refresh;
+use crate::nomad::NomadError;
 use crate::problem::Refusal;
 use crate::store::{KeptNode, Want, Wanted};
 
@@ -48,8 +49,7 @@ const LONGEST_HOLD: usize = 80;
 )]
 pub(crate) async fn wanted(
     State(gateway): State<Shared>,
-    device: Device,
-    Json(body): Json<WantedRequest>,
+    Asked(device, body): Asked<Device, WantedRequest>,
 ) -> Result<Json<WantedAnswer>, Refusal> {
     gateway.limits.wanted.take(device.id.as_str())?;
     let seq = body.seq;
@@ -71,7 +71,7 @@ pub(crate) async fn wanted(
 async fn until_applied(gateway: &Shared, device: &str) -> bool {
     loop {
         carry_out(gateway, Some(device)).await;
-        match gateway.store.nodes_to_keep(Some(device)).await {
+        match nodes_to_bring(gateway, Some(device)).await {
             Ok(nodes) if nodes.is_empty() => return true,
             Ok(_) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(_) => return false,
@@ -99,7 +99,7 @@ pub(crate) async fn keep(gateway: Shared) {
 
 /// Brings the nodes that differ to what is wanted: one device's, or everybody's. One that refuses stops no other.
 async fn carry_out(gateway: &Shared, device: Option<&str>) {
-    let nodes = match gateway.store.nodes_to_keep(device).await {
+    let nodes = match nodes_to_bring(gateway, device).await {
         Ok(nodes) => nodes,
         Err(error) => return tracing::error!(error = %error, "the wanted states could not be read"),
     };
@@ -110,11 +110,27 @@ async fn carry_out(gateway: &Shared, device: Option<&str>) {
     stream::iter(bringing).buffer_unordered(NODES_AT_ONCE).collect::<()>().await;
 }
 
+/// The nodes that are not as they are wanted, and those that may not stay so: a write to one was not answered, and the
+/// region may carry it out yet.
+async fn nodes_to_bring(gateway: &Shared, device: Option<&str>) -> Result<Vec<KeptNode>, sqlx::Error> {
+    let mut nodes = gateway.store.nodes_to_keep(device).await?;
+    for node in gateway.bringing.unanswered(device) {
+        if nodes.iter().any(|differing| differing.node == node) {
+            continue;
+        }
+        match gateway.store.node_to_keep(&node).await? {
+            Some(kept) => nodes.push(kept),
+            None => gateway.bringing.answered(&node),
+        }
+    }
+    Ok(nodes)
+}
+
 async fn try_to_bring(gateway: &Shared, node: &KeptNode) {
     // A request and the keeper may come to the same node; whoever is second leaves it to the first, and looks again.
     let Some(_turn) = gateway.bringing.begin(&node.node) else { return };
     // Read again: the one before may have done it, and something else may be wanted by now.
-    let node = match gateway.store.nodes_to_keep(Some(&node.device)).await {
+    let node = match nodes_to_bring(gateway, Some(&node.device)).await {
         Ok(nodes) => nodes.into_iter().find(|now| now.node == node.node),
         Err(error) => return tracing::error!(error = %error, "the wanted states could not be read"),
     };
@@ -134,9 +150,14 @@ async fn try_to_bring(gateway: &Shared, node: &KeptNode) {
     }
 }
 
-/// The nodes that are being brought to what is wanted this moment.
+/// The nodes that are being brought to what is wanted.
 #[derive(Debug, Default)]
-pub(crate) struct Bringing(Mutex<HashSet<String>>);
+pub(crate) struct Bringing {
+    /// This moment.
+    turns: Mutex<HashSet<String>>,
+    /// Those with a write that was not answered, and their devices.
+    unanswered: Mutex<HashMap<String, String>>,
+}
 
 /// Ends with the turn of a node.
 struct Turn<'a> {
@@ -146,23 +167,43 @@ struct Turn<'a> {
 
 impl Bringing {
     fn begin(&self, node: &str) -> Option<Turn<'_>> {
-        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.insert(node.to_owned()).then(|| Turn { nodes: self, node: node.to_owned() })
+    }
+
+    fn unanswered(&self, device: Option<&str>) -> Vec<String> {
+        let nodes = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = nodes.iter().filter(|(_, owner)| device.is_none_or(|device| device == *owner));
+        asked.map(|(node, _)| node.clone()).collect()
+    }
+
+    /// A write is sent.
+    fn sent(&self, node: &KeptNode) {
+        let mut nodes = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.insert(node.node.clone(), node.device.clone());
+    }
+
+    fn answered(&self, node: &str) {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.nodes.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.node);
+        self.nodes.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.node);
     }
 }
 
 async fn bring(gateway: &Shared, node: &KeptNode) -> Result<(), Refusal> {
+    gateway.bringing.sent(node);
     let done = if node.to_drain != 0 {
         gateway.nomad.drain_now(&node.node, "its device has ended").await
     } else {
         gateway.nomad.set_eligible(&node.node, node.wanted_eligible != 0).await
     };
+    if matches!(done, Ok(()) | Err(NomadError::Refused(_))) {
+        gateway.bringing.answered(&node.node);
+    }
     match done {
         Ok(()) if node.to_drain != 0 => gateway.store.mark_held(&node.node, now_ms()).await?,
         Ok(()) => {}

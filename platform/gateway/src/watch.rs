@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use ionet_gateway_api::{
     AccountState, AllocationState, DeviceState, EarningsState, NodeState, Problem, path,
 };
@@ -23,7 +24,21 @@ use crate::problem::Refusal;
 const LONGEST_WAIT_S: u64 = 60;
 /// Two PCs with one identity must not chase one another at the speed of the network.
 const AFTER_REPLACED: Duration = Duration::from_secs(10);
+/// A poll that has seen something is answered no sooner than this after it came: many changes are one answer.
+const BETWEEN_ANSWERS: Duration = Duration::from_millis(500);
 const MOST_ALLOCATIONS: usize = 100;
+
+/// A device that polls. Polls are counted by themselves: no number of them keeps a device from pausing.
+#[derive(Debug)]
+pub(crate) struct Polling(Device);
+
+impl FromRequestParts<Shared> for Polling {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Refusal> {
+        Device::known(gateway, parts, &gateway.limits.polls).await.map(Self)
+    }
+}
 
 /// Which devices changed, by an index that only grows, also over a restart: it begins at the clock.
 pub(crate) struct Changes {
@@ -71,7 +86,8 @@ pub(crate) struct WatchQuery {
     wait: Option<u64>,
 }
 
-/// The device's state, at once when it is newer than `index`, else at the first change or after `wait` seconds.
+/// The device's state, at once for index 0; half a second after the question when it is newer than `index`; else at the
+/// first change or after `wait` seconds.
 #[utoipa::path(
     get, path = path::WATCH, tag = "device", security(("device" = [])), params(WatchQuery),
     responses(
@@ -83,19 +99,15 @@ pub(crate) struct WatchQuery {
 )]
 pub(crate) async fn watch(
     State(gateway): State<Shared>,
-    device: Device,
+    Polling(device): Polling,
     Query(query): Query<WatchQuery>,
 ) -> Result<Json<DeviceState>, Refusal> {
-    let wait = Duration::from_secs(query.wait.unwrap_or(LONGEST_WAIT_S).min(LONGEST_WAIT_S));
-    let until = Instant::now() + wait;
     let mut changes = gateway.changes.subscribe(&device.id);
-    // Not only newer: an index from the future, after the clock was set back, must not wait for it to come.
-    if *changes.borrow_and_update() == query.index {
+    if query.index != 0 {
         let mut poll = gateway.polls.begin(&device.id);
         tokio::select! {
-            _ = changes.changed() => {}
+            () = news(&mut changes, &query) => {}
             () = poll.replaced() => return Err(Refusal::TooMany(AFTER_REPLACED)),
-            () = tokio::time::sleep_until(until) => {}
             () = gateway.shutdown.cancelled() => {}
         }
     }
@@ -105,6 +117,18 @@ pub(crate) async fn watch(
     // Read before the state: a change in between makes the next poll answer at once.
     let index = *changes.borrow_and_update();
     state(&gateway, &device.id, index).await.map(Json)
+}
+
+/// Comes when there is something to tell to whoever has seen `query.index`.
+async fn news(changes: &mut watch::Receiver<u64>, query: &WatchQuery) {
+    let came = Instant::now();
+    let wait = Duration::from_secs(query.wait.unwrap_or(LONGEST_WAIT_S).min(LONGEST_WAIT_S));
+    // Not only newer: an index from the future, after the clock was set back, must not wait for it to come.
+    if *changes.borrow_and_update() == query.index {
+        // In time or not, an answer is due.
+        let _ = tokio::time::timeout(wait, changes.changed()).await;
+    }
+    tokio::time::sleep_until(came + BETWEEN_ANSWERS).await;
 }
 
 async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState, Refusal> {

@@ -28,8 +28,6 @@ use s3s_fs::FileSystem;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
-use crate::platform::{private_folder, write_private};
-
 /// The bucket that PCs' logs go to.
 pub(crate) const BUCKET: &str = "supplier-logs";
 
@@ -57,12 +55,12 @@ impl Bucket {
     pub(crate) fn start(dir: &Path) -> Result<Self> {
         let root = dir.join("objects");
         let folder = root.join(BUCKET);
-        private_folder(&folder)?;
+        ionet_private::folder(&folder)?;
         let (access_key, secret_key) =
             (hex::encode(rand::random::<[u8; 10]>()), hex::encode(rand::random::<[u8; 20]>()));
         let (access_key_file, secret_key_file) = (dir.join("access-key"), dir.join("secret-key"));
-        write_private(&access_key_file, &access_key)?;
-        write_private(&secret_key_file, &secret_key)?;
+        ionet_private::replace(&access_key_file, access_key.as_bytes())?;
+        ionet_private::replace(&secret_key_file, secret_key.as_bytes())?;
 
         let refusing = Arc::new(AtomicBool::new(false));
         let files = FileSystem::new(&root).map_err(|error| anyhow!("{}: {error:?}", root.display()))?;

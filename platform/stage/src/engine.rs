@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::child::{self, Child};
-use crate::platform::{self, private_folder};
-use crate::stage::take_over;
+use crate::ground::take_over;
+use crate::platform;
 
 /// The image of `jobs/example-docker.json`.
 pub const IMAGE: &str = "ionet-example:1";
@@ -52,9 +52,7 @@ impl Engine {
     /// # Errors
     /// It does not come up, or the folder is somebody else's.
     pub async fn alone(dir: &Path) -> Result<Self> {
-        private_folder(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
-        let dir = dir.canonicalize()?;
-        let lock = take_over(&dir)?;
+        let (dir, lock) = take_over(dir)?;
         let mut engine = Self::start(&dir.join("engine")).await?;
         engine._lock = Some(lock);
         Ok(engine)

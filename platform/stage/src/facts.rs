@@ -110,9 +110,7 @@ impl Endpoints {
 
 /// Writes whole or not at all, so that a reader never sees half a file.
 pub(crate) fn replace_json(file: &Path, value: &impl Serialize) -> Result<()> {
-    let unfinished = file.with_extension("json.new");
     let text = serde_json::to_string_pretty(value)? + "\n";
-    std::fs::write(&unfinished, text)
-        .and_then(|()| std::fs::rename(&unfinished, file))
+    ionet_private::replace(file, text.as_bytes())
         .with_context(|| format!("{} cannot be written", file.display()))
 }

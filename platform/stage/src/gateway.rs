@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::bucket::{BUCKET, Bucket, LOCATION};
 use crate::child::{self, Child};
 use crate::pki::Pki;
-use crate::platform::{private_folder, write_private};
 use crate::ports;
 use crate::servers::{DATACENTER, NODE_POOL, Servers, Tokens};
 
@@ -49,9 +48,12 @@ pub(crate) struct Surroundings<'a> {
 impl Gateway {
     /// Writes `gateway.toml` into `dir` and starts the gateway; ready when `/healthz` answers.
     pub(crate) async fn start(program: PathBuf, dir: &Path, around: &Surroundings<'_>) -> Result<Self> {
-        private_folder(dir)?;
+        ionet_private::folder(dir)?;
         let [port] = ports::free()?;
-        write_private(&dir.join(CONFIG), &toml::to_string_pretty(&config(dir, port, around))?)?;
+        ionet_private::replace(
+            &dir.join(CONFIG),
+            toml::to_string_pretty(&config(dir, port, around))?.as_bytes(),
+        )?;
         // Somebody in this process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ca = std::fs::read(&around.pki.ca).context("the root certificate cannot be read")?;

@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::child::{self, Child};
-use crate::platform::private_folder;
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -37,7 +36,7 @@ impl Identity {
         if !folder.join("node_modules").is_dir() {
             bail!("{0} has no node_modules: run `npm ci` in {0}", folder.display());
         }
-        private_folder(dir)?;
+        ionet_private::folder(dir)?;
         let program = folder.join("server.mjs");
         let mut identity =
             Self { program, dir: dir.to_owned(), access_token_life, announced: None, child: None };

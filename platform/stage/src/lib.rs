@@ -19,6 +19,7 @@ mod child;
 mod engine;
 mod facts;
 mod gateway;
+mod ground;
 mod identity;
 mod pki;
 mod platform;

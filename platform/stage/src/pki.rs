@@ -12,8 +12,6 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::platform::write_private;
-
 const LIFE: Duration = Duration::days(365);
 
 /// A certificate (with those above it, but for the root) and its key, as PEM files.
@@ -145,7 +143,7 @@ fn write_pair(dir: &Path, name: &str, cert_pem: &str, key_pem: &str) -> Result<K
         KeyPairFiles { cert: dir.join(format!("{name}.pem")), key: dir.join(format!("{name}-key.pem")) };
     std::fs::write(&files.cert, cert_pem)
         .with_context(|| format!("{} cannot be written", files.cert.display()))?;
-    write_private(&files.key, key_pem)
+    ionet_private::replace(&files.key, key_pem.as_bytes())
         .with_context(|| format!("{} cannot be written", files.key.display()))?;
     Ok(files)
 }

@@ -1,4 +1,4 @@
-//! What differs between operating systems: process groups, signals, private files and local sockets.
+//! What differs between operating systems: process groups, signals and local sockets.
 
 #[cfg(unix)]
 #[path = "platform/unix.rs"]
@@ -8,6 +8,4 @@ mod here;
 mod here;
 
 pub use here::asked_to_end;
-pub(crate) use here::{
-    Signal, connect, own_group, private_folder, signal_group, wait_without_reaping, write_private,
-};
+pub(crate) use here::{Signal, connect, own_group, signal_group, wait_without_reaping};

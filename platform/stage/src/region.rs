@@ -10,8 +10,6 @@ use reqwest::{Certificate, Identity, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::platform::write_private;
-
 /// Where the API listens and what a caller shows there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ApiFiles {
@@ -180,7 +178,8 @@ impl Token {
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        write_private(path, &self.0).with_context(|| format!("{} cannot be written", path.display()))
+        ionet_private::replace(path, self.0.as_bytes())
+            .with_context(|| format!("{} cannot be written", path.display()))
     }
 }
 

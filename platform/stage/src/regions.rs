@@ -10,7 +10,6 @@ use crate::bucket::Bucket;
 use crate::facts::{CustomerAccess, RegionFacts};
 use crate::gateway::{Gateway, Surroundings};
 use crate::pki::Pki;
-use crate::platform::private_folder;
 use crate::region::{ApiFiles, Region, Token};
 use crate::servers::{Heartbeat, Servers, Tokens};
 
@@ -46,7 +45,7 @@ impl StagedRegion {
     pub(crate) async fn start(name: &str, dir: &Path, shared: &Shared<'_>) -> Result<Self> {
         let Shared { agent, gateway, issuer, bucket, heartbeat, certificate_life } = *shared;
         let pki_dir = dir.join("pki");
-        private_folder(&pki_dir)?;
+        ionet_private::folder(&pki_dir)?;
         let pki = Pki::make(&pki_dir, name)?;
         tracing::info!(region = name, agent = ?agent.kind, version = agent.version, "starting the servers");
         let servers = Servers::start(agent, &dir.join("nomad"), name, &pki, heartbeat).await?;

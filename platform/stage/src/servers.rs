@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::agent::Agent;
 use crate::child::{self, Child};
 use crate::pki::Pki;
-use crate::platform::{private_folder, write_private};
 use crate::ports;
 use crate::region::{ApiFiles, Region, Token};
 
@@ -68,11 +67,12 @@ impl Servers {
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self> {
         let dir = dir.to_owned();
-        private_folder(&dir)?;
+        ionet_private::folder(&dir)?;
         let [http, rpc, serf] = ports::free()?;
         let ports = Ports { http, rpc, serf };
         std::fs::write(dir.join("server.hcl"), SERVER_HCL)?;
-        write_private(&dir.join("this-machine.hcl"), &this_machine(&dir, region, pki, ports, heartbeat))?;
+        let own = this_machine(&dir, region, pki, ports, heartbeat);
+        ionet_private::replace(&dir.join("this-machine.hcl"), own.as_bytes())?;
 
         let operator = ApiFiles {
             region: region.to_owned(),

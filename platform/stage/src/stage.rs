@@ -3,17 +3,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use serde_json::Value;
 
 use crate::agent::{Agent, NomadChoice};
 use crate::bucket::Bucket;
-use crate::child;
 use crate::engine::Engine;
 use crate::facts::{Endpoints, Facts, replace_json};
+use crate::ground::Ground;
 use crate::identity::Identity;
 use crate::pki::Pki;
-use crate::platform::private_folder;
 use crate::region::{Region, RegionError};
 use crate::regions::{self, Shared, StagedRegion};
 use crate::servers::Heartbeat;
@@ -302,86 +301,12 @@ impl Drop for Stage {
     }
 }
 
-/// What must be there before the first process starts.
-struct Ground {
-    dir: PathBuf,
-    lock: File,
-    agent: Agent,
-    /// The gateway's program.
-    gateway: PathBuf,
-}
-
-impl Ground {
-    fn prepare(options: &Options) -> Result<Self> {
-        regions::check_names(&options.regions)?;
-        private_folder(&options.dir).with_context(|| format!("{} cannot be made", options.dir.display()))?;
-        let dir = options.dir.canonicalize()?;
-        let lock = take_over(&dir)?;
-        let agent = options.nomad.resolve()?;
-        let gateway = options.gateway.clone().map_or_else(|| child::sibling("ionet-gateway"), Ok)?;
-        Ok(Self { dir, lock, agent, gateway })
-    }
-}
-
-const LOCK: &str = "stage.lock";
-
-/// Makes sure that the folder is ours alone, and empties it of an earlier stage.
-pub(crate) fn take_over(dir: &Path) -> Result<File> {
-    let lock_file = dir.join(LOCK);
-    let mut entries = std::fs::read_dir(dir)?.peekable();
-    if entries.peek().is_some() && !lock_file.is_file() {
-        bail!("{} is not empty and was not made by a stage", dir.display());
-    }
-    let lock = File::create(&lock_file)?;
-    if lock.try_lock().is_err() {
-        bail!("another stage runs in {}", dir.display());
-    }
-    for entry in entries {
-        let path = entry?.path();
-        if path == lock_file {
-            continue;
-        }
-        let removed =
-            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.with_context(|| format!("{} cannot be removed", path.display()))?;
-    }
-    Ok(lock)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_folder_with_somebodys_files_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
-
-        assert!(take_over(dir.path()).is_err());
-
-        assert!(dir.path().join("thesis.txt").exists());
-    }
-
-    #[test]
-    fn what_an_earlier_stage_left_is_cleared_away() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(take_over(dir.path()).unwrap());
-        std::fs::create_dir(dir.path().join("nomad")).unwrap();
-
-        let _lock = take_over(dir.path()).unwrap();
-
-        assert!(!dir.path().join("nomad").exists());
-    }
-
-    #[test]
-    fn two_stages_cannot_share_a_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let _first = take_over(dir.path()).unwrap();
-
-        assert!(take_over(dir.path()).is_err());
-    }
+    use crate::child;
 
     /// None where something of it has not been built or installed: `./dev test` sees to that first.
     fn everything_is_here(options: &Options) -> bool {

@@ -34,7 +34,7 @@ async fn each_refusal_that_the_core_tells_apart_arrives_as_its_fault() {
         introduction_of(refusing(403, code::DEVICE_LOST)).await.unwrap_err(),
         introduction_of(refusing(401, code::NO_CERTIFICATE)).await.unwrap_err(),
         introduction_of(refusing(502, code::REGION_UNREACHABLE)).await.unwrap_err(),
-        introduction_of(refusing(409, code::NO_NODE)).await.unwrap_err(),
+        introduction_of(refusing(409, "some-other")).await.unwrap_err(),
     ];
 
     let expected = [

@@ -20,8 +20,10 @@ pub struct Limits {
     pub strangers: Quota,
     /// TLS handshakes: for each address.
     pub handshakes: Quota,
-    /// Requests: for each device.
+    /// Requests, polls not among them: for each device.
     pub device_requests: Quota,
+    /// Long polls: for each device.
+    pub polls: Quota,
     /// Requests: for each account, and for each enrolment token.
     pub account_requests: Quota,
     /// New devices: for each account.
@@ -65,6 +67,7 @@ impl Default for Limits {
             strangers: quota(600, 60),
             handshakes: quota(1_200, 60),
             device_requests: quota(600, 120),
+            polls: quota(600, 120),
             account_requests: quota(600, 120),
             new_devices: quota(500, DAY),
             enrolment_tokens: quota(500, DAY),
@@ -95,6 +98,7 @@ impl Limits {
             self.strangers,
             self.handshakes,
             self.device_requests,
+            self.polls,
             self.account_requests,
             self.new_devices,
             self.enrolment_tokens,

@@ -47,6 +47,14 @@ impl<K: Eq + Hash> Buckets<K> {
         answer
     }
 
+    /// Gives back what was just taken: the request was refused for another reason.
+    pub(crate) fn give_back(&mut self, caller: &K, count: u64) {
+        let back = self.quota.time_for(count);
+        if let Some(whole_again) = self.whole_again.get_mut(caller) {
+            *whole_again = whole_again.checked_sub(back).unwrap_or(*whole_again);
+        }
+    }
+
     /// Forgets whoever needs no entry, as often as there are twice as many entries as were left the last time.
     fn has_room(&mut self, now: Instant) -> bool {
         let lately = self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < BETWEEN_SWEEPS);

@@ -54,8 +54,7 @@ fn ended(lost_at_ms: Option<i64>, retired_at_ms: Option<i64>) -> Option<Ended> {
 #[derive(Debug)]
 pub(crate) struct Enrolment<'a> {
     pub(crate) account: &'a str,
-    /// Hash of the enrolment token that pays for it, if one does.
-    pub(crate) token_hash: Option<&'a str>,
+    pub(crate) right: &'a Right,
     pub(crate) device: &'a str,
     pub(crate) label: &'a str,
     pub(crate) agreement: u32,
@@ -65,10 +64,21 @@ pub(crate) struct Enrolment<'a> {
     pub(crate) expires_at_ms: i64,
 }
 
+/// By what right somebody enrols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// A session, good while the account's sessions have not ended since this moment.
+    Session(Option<i64>),
+    /// An enrolment token; this is its hash.
+    Token(String),
+}
+
 /// What came of writing an enrolment down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EnrolOutcome {
     Enrolled,
+    /// A PC of the account was reported lost in the meantime.
+    SessionEnded,
     TokenSpent,
     /// Another device took the key in the meantime.
     KeyTaken,
@@ -173,24 +183,10 @@ impl Store {
     /// Writes down a device (or its further enrolment), its certificate and the spent token, or nothing of them.
     pub(crate) async fn enrol(&self, enrolment: &Enrolment<'_>) -> Result<EnrolOutcome, sqlx::Error> {
         let mut tx = self.write().await?;
-        if !spend_token(&mut tx, enrolment).await? {
-            return Ok(EnrolOutcome::TokenSpent);
+        if let Some(refused) = use_right(&mut tx, enrolment).await? {
+            return Ok(refused);
         }
-        sqlx::query(
-            "INSERT INTO devices (device, account, label, agreement, public_key, enrolled_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (public_key) DO UPDATE \
-             SET label = excluded.label, agreement = excluded.agreement \
-             WHERE devices.device = excluded.device AND devices.account = excluded.account \
-             AND devices.lost_at_ms IS NULL AND devices.retired_at_ms IS NULL",
-        )
-        .bind(enrolment.device)
-        .bind(enrolment.account)
-        .bind(enrolment.label)
-        .bind(i64::from(enrolment.agreement))
-        .bind(enrolment.public_key)
-        .bind(enrolment.issued_at_ms)
-        .execute(&mut *tx)
-        .await?;
+        insert_device(&mut tx, enrolment).await?;
         let (device, lost, retired): (String, Option<i64>, Option<i64>) =
             sqlx::query_as("SELECT device, lost_at_ms, retired_at_ms FROM devices WHERE public_key = $1")
                 .bind(enrolment.public_key)
@@ -236,24 +232,28 @@ impl Store {
         Ok(None)
     }
 
-    /// Writes down a new enrolment token, by its hash.
+    /// Writes down a new enrolment token, by its hash. False: the account's sessions have ended since `ended_ms`.
     pub(crate) async fn add_token(
         &self,
         account: &str,
+        ended_ms: Option<i64>,
         token_hash: &str,
         issued_at_ms: i64,
         expires_at_ms: i64,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "INSERT INTO enrolment_tokens (token_hash, account, issued_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)",
+    ) -> Result<bool, sqlx::Error> {
+        let added = sqlx::query(
+            "INSERT INTO enrolment_tokens (token_hash, account, issued_at_ms, expires_at_ms) \
+             SELECT $1, account, $3, $4 FROM accounts WHERE account = $2 \
+             AND COALESCE(sessions_ended_ms, -1) = COALESCE($5, -1)",
         )
         .bind(token_hash)
         .bind(account)
         .bind(issued_at_ms)
         .bind(expires_at_ms)
+        .bind(ended_ms)
         .execute(&self.durable)
-        .await
-        .map(drop)
+        .await?;
+        Ok(added.rows_affected() == 1)
     }
 
     /// The account that a live enrolment token stands for. A used one counts as live for the key that it was used
@@ -277,11 +277,45 @@ impl Store {
     }
 }
 
-async fn spend_token(tx: &mut Tx, enrolment: &Enrolment<'_>) -> Result<bool, sqlx::Error> {
-    let Some(token_hash) = enrolment.token_hash else { return Ok(true) };
+/// Its first enrolment or a further one; what is somebody else's or has ended stays as it is.
+async fn insert_device(tx: &mut Tx, enrolment: &Enrolment<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO devices (device, account, label, agreement, public_key, enrolled_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (public_key) DO UPDATE \
+         SET label = excluded.label, agreement = excluded.agreement \
+         WHERE devices.device = excluded.device AND devices.account = excluded.account \
+         AND devices.lost_at_ms IS NULL AND devices.retired_at_ms IS NULL",
+    )
+    .bind(enrolment.device)
+    .bind(enrolment.account)
+    .bind(enrolment.label)
+    .bind(i64::from(enrolment.agreement))
+    .bind(enrolment.public_key)
+    .bind(enrolment.issued_at_ms)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Uses the right to enrol, which a loss may have ended in the meantime. Gives what is wrong with it, if anything is.
+async fn use_right(tx: &mut Tx, enrolment: &Enrolment<'_>) -> Result<Option<EnrolOutcome>, sqlx::Error> {
+    let (is_good, refused) = match enrolment.right {
+        Right::Session(ended_ms) => {
+            let query = "SELECT sessions_ended_ms FROM accounts WHERE account = $1";
+            let now: Option<i64> =
+                sqlx::query_scalar(query).bind(enrolment.account).fetch_one(&mut **tx).await?;
+            (now == *ended_ms, EnrolOutcome::SessionEnded)
+        }
+        Right::Token(hash) => (spend_token(tx, hash, enrolment).await?, EnrolOutcome::TokenSpent),
+    };
+    Ok((!is_good).then_some(refused))
+}
+
+async fn spend_token(tx: &mut Tx, token_hash: &str, enrolment: &Enrolment<'_>) -> Result<bool, sqlx::Error> {
     let spent = sqlx::query(
         "UPDATE enrolment_tokens SET used_at_ms = $1, used_for = $2 WHERE token_hash = $3 AND account = $4 \
-         AND expires_at_ms > $1 AND (used_at_ms IS NULL OR used_for = $2)",
+         AND expires_at_ms > $1 AND (used_at_ms IS NULL OR used_for = $2) AND issued_at_ms >= \
+         COALESCE((SELECT a.sessions_ended_ms FROM accounts a WHERE a.account = $4), 0)",
     )
     .bind(enrolment.issued_at_ms)
     .bind(enrolment.public_key)

@@ -58,7 +58,7 @@ mod tests {
         for (device, expires_at_ms) in [("d-away", 100), ("d-here", 9_000)] {
             let enrolment = Enrolment {
                 account: &account,
-                token_hash: None,
+                right: &crate::store::Right::Session(None),
                 device,
                 label: "",
                 agreement: 1,
@@ -76,8 +76,8 @@ mod tests {
             let row = sqlx::query(old).bind(number.to_string()).bind(device).bind(number % 90);
             row.execute(&store.pool).await.unwrap();
         }
-        store.add_token(&account, "expired", 0, 10).await.unwrap();
-        store.add_token(&account, "live", 0, 5_000).await.unwrap();
+        store.add_token(&account, None, "expired", 0, 10).await.unwrap();
+        store.add_token(&account, None, "live", 0, 5_000).await.unwrap();
 
         let forgotten =
             (store.forget_certificates(1_000).await.unwrap(), store.forget_tokens(1_000).await.unwrap());

@@ -61,6 +61,17 @@ impl Store {
         .await
     }
 
+    /// A node and what is wanted of it, unless it could not be brought to that now.
+    pub(crate) async fn node_to_keep(&self, node: &str) -> Result<Option<KeptNode>, sqlx::Error> {
+        sqlx::query_as(&format!(
+            "SELECT node, device, to_drain, wanted_eligible FROM ({KEPT}) AS kept \
+             WHERE node = $1 AND (to_drain = 1 OR wanted_eligible = 0 OR status = 'ready')",
+        ))
+        .bind(node)
+        .fetch_optional(&self.pool)
+        .await
+    }
+
     /// Notes that a lost device's node was drained.
     pub(crate) async fn mark_held(&self, node: &str, now_ms: i64) -> Result<(), sqlx::Error> {
         let query = "UPDATE nodes SET held_at_ms = $1, eligible = 0 WHERE node = $2";
@@ -214,7 +225,7 @@ mod tests {
         for (device, key) in [("d-a", "aa"), ("d-b", "bb")] {
             let enrolment = crate::store::Enrolment {
                 account: &account,
-                token_hash: None,
+                right: &crate::store::Right::Session(None),
                 device,
                 label: "",
                 agreement: 1,

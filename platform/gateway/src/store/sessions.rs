@@ -45,3 +45,46 @@ impl Store {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EnrolOutcome, Enrolment, Right};
+
+    #[tokio::test]
+    async fn a_loss_between_the_look_at_a_session_and_what_it_asked_for_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("test.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let account = store.account("issuer", "alice").await.unwrap();
+        let enrol = async |name: &str, right: Right| {
+            let (device, public_key, serial) = (name, name, name);
+            let (account, right) = (account.as_str(), &right);
+            let (label, agreement, issued_at_ms, expires_at_ms) = ("", 1, 20, 99);
+            let enrolment = Enrolment {
+                account,
+                right,
+                device,
+                label,
+                agreement,
+                public_key,
+                serial,
+                issued_at_ms,
+                expires_at_ms,
+            };
+            store.enrol(&enrolment).await.unwrap()
+        };
+        assert_eq!(enrol("stolen", Right::Session(None)).await, EnrolOutcome::Enrolled);
+        assert!(store.add_token(&account, None, "before", 5, 99).await.unwrap());
+
+        assert!(store.mark_lost(None, "stolen", 10).await.unwrap());
+
+        assert_eq!(enrol("by-session", Right::Session(None)).await, EnrolOutcome::SessionEnded);
+        assert_eq!(enrol("by-token", Right::Token("before".to_owned())).await, EnrolOutcome::TokenSpent);
+        assert!(!store.add_token(&account, None, "after", 15, 99).await.unwrap());
+        assert_eq!(store.devices_of(&account).await.unwrap().len(), 1);
+        assert_eq!(enrol("anew", Right::Session(Some(10))).await, EnrolOutcome::Enrolled);
+        assert!(store.add_token(&account, Some(10), "anew", 15, 99).await.unwrap());
+        assert_eq!(enrol("anew-by-token", Right::Token("anew".to_owned())).await, EnrolOutcome::Enrolled);
+    }
+}

@@ -1,4 +1,4 @@
-use ionet_gateway_api::{Certificate, DeviceList, EnrolmentToken, code, path};
+use ionet_gateway_api::{Certificate, DeviceEnd, DeviceList, EnrolmentToken, code, path};
 use rcgen::{CertificateParams, KeyPair};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -214,4 +214,40 @@ async fn an_operator_can_report_a_device_lost_while_the_gateway_runs() {
     assert_eq!(drained[0].path, "/v1/node/n-1/drain");
     assert_eq!(problem(stand.get(&pc.http, path::WATCH).await).await, is(code::DEVICE_LOST, 403));
     assert!(ionet_gateway::report_lost(&stand.config, "d-unknown").await.is_err());
+}
+
+#[tokio::test]
+async fn the_list_says_of_each_device_whether_and_how_it_ended() {
+    let stand = Stand::start().await;
+    let (good, lost, left, both) = (
+        stand.enrol("alice").await,
+        stand.enrol("alice").await,
+        stand.enrol("alice").await,
+        stand.enrol("alice").await,
+    );
+    for pc in [&left, &both] {
+        assert_eq!(stand.send(&pc.http, Method::DELETE, path::DEVICE, None).await.status(), 204);
+    }
+    for pc in [&lost, &both] {
+        ionet_gateway::report_lost(&stand.config, pc.id()).await.unwrap();
+    }
+
+    let answer = stand.send_as(&stand.issuer.token("alice"), Method::GET, path::DEVICES, None).await;
+    let DeviceList { devices } = read(answer).await;
+
+    let end = |pc: &Pc| devices.iter().find(|device| device.device == pc.id()).unwrap().end;
+    assert_eq!(
+        [end(&good), end(&lost), end(&left), end(&both)],
+        [None, Some(DeviceEnd::Lost), Some(DeviceEnd::Retired), Some(DeviceEnd::Lost)]
+    );
+}
+
+#[tokio::test]
+async fn a_device_whose_name_cannot_be_read_is_a_problem_like_any_other() {
+    let stand = Stand::start().await;
+
+    let token = stand.issuer.token("alice");
+    let answer = stand.send_as(&token, Method::POST, "/v1/devices/%FF/lost", None).await;
+
+    assert_eq!(problem(answer).await, is(code::BAD_REQUEST, 400));
 }

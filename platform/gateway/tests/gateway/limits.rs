@@ -1,37 +1,30 @@
-//! Every limit, and that whoever keeps within it never meets it while others do not.
+//! Every quota of requests, and that whoever keeps within it never meets it while others do not.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::Ipv4Addr;
 
 use futures_util::StreamExt as _;
 use ionet_gateway::config::{Config, Quota};
-use ionet_gateway_api::{Problem, code, path};
+use ionet_gateway_api::{Problem, WantedAnswer, code, path};
 use rcgen::KeyPair;
 use reqwest::{Client, Method, Response};
-use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::stand::{PATIENCE, Pc, Stand, csr, enrolment, is, problem, read, renewal};
+use crate::stand::{Pc, Stand, csr, enrolment, is, problem, read, renewal};
 
 /// Another address of this machine: the house next door.
-const NEXT_DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+pub(crate) const NEXT_DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
 /// So many, and no more today.
-fn only(count: u64) -> Quota {
+pub(crate) fn only(count: u64) -> Quota {
     Quota { count, per_s: 86_400 }
 }
 
-async fn stand(change: impl FnOnce(&mut ionet_gateway::config::Limits)) -> Stand {
+pub(crate) async fn stand(change: impl FnOnce(&mut ionet_gateway::config::Limits)) -> Stand {
     Stand::start_with(|config: &mut Config| change(&mut config.limits)).await
 }
 
 /// The answer must be a refusal that says when to ask again, in its header and in its body.
-async fn too_many(answer: Response) {
+pub(crate) async fn too_many(answer: Response) {
     assert_eq!(answer.status(), 429);
     let header = answer.headers()["retry-after"].to_str().unwrap().to_owned();
     let problem: Problem = answer.json().await.unwrap();
@@ -41,7 +34,7 @@ async fn too_many(answer: Response) {
 }
 
 /// Asks until it is too many; gives how often the answer was another one.
-async fn until_too_many(ask: impl AsyncFn() -> Response) -> usize {
+pub(crate) async fn until_too_many(ask: impl AsyncFn() -> Response) -> usize {
     for asked in 0..100 {
         let answer = ask().await;
         if answer.status() == 429 {
@@ -52,7 +45,7 @@ async fn until_too_many(ask: impl AsyncFn() -> Response) -> usize {
     panic!("nothing was too many");
 }
 
-async fn watch(stand: &Stand, pc: &Pc) -> Response {
+pub(crate) async fn watch(stand: &Stand, pc: &Pc) -> Response {
     stand.get(&pc.http, path::WATCH).await
 }
 
@@ -60,12 +53,18 @@ async fn list(stand: &Stand, subject: &str) -> Response {
     stand.send_as(&stand.issuer.token(subject), Method::GET, path::DEVICES, None).await
 }
 
-async fn want(stand: &Stand, pc: &Pc, seq: u64) -> Response {
+pub(crate) async fn want(stand: &Stand, pc: &Pc, seq: u64) -> Response {
     let body = json!({ "seq": seq, "eligible": false, "holds": [] });
     stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
 }
 
-fn objects(count: usize, length: u64) -> Option<Value> {
+/// Wants work by odd numbers and none by even ones: each differs from the one before it.
+async fn switch(stand: &Stand, pc: &Pc, seq: u64) -> Response {
+    let body = json!({ "seq": seq, "eligible": seq % 2 == 1, "holds": [] });
+    stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
+}
+
+pub(crate) fn objects(count: usize, length: u64) -> Option<Value> {
     let object = json!({ "name": "a", "length": length, "sha256": "00".repeat(32) });
     Some(json!({ "objects": vec![object; count] }))
 }
@@ -75,9 +74,9 @@ async fn a_device_that_asks_too_often_is_told_when_again_and_nobody_else_is_held
     let stand = stand(|limits| limits.device_requests = only(5)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
 
-    assert_eq!(until_too_many(async || watch(&stand, &pc).await).await, 5);
+    assert_eq!(until_too_many(async || want(&stand, &pc, 1).await).await, 5);
 
-    assert_eq!(watch(&stand, &other).await.status(), 200);
+    assert_eq!(want(&stand, &other, 1).await.status(), 200);
     assert_eq!(list(&stand, "alice").await.status(), 200);
 }
 
@@ -126,6 +125,26 @@ async fn whoever_is_nobody_is_held_to_its_addresss_share_and_the_known_ones_ther
         nobody.get(format!("{}{}", stand.url, path::DEVICES)).bearer_auth(stand.issuer.token("alice"));
     assert_eq!(account.send().await.unwrap().status(), 200);
     assert_eq!(stand.get(&stand.nobody(), path::HEALTH).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_is_a_strangers_and_uses_up_nothing_of_its_owners() {
+    let stand = stand(|limits| {
+        limits.account_requests = only(5);
+        limits.strangers = only(20);
+    })
+    .await;
+    let stolen = stand.enrol("alice").await;
+    ionet_gateway::report_lost(&stand.config, stolen.id()).await.unwrap();
+    let old = stand.issuer.sign(json!({ "sub": "alice", "auth_time": 1 }));
+
+    let thief = async || stand.send_as(&old, Method::GET, path::DEVICES, None).await;
+    // One question was the stand's own, whether the gateway is there.
+    assert_eq!(until_too_many(thief).await, 19);
+
+    for _ in 0..4 {
+        assert_eq!(list(&stand, "alice").await.status(), 200);
+    }
 }
 
 #[tokio::test]
@@ -229,12 +248,18 @@ async fn an_account_gets_so_many_enrolment_tokens() {
 async fn wanted_states_in_a_loop_do_not_reach_the_region() {
     let stand = stand(|limits| limits.wanted = only(4)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
+    stand.region.node("n-1", pc.id(), json!({ "SchedulingEligibility": "ineligible" }));
+    stand.until(&pc, |state| state.node.is_some()).await;
     for seq in 1..=4 {
-        assert_eq!(want(&stand, &pc, seq).await.status(), 200);
+        let answer: WantedAnswer = read(switch(&stand, &pc, seq).await).await;
+        assert!(answer.applied);
     }
 
-    too_many(want(&stand, &pc, 5).await).await;
+    for seq in 5..=9 {
+        too_many(switch(&stand, &pc, seq).await).await;
+    }
 
+    assert_eq!(stand.region.calls("/v1/node/n-1/eligibility").len(), 4);
     assert_eq!(stand.state(&pc).await.wanted_seq, 4);
     assert_eq!(want(&stand, &other, 1).await.status(), 200);
 }
@@ -250,42 +275,6 @@ async fn introductions_and_stops_in_a_loop_do_not_reach_the_region() {
     assert_eq!(stand.region.calls("/client-introduction-token").len(), 4);
     too_many(stand.send(&pc.http, Method::POST, path::STOP, None).await).await;
     assert_eq!(introduce(&other).await.status(), 200);
-}
-
-#[tokio::test]
-async fn uploads_are_bounded_in_number_and_in_bytes() {
-    let stand = stand(|limits| {
-        limits.upload_objects = only(10);
-        limits.upload_bytes = only(1_000);
-    })
-    .await;
-    let (many, large, other) =
-        (stand.enrol("alice").await, stand.enrol("alice").await, stand.enrol("alice").await);
-    let ask = async |pc: &Pc, count: usize, length: u64| {
-        stand.send(&pc.http, Method::POST, path::UPLOADS, objects(count, length)).await
-    };
-
-    assert_eq!(ask(&many, 8, 1).await.status(), 200);
-    too_many(ask(&many, 3, 1).await).await;
-    assert_eq!(ask(&many, 2, 1).await.status(), 200);
-    assert_eq!(ask(&large, 1, 900).await.status(), 200);
-    too_many(ask(&large, 1, 101).await).await;
-    too_many(ask(&large, 1, 60_000_000).await).await;
-    assert_eq!(ask(&large, 1, 100).await.status(), 200);
-    assert_eq!(ask(&other, 1, 1).await.status(), 200);
-}
-
-#[tokio::test]
-async fn what_is_refused_for_another_reason_uses_up_no_uploads() {
-    let stand = stand(|limits| limits.upload_objects = only(1)).await;
-    let pc = stand.enrol("alice").await;
-
-    for _ in 0..3 {
-        let refused = stand.send(&pc.http, Method::POST, path::UPLOADS, objects(1, 0)).await;
-        assert_eq!(problem(refused).await, is(code::BAD_REQUEST, 400));
-    }
-
-    assert_eq!(stand.send(&pc.http, Method::POST, path::UPLOADS, objects(1, 1)).await.status(), 200);
 }
 
 #[tokio::test]
@@ -313,28 +302,6 @@ async fn questions_about_the_past_are_bounded_for_each_device_and_each_account()
     too_many(by_account(path::ACCOUNT_PERIODS, &periods).await).await;
     too_many(by_account(path::ACCOUNT_JOBS, &jobs).await).await;
     assert_eq!(by_device(&other, path::DEVICE_JOBS, &jobs).await.status(), 200);
-}
-
-#[tokio::test]
-#[expect(clippy::async_yields_async, reason = "a poll is to be under way, not over")]
-async fn a_newer_poll_of_a_device_replaces_the_older_and_leaves_other_devices_polls_alone() {
-    let stand = Stand::start().await;
-    let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
-    let poll = async |pc: &Pc| {
-        let index = stand.state(pc).await.index;
-        let url = format!("{}{}?index={index}&wait=60", stand.url, path::WATCH);
-        tokio::spawn(pc.http.get(url).send())
-    };
-    let (others, older) = (poll(&other).await, poll(&pc).await);
-    // They have arrived when a later question on the same connections has been answered.
-    stand.state(&other).await;
-    stand.state(&pc).await;
-
-    let newer = poll(&pc).await;
-
-    too_many(tokio::time::timeout(PATIENCE, older).await.unwrap().unwrap().unwrap()).await;
-    stand.state(&pc).await;
-    assert!(!newer.is_finished() && !others.is_finished());
 }
 
 /// A house of two hundred comes back after a power cut, all at once and behind one address, by the limits that are the
@@ -377,125 +344,4 @@ async fn an_hour(stand: &Stand, pc: &Pc) -> Vec<(String, u16)> {
         said("uploads", &pc.http, Method::POST, path::UPLOADS, objects(4, 400_000)).await;
     }
     answers
-}
-
-async fn connect(stand: &Stand, from: Ipv4Addr) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::new(IpAddr::from(from), 0)).unwrap();
-    socket.connect(SocketAddr::new(IpAddr::from(Ipv4Addr::LOCALHOST), stand.port())).await.unwrap()
-}
-
-async fn shake(stand: &Stand, from: Ipv4Addr) -> std::io::Result<TlsStream<TcpStream>> {
-    let connector = TlsConnector::from(Arc::new(stand.tls()));
-    let name = ServerName::try_from("localhost").unwrap();
-    connector.connect(name, connect(stand, from).await).await
-}
-
-/// Reads until the other side has closed, which it must.
-async fn is_closed(mut stream: impl tokio::io::AsyncRead + Unpin) {
-    let reading = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} };
-    tokio::time::timeout(PATIENCE, reading).await.expect("the gateway should close the connection");
-}
-
-#[tokio::test]
-async fn one_address_does_not_take_all_connections() {
-    let stand = stand(|limits| limits.connections_per_address = 5).await;
-    let mut open = Vec::new();
-    for _ in 0..5 {
-        open.push(shake(&stand, NEXT_DOOR).await.unwrap());
-    }
-
-    assert!(shake(&stand, NEXT_DOOR).await.is_err());
-
-    assert_eq!(stand.get(&stand.nobody(), path::HEALTH).await.status(), 200);
-    open.clear();
-    let again = async { while shake(&stand, NEXT_DOOR).await.is_err() {} };
-    tokio::time::timeout(PATIENCE, again).await.expect("a place should become free");
-}
-
-#[tokio::test]
-async fn handshakes_that_never_end_keep_nobody_else_out_and_are_ended() {
-    let stand = stand(|limits| {
-        limits.handshaking_per_address = 5;
-        limits.handshake_s = 1;
-    })
-    .await;
-    let mut hanging = Vec::new();
-    for _ in 0..20 {
-        hanging.push(connect(&stand, NEXT_DOOR).await);
-    }
-
-    assert_eq!(stand.get(&stand.nobody(), path::HEALTH).await.status(), 200);
-
-    for stream in hanging {
-        is_closed(stream).await;
-    }
-    assert!(shake(&stand, NEXT_DOOR).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_flood_of_handshakes_is_cut_off_at_its_address() {
-    let stand = stand(|limits| limits.handshakes = only(10)).await;
-    let mut done = 0;
-
-    while shake(&stand, NEXT_DOOR).await.is_ok() {
-        done += 1;
-        assert!(done <= 10);
-    }
-
-    assert_eq!(done, 10);
-    assert_eq!(stand.get(&stand.nobody(), path::HEALTH).await.status(), 200);
-}
-
-#[tokio::test]
-async fn a_client_that_never_finishes_its_first_line_is_left() {
-    let stand = stand(|limits| limits.head_s = 1).await;
-    let silent = shake(&stand, NEXT_DOOR).await.unwrap();
-    let mut slow = shake(&stand, NEXT_DOOR).await.unwrap();
-    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
-    let (reading, mut writing) = tokio::io::split(slow);
-    let dripping = tokio::spawn(async move {
-        while writing.write_all(b"x").await.is_ok() && writing.flush().await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-
-    assert_eq!(stand.get(&stand.nobody(), path::HEALTH).await.status(), 200);
-
-    is_closed(silent).await;
-    is_closed(reading).await;
-    dripping.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_body_that_never_comes_is_not_waited_for() {
-    let stand = stand(|limits| limits.request_s = 1).await;
-    let mut slow = shake(&stand, NEXT_DOOR).await.unwrap();
-    let head = "POST /v1/renewals HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{";
-    slow.write_all(head.as_bytes()).await.unwrap();
-
-    assert_eq!(stand.get(&stand.nobody(), path::HEALTH).await.status(), 200);
-
-    let mut answer = [0; 12];
-    tokio::time::timeout(PATIENCE, slow.read_exact(&mut answer)).await.unwrap().unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 503");
-}
-
-#[tokio::test]
-async fn a_connection_on_which_nothing_is_asked_any_more_is_closed_and_one_with_a_poll_is_not() {
-    let stand = stand(|limits| limits.idle_s = 1).await;
-    let pc = stand.enrol("alice").await;
-    let index = stand.state(&pc).await.index;
-    let polling = pc.http.get(format!("{}{}?index={index}&wait=3", stand.url, path::WATCH)).send();
-    let polling = tokio::spawn(polling);
-    let mut tls = stand.tls();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = TlsConnector::from(Arc::new(tls));
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut idle = connector.connect(name, connect(&stand, NEXT_DOOR).await).await.unwrap();
-    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-
-    is_closed(idle).await;
-
-    assert_eq!(polling.await.unwrap().unwrap().status(), 200);
 }

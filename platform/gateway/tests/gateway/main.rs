@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod connections;
 mod devices;
 mod earnings;
 mod http;
@@ -13,6 +14,7 @@ mod limits;
 mod metering;
 mod money;
 mod nodes;
+mod polls;
 mod prices;
 mod servers;
 mod sessions;

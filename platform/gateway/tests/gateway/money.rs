@@ -104,11 +104,11 @@ async fn a_list_that_is_suddenly_short_ends_nothing() {
             .until(&pc, |state| state.allocations.iter().filter(|a| a.status == "running").count() == 2)
             .await;
 
+        stand.region.unlist("a-1", true);
         for _ in 0..3 {
             stand.pause().await;
-            stand.region.unlist("a-1", true);
             stand.resume().await;
-            stand.until(&pc, |state| state.region_silent_since_ms.is_none()).await;
+            stand.until_following().await;
         }
         let short = stand.state(&pc).await;
         stand.pause().await;
@@ -267,6 +267,7 @@ async fn only_the_newest_node_of_a_pc_earns() {
     on_one_day(async |day| {
         let stand = Stand::start().await;
         let pc = stand.enrol("alice").await;
+        stand.until_following().await;
         let second = day / SECOND;
         stand.region.node("n-1", pc.id(), json!({ "StatusUpdatedAt": second - 100 }));
         stand.region.allocation("a-1", "n-1", running_since(day));
@@ -307,6 +308,58 @@ async fn an_end_that_its_own_node_did_not_send_is_disputed() {
 
         stand.until(&pc, ended).await;
         stand.until(&other, ended).await;
+        stand.until_disputed(&["a-1"]).await;
+    })
+    .await;
+}
+
+/// Places one on a node that has sent something long ago, and nothing since.
+async fn runs_on_a_silent_node(stand: &Stand, day: i64) -> Pc {
+    let pc = pc_with_node(stand).await;
+    stand.region.allocation("a-1", "n-1", running_since(day));
+    stand.region.node("n-1", pc.id(), json!({ "LastAllocUpdateIndex": 2 }));
+    stand.until(&pc, is_running).await;
+    pc
+}
+
+fn over(day: i64) -> Value {
+    json!({ "ClientStatus": "complete", "ModifyTime": day + 5 * SECOND })
+}
+
+#[tokio::test]
+async fn an_end_that_a_list_showed_first_is_doubted_once_the_stream_tells_of_it() {
+    on_one_day(async |day| {
+        let mut stand = Stand::start().await;
+        let pc = runs_on_a_silent_node(&stand, day).await;
+
+        stand.region.allocation_silently("a-heard-late", "n-1", running_since(day));
+        stand.region.allocation("a-heard-late", "n-1", over(day));
+        stand.until(&pc, |state| state.allocations.len() == 2).await;
+        stand.pause().await;
+        stand.region.allocation("a-1", "n-1", over(day));
+        stand.region.allocation_silently("a-listed", "n-1", running_since(day));
+        stand.region.allocation("a-listed", "n-1", over(day));
+        stand.resume().await;
+
+        stand.until_disputed(&["a-1", "a-heard-late", "a-listed"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_whose_node_cannot_be_asked_for_is_doubted_later() {
+    on_one_day(async |day| {
+        let stand = Stand::start().await;
+        let pc = runs_on_a_silent_node(&stand, day).await;
+
+        stand.region.answer("/v1/node/n-1", 500);
+        stand.region.allocation("a-1", "n-1", over(day));
+        // What comes after it has been heard: its node has been asked for in vain.
+        stand.region.allocation("a-2", "n-1", running_since(day));
+        stand.until(&pc, |state| state.allocations.len() == 2).await;
+        stand.region.recover("/v1/node/n-1");
+        stand.region.break_stream();
+
         stand.until_disputed(&["a-1"]).await;
     })
     .await;

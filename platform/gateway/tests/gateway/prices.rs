@@ -7,10 +7,12 @@ use crate::stand::Stand;
 const RTX: &str = "nvidia-geforce-rtx-4090";
 
 async fn priced_stand() -> Stand {
-    Stand::start_with(|config| {
+    let stand = Stand::start_with(|config| {
         config.prices.gpus.insert(RTX.to_owned(), 7_200_000);
     })
-    .await
+    .await;
+    stand.until_following().await;
+    stand
 }
 
 /// A job with this constraint, on a node that says it has the card: what ten seconds of it earn.

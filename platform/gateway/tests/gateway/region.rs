@@ -16,6 +16,13 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+use self::recorded::{
+    ALLOCATION, ALLOCATION_LIST, DRAIN, ELIGIBILITY, NODE, NODE_LIST, change, event, recorded, stub,
+};
+
+#[path = "recorded.rs"]
+mod recorded;
+
 pub(crate) struct FakeRegion {
     pub(crate) url: String,
     inner: Arc<Inner>,
@@ -26,6 +33,10 @@ struct Inner {
     script: Mutex<Script>,
     lines: broadcast::Sender<String>,
     called: tokio::sync::watch::Sender<usize>,
+    /// The path at which no change is carried out.
+    held: tokio::sync::watch::Sender<Option<String>>,
+    /// How often the list of allocations was read.
+    listed: tokio::sync::watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -60,6 +71,8 @@ impl FakeRegion {
             script: Mutex::new(Script { index: 100, ..Script::default() }),
             lines: broadcast::Sender::new(1000),
             called: tokio::sync::watch::Sender::new(0),
+            held: tokio::sync::watch::Sender::new(None),
+            listed: tokio::sync::watch::Sender::new(0),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -102,6 +115,21 @@ impl FakeRegion {
     /// Sends the stream a line as it stands.
     pub(crate) fn tell(&self, line: &str) {
         let _ = self.inner.lines.send(format!("{line}\n"));
+    }
+
+    /// Sends the stream what makes the gateway leave it: more than it can leave out.
+    pub(crate) fn break_stream(&self) {
+        (0..21).for_each(|_| self.tell("<html>"));
+    }
+
+    /// Takes every change at this path from now on, and carries it out when it is let go.
+    pub(crate) fn hold(&self, path: &str) {
+        self.inner.held.send_replace(Some(path.to_owned()));
+    }
+
+    /// Carries out what is held.
+    pub(crate) fn let_go(&self) {
+        self.inner.held.send_replace(None);
     }
 
     /// Answers at this path as usual again.
@@ -154,6 +182,18 @@ impl FakeRegion {
     pub(crate) fn calls(&self, ending: &str) -> Vec<Call> {
         let script = self.inner.script.lock().unwrap();
         script.calls.iter().filter(|call| call.path.ends_with(ending)).cloned().collect()
+    }
+
+    /// How often the list of allocations has been read.
+    pub(crate) fn lists(&self) -> usize {
+        *self.inner.listed.borrow()
+    }
+
+    /// Waits until the list of allocations has been read so often.
+    pub(crate) async fn until_listed(&self, times: usize) {
+        let mut listed = self.inner.listed.subscribe();
+        let enough = listed.wait_for(|count| *count >= times);
+        drop(tokio::time::timeout(super::PATIENCE, enough).await.expect("the lists should be read").unwrap());
     }
 
     /// Waits until the gateway has asked for this many changes whose path ends so.
@@ -247,45 +287,6 @@ impl Script {
     }
 }
 
-const NODE: &str = include_str!("../../../../tests/contract/recordings/node.json");
-const NODE_LIST: &str = include_str!("../../../../tests/contract/recordings/node_list.json");
-const ALLOCATION: &str = include_str!("../../../../tests/contract/recordings/alloc.json");
-const DRAIN: &str = include_str!("../../../../tests/contract/recordings/drain_response.json");
-const ELIGIBILITY: &str = include_str!("../../../../tests/contract/recordings/eligibility_response.json");
-const ALLOCATION_LIST: &str = include_str!("../../../../tests/contract/recordings/alloc_list.json");
-
-/// What was recorded, with these fields instead of its own.
-fn recorded(recording: &str, fields: Value) -> Value {
-    let mut object: Value = serde_json::from_str(recording).unwrap();
-    for (name, value) in fields.as_object().unwrap() {
-        object[name] = value.clone();
-    }
-    object
-}
-
-/// As much of an object as the recorded list shows of one.
-fn stub(object: &Value, list: &str) -> Value {
-    let list: Value = serde_json::from_str(list).unwrap();
-    let entry = list[0].as_object().unwrap();
-    entry.iter().map(|(name, value)| (name.clone(), object.get(name).unwrap_or(value).clone())).collect()
-}
-
-fn change(object: &mut Value, changes: &Value, index: i64) {
-    object["ModifyIndex"] = json!(index);
-    for (name, value) in changes.as_object().unwrap() {
-        object[name] = value.clone();
-    }
-}
-
-fn event(topic: &str, kind: &str, key: &str, object: &Value, index: i64) -> String {
-    let namespace = object.get("Namespace").cloned().unwrap_or(json!(""));
-    let event = json!({
-        "Topic": topic, "Type": kind, "Key": key, "Index": index, "Namespace": namespace, "FilterKeys": null,
-        "Payload": { topic: object },
-    });
-    format!("{}\n", json!({ "Index": index, "Events": [event] }))
-}
-
 async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let allowed = request.headers().get("x-nomad-token").is_some_and(|token| token == "gateway-token");
     let (parts, body) = request.into_parts();
@@ -296,8 +297,13 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let mut response = match (parts.method, segments.as_slice()) {
         (Method::GET, ["v1", "event", "stream"]) => event_stream(&inner, allowed, &query),
         _ if !allowed => (StatusCode::FORBIDDEN, "Permission denied").into_response(),
-        (Method::GET, segments) => read(&inner.script.lock().unwrap(), &path, segments, &query),
-        (_, segments) => do_change(&inner, &path, segments, &body),
+        (Method::GET, segments) => {
+            let answer = read(&inner.script.lock().unwrap(), &path, segments, &query);
+            inner.listed.send_modify(|count| *count += usize::from(path == "/v1/allocations"));
+            answer
+        }
+        // A task of its own: a change is carried out also when nobody waits for the answer any more.
+        _ => tokio::spawn(change_in_time(Arc::clone(&inner), path.clone(), body)).await.unwrap(),
     };
     if inner.script.lock().unwrap().is_double {
         response.headers_mut().insert("x-ionet-double", "nomad".parse().unwrap());
@@ -341,14 +347,19 @@ fn event_stream(inner: &Inner, allowed: bool, query: &str) -> Response {
     Body::from_stream(futures_util::StreamExt::chain(replayed, lines)).into_response()
 }
 
-fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Response {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let status = {
-        let mut script = inner.script.lock().unwrap();
-        script.calls.push(Call { path: path.to_owned(), body: body.clone() });
-        script.answers.get(path).copied()
-    };
-    let response = match (status, segments) {
+async fn change_in_time(inner: Arc<Inner>, path: String, body: Bytes) -> Response {
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    inner.script.lock().unwrap().calls.push(Call { path: path.clone(), body: body.clone() });
+    inner.called.send_modify(|count| *count += 1);
+    let mut held = inner.held.subscribe();
+    let _ = held.wait_for(|held| held.as_ref() != Some(&path)).await;
+    do_change(&inner, &path, &body)
+}
+
+fn do_change(inner: &Inner, path: &str, body: &Value) -> Response {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let status = inner.script.lock().unwrap().answers.get(path).copied();
+    match (status, segments.as_slice()) {
         (Some(status), _) => (StatusCode::from_u16(status).unwrap(), "scripted").into_response(),
         (None, ["v1", "acl", "identity", "client-introduction-token"]) => {
             Json(json!({ "JWT": "a.b.c" })).into_response()
@@ -361,9 +372,7 @@ fn do_change(inner: &Inner, path: &str, segments: &[&str], body: &[u8]) -> Respo
         }
         (None, ["v1", "allocation", _, "stop"]) => Json(json!({ "EvalID": "e", "Index": 1 })).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
-    };
-    inner.called.send_modify(|count| *count += 1);
-    response
+    }
 }
 
 fn change_node(inner: &Inner, id: &str, changes: &Value, recording: &str) -> Response {

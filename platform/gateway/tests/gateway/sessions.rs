@@ -3,10 +3,13 @@
 use ionet_gateway_api::{Certificate, EnrolmentToken, code, path};
 use rcgen::KeyPair;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::client::TlsStream;
 
+use crate::connections::shake;
 use crate::stand::region::now_s;
-use crate::stand::{Stand, enrolment, is, problem, read};
+use crate::stand::{HOME, PATIENCE, Stand, enrolment, is, problem, read};
 
 /// A token of a session of an account that began so many seconds ago.
 fn session(stand: &Stand, subject: &str, began_s_ago: i64) -> String {
@@ -104,4 +107,70 @@ async fn reporting_the_same_pc_again_does_not_end_the_sessions_that_began_since(
     assert_eq!(report_lost(&stand, &fresh, stolen.id()).await.status(), 204);
 
     assert_eq!(stand.send_as(&fresh, Method::GET, path::DEVICES, None).await.status(), 200);
+}
+
+/// A question whose body has not come yet. Who asks has been looked at: only then is a body waited for.
+struct Slow {
+    line: TlsStream<tokio::net::TcpStream>,
+    body: String,
+}
+
+impl Slow {
+    async fn ask(stand: &Stand, token: &str, path: &str, body: Value) -> Self {
+        let (mut line, body) = (shake(stand, HOME).await.unwrap(), body.to_string());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\
+             Connection: close\r\n\r\n",
+            body.len()
+        );
+        line.write_all(head.as_bytes()).await.unwrap();
+        let mut awaited = [0; 25];
+        tokio::time::timeout(PATIENCE, line.read_exact(&mut awaited)).await.unwrap().unwrap();
+        assert_eq!(&awaited, b"HTTP/1.1 100 Continue\r\n\r\n");
+        Self { line, body }
+    }
+
+    /// Sends the body; the status and the rest of the answer.
+    async fn finish(mut self) -> (String, String) {
+        self.line.write_all(self.body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let reading = self.line.read_to_string(&mut answer);
+        drop(tokio::time::timeout(PATIENCE, reading).await.expect("the gateway should answer"));
+        let (_, rest) = answer.split_once(' ').unwrap();
+        (rest[..3].to_owned(), rest.to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_its_question_is_on_the_way_gets_nothing_for_it() {
+    let stand = Stand::start().await;
+    let stolen = stand.enrol("alice").await;
+    let (account, key) = (session(&stand, "alice", 60), KeyPair::generate().unwrap());
+    let jobs = json!({ "from_ms": 0, "to_ms": 1, "limit": 1 });
+    let enrolling = Slow::ask(&stand, &account, path::DEVICES, enrolment(&key)).await;
+    let asking = Slow::ask(&stand, &account, path::ACCOUNT_JOBS, jobs).await;
+
+    ionet_gateway::report_lost(&stand.config, stolen.id()).await.unwrap();
+
+    for slow in [enrolling, asking] {
+        let (status, answer) = slow.finish().await;
+        assert_eq!(status, "401", "{answer}");
+        assert!(answer.contains(code::SESSION_ENDED), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_enrolment_token_that_ends_while_its_question_is_on_the_way_is_spent() {
+    let stand = Stand::start().await;
+    let stolen = stand.enrol("alice").await;
+    let made = stand.send_as(&session(&stand, "alice", 60), Method::POST, path::ENROLMENT_TOKENS, None).await;
+    let (EnrolmentToken { token, .. }, key) = (read(made).await, KeyPair::generate().unwrap());
+    let enrolling = Slow::ask(&stand, &token, path::DEVICES, enrolment(&key)).await;
+
+    ionet_gateway::report_lost(&stand.config, stolen.id()).await.unwrap();
+
+    let (status, answer) = enrolling.finish().await;
+    assert_eq!(status, "401", "{answer}");
+    assert!(answer.contains(code::TOKEN_SPENT), "{answer}");
 }

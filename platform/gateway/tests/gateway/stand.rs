@@ -46,6 +46,8 @@ pub(crate) struct Stand {
     root_pem: String,
     shutdown: CancellationToken,
     running: Option<JoinHandle<anyhow::Result<()>>>,
+    /// How often the region's lists had been read when the gateway was last started.
+    lists: usize,
 }
 
 /// A gateway beside the stand's own.
@@ -91,6 +93,7 @@ impl Stand {
             root_pem,
             shutdown: CancellationToken::new(),
             running: None,
+            lists: 0,
         };
         stand.resume().await;
         stand
@@ -101,10 +104,17 @@ impl Stand {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         self.shutdown = CancellationToken::new();
+        self.lists = self.region.lists();
         let serving = ionet_gateway::serve(self.config.clone(), listener, self.shutdown.clone());
         self.running = Some(tokio::spawn(serving));
         let healthy = self.get(&self.nobody(), path::HEALTH).await;
         assert_eq!(healthy.status(), 200);
+    }
+
+    /// Waits until the gateway learns of every change from the stream, in order: it reads the lists before it opens the
+    /// stream and once more then, and not again for a minute.
+    pub(crate) async fn until_following(&self) {
+        self.region.until_listed(self.lists + 2).await;
     }
 
     /// A second gateway on the same database and region, as while one takes over from the other.

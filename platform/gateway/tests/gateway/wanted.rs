@@ -150,6 +150,26 @@ async fn a_region_that_refuses_at_first_is_brought_to_it_later() {
 }
 
 #[tokio::test]
+async fn a_write_that_the_region_has_not_answered_may_still_change_the_node() {
+    let stand = Stand::start().await;
+    let pc = stand.enrol("alice").await;
+    stand.region.node("n-1", pc.id(), json!({ "SchedulingEligibility": "ineligible" }));
+    stand.until(&pc, |state| state.node.is_some()).await;
+    stand.region.hold("/v1/node/n-1/eligibility");
+
+    let on: WantedAnswer = read(want(&stand, &pc, 1, true).await).await;
+    stand.region.until_called("/v1/node/n-1/eligibility", 1).await;
+    let off: WantedAnswer = read(want(&stand, &pc, 2, false).await).await;
+
+    assert_eq!((on.applied, off.applied), (false, false));
+    stand.region.let_go();
+    let applied = async { while !read::<WantedAnswer>(want(&stand, &pc, 2, false).await).await.applied {} };
+    tokio::time::timeout(PATIENCE, applied).await.expect("the region should be brought to what is wanted");
+    until_eligible(&stand, "n-1", false).await;
+    assert!(eligible_calls(&stand, "n-1").contains(&json!("ineligible")));
+}
+
+#[tokio::test]
 async fn only_the_newest_node_of_a_pc_gets_work() {
     let stand = Stand::start().await;
     let pc = stand.enrol("alice").await;

@@ -23,16 +23,6 @@ pub async fn asked_to_end() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// Writes a file; who may read it follows from its folder.
-pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    std::fs::write(path, text)
-}
-
-/// Makes a folder and those above it.
-pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
 /// No local sockets here.
 pub(crate) fn connect(_socket: &Path) -> io::Result<std::net::TcpStream> {
     Err(io::ErrorKind::Unsupported.into())

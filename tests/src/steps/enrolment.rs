@@ -44,7 +44,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     let account = Account::sign_in(&world.stage.endpoints(), "alice", "demo").await?;
     let listed = account.devices().await?.devices;
     let [one] = listed.as_slice() else { anyhow::bail!("the gateway lists {} devices", listed.len()) };
-    ensure!(one.device == device.id && !one.lost, "the gateway lists {}", one.device);
+    ensure!(one.device == device.id && one.end.is_none(), "the gateway lists {}", one.device);
     let other = Account::sign_in(&world.stage.endpoints(), "bob", "demo").await?;
     ensure!(other.devices().await?.devices.is_empty(), "another account sees this PC");
     world.learnt.device = Some(device.id.clone());

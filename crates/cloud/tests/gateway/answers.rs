@@ -41,7 +41,7 @@ async fn each_refusal_that_the_core_tells_apart_arrives_as_its_fault() {
         CloudFault::DeviceLost,
         CloudFault::CertificateRefused,
         CloudFault::RegionUnreachable,
-        CloudFault::Refused("no-node".into()),
+        CloudFault::Refused("some-other".into()),
     ];
     assert_eq!(faults, expected);
 }

@@ -70,11 +70,12 @@ impl Site {
         self.root.path().join(machine)
     }
 
-    /// Submits the example under this name for one machine alone, and waits until it runs there and the app says so;
+    /// Submits the example under this name for one machine alone, in a container where the site has an engine, and waits
+    /// until it runs there and the app says so;
     /// gives the allocation's id.
     pub async fn job(&self, name: &str, machine: &Machine) -> String {
         let device = machine.device().await;
-        let mut job = ionet_stage::example_job(name, false);
+        let mut job = ionet_stage::example_job(name, self.stage.facts().engine.is_some());
         let constraint = json!({"LTarget": "${node.unique.name}", "RTarget": device, "Operand": "="});
         job["Job"]["Constraints"].as_array_mut().unwrap().push(constraint);
         self.stage.submit_job(&job).await.unwrap();

@@ -18,6 +18,8 @@ mod killed;
 mod network;
 #[path = "bad_days/parts.rs"]
 mod parts;
+#[path = "bad_days/traces.rs"]
+mod traces;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code};
 use journeys::site::{PATIENCE, Site, point};
-use journeys::{card, needs, read};
+use journeys::{card, read};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]

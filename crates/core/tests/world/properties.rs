@@ -7,6 +7,7 @@ use ionet_core::region::WatchAnswer;
 use ionet_core::target::{AGREEMENT_VERSION, Target};
 use ionet_core::{Effect, Event, Intent, Now, Outcome, Signal, StartId, State, Verb, step, view, wake_at};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::world::{
@@ -248,18 +249,15 @@ fn retired(world: &World) -> bool {
 #[test]
 fn the_scripts_of_these_properties_reach_starts_hand_overs_and_quits() {
     let mut runner = TestRunner::deterministic();
-    let reached = std::cell::RefCell::new([0_usize; 3]);
-    runner
-        .run(&(any_world(), any_script()), |(before, script)| {
-            let mut world = before();
-            world.log.clear();
-            play(&mut world, script, |_, _| Ok(()))?;
-            let mut reached = reached.borrow_mut();
-            reached[0] += world.starts();
-            reached[1] += world.count(|effect| *effect == effect::Identity::Leave.into());
-            reached[2] += world.count(|effect| *effect == Effect::Exit);
-            Ok(())
-        })
-        .unwrap();
-    assert!(reached.borrow().iter().all(|count| *count > 5), "{reached:?}");
+    let mut reached = [0_usize; 3];
+    for _ in 0..Config::default().cases {
+        let (before, script) = (any_world(), any_script()).new_tree(&mut runner).unwrap().current();
+        let mut world = before();
+        world.log.clear();
+        play(&mut world, script, |_, _| Ok(())).unwrap();
+        reached[0] += world.starts();
+        reached[1] += world.count(|effect| *effect == effect::Identity::Leave.into());
+        reached[2] += world.count(|effect| *effect == Effect::Exit);
+    }
+    assert!(reached.iter().all(|count| *count > 5), "{reached:?}");
 }

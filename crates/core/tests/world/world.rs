@@ -124,9 +124,9 @@ impl World {
     }
 
     fn last_sign_in(&self) -> Option<(SignInId, SignInMethod)> {
-        let sign_in = |effect: &Effect| match effect {
-            Effect::Account(effect::Account::SignIn { id, method }) => Some((*id, *method)),
-            _ => None,
+        let sign_in = |effect: &Effect| {
+            let Effect::Account(effect::Account::SignIn { id, method }) = effect else { return None };
+            Some((*id, *method))
         };
         self.log.iter().rev().find_map(sign_in)
     }

@@ -1,4 +1,5 @@
-//! What a client keeps in its data directory between starts.
+//! What a client keeps in its data directory between starts. Nomad has all but ids and token in one database, `client/state.db`;
+//! the double's files begin with that name, so that whoever removes the one removes the other.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -44,7 +45,6 @@ impl Data {
         let failed =
             |e: std::io::Error| format!("client setup failed: mkdir {}: {}", dir.display(), go::words(&e));
         fs::create_dir_all(&dir).map_err(failed)?;
-        fs::create_dir_all(dir.join("allocs")).map_err(failed)?;
         fs::create_dir_all(data_dir.join("alloc")).map_err(failed)?;
         Ok(Self { dir })
     }
@@ -80,32 +80,33 @@ impl Data {
     }
 
     pub(super) fn registration(&self) -> Registration {
-        read(&self.dir.join("registration.json")).unwrap_or_default()
+        read(&self.file("registration")).unwrap_or_default()
     }
 
     pub(super) fn keep_registration(&self, registration: &Registration) {
-        write(&self.dir.join("registration.json"), registration);
+        write(&self.file("registration"), registration);
     }
 
     pub(super) fn meta(&self) -> std::collections::BTreeMap<String, Option<String>> {
-        read(&self.dir.join("meta.json")).unwrap_or_default()
+        read(&self.file("meta")).unwrap_or_default()
     }
 
     pub(super) fn keep_meta(&self, meta: &std::collections::BTreeMap<String, Option<String>>) {
-        write(&self.dir.join("meta.json"), meta);
+        write(&self.file("meta"), meta);
     }
 
     pub(super) fn allocs(&self) -> Vec<KeptAlloc> {
-        let entries = fs::read_dir(self.dir.join("allocs")).into_iter().flatten().flatten();
-        entries.filter_map(|entry| read(&entry.path())).collect()
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let kept = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("state.db.alloc-"));
+        kept.filter_map(|entry| read(&entry.path())).collect()
     }
 
     pub(super) fn keep_alloc(&self, kept: &KeptAlloc) {
-        write(&self.alloc_file(&kept.alloc.id), kept);
+        write(&self.file(&format!("alloc-{}", kept.alloc.id)), kept);
     }
 
-    fn alloc_file(&self, id: &str) -> PathBuf {
-        self.dir.join("allocs").join(format!("{id}.json"))
+    fn file(&self, what: &str) -> PathBuf {
+        self.dir.join(format!("state.db.{what}"))
     }
 }
 
@@ -115,7 +116,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 
 /// Replaces the file whole. A disk that refuses leaves the old one; the agent goes on.
 fn write<T: Serialize>(path: &Path, value: &T) {
-    let fresh = path.with_extension("new");
+    let name = path.file_name().unwrap_or_default().to_string_lossy().replace("state.db.", "state.db.new-");
+    let fresh = path.with_file_name(name);
     let text = serde_json::to_vec(value).unwrap_or_default();
     if private(&fresh).and_then(|mut file| file.set_len(0).and_then(|()| file.write_all(&text))).is_ok() {
         _ = fs::rename(fresh, path);

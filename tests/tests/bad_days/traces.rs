@@ -1,0 +1,114 @@
+//! What a customer gave a job is the customer's: when the job is over, it is nowhere on this PC.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use ionet_core::Phase;
+use journeys::site::{PATIENCE, Site};
+use journeys::wait::{until, until_seen};
+use serde_json::{Value, json};
+
+use crate::PAUSED;
+
+const WORDS: usize = 50;
+
+/// In every place where a job's specification can hold a word, and wherever its task can write one.
+fn plant(job: &mut Value, words: &[String]) {
+    let mut words = words.iter();
+    let mut next = || words.next().unwrap().clone();
+    let mut named =
+        |count: usize| (0..count).map(|_| (next(), Value::from(next()))).collect::<serde_json::Map<_, _>>();
+    let (of_job, of_group, of_task, environment) = (named(2), named(2), named(2), named(6));
+    let templates: Vec<Value> = ["local", "secrets", "local/deep"]
+        .map(|folder| json!({"EmbeddedTmpl": next(), "DestPath": format!("{folder}/{}", next())}))
+        .into();
+    let folders =
+        ["$NOMAD_ALLOC_DIR/data", "$NOMAD_ALLOC_DIR/tmp", "$NOMAD_TASK_DIR", "$NOMAD_SECRETS_DIR", "."];
+    let written = folders.map(|folder| {
+        format!("mkdir -p {folder}/{0} && echo {1} >{folder}/{0}/{2};", next(), next(), next())
+    });
+    let task_words: Vec<String> = std::iter::from_fn(|| words.next().cloned()).collect();
+    let all = &mut job["Job"];
+    all["Meta"] = of_job.into();
+    let group = &mut all["TaskGroups"][0];
+    group["Meta"] = of_group.into();
+    let task = &mut group["Tasks"][0];
+    task["Meta"] = of_task.into();
+    task["Env"] = environment.into();
+    task["Templates"] = templates.into();
+    let script = format!("{} echo ready; while :; do sleep 0.1; done", written.concat());
+    let mut arguments = vec!["-c".to_owned(), script, "work".to_owned()];
+    arguments.extend(task_words);
+    task["Config"]["args"] = json!(arguments);
+}
+
+/// More than any file of the app's or the agent's has.
+const LARGE: u64 = 32 << 20;
+
+/// Files, folders and links that were written `since` then and hold what all the words begin with, or are named so.
+fn found(folder: &Path, mark: &str, since: SystemTime) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+        let Ok(about) = entry.metadata() else { continue };
+        let fresh = about.modified().is_ok_and(|at| at >= since) && about.len() < LARGE;
+        let said = if kind.is_file() && fresh {
+            fs::read(&path).unwrap_or_default()
+        } else if kind.is_symlink() {
+            fs::read_link(&path).unwrap_or_default().into_os_string().into_encoded_bytes()
+        } else {
+            Vec::new()
+        };
+        let named = entry.file_name().to_string_lossy().contains(mark);
+        if named || said.windows(mark.len()).any(|part| part == mark.as_bytes()) {
+            found.push(path.clone());
+        }
+        if kind.is_dir() {
+            found.extend(self::found(&path, mark, since));
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_job_none_of_its_fifty_words_is_anywhere_on_the_pc() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    let (node, began) = (pc.node().await, SystemTime::now());
+    let mark = format!("planted_{}_", std::process::id());
+    let words: Vec<String> = (0..WORDS).map(|number| format!("{mark}{number:02}")).collect();
+    let mut job = ionet_stage::example_job("letter", false);
+    plant(&mut job, &words);
+
+    site.stage.submit_job(&job).await.unwrap();
+    pc.phase(&Phase::Earning).await;
+    let allocation = until("the region runs it", PATIENCE, || async {
+        Ok(site.live(&node).await?.into_iter().find(|one| one["ClientStatus"] == "running"))
+    })
+    .await
+    .unwrap();
+    let id = allocation["ID"].as_str().unwrap();
+    until_seen("the task has written", PATIENCE, || Ok((pc.printed(id) > 0).then_some(()))).await.unwrap();
+    let places = [site.folder("pc"), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into(), "/run".into()];
+    let on_the_pc = || {
+        let all = places.iter().flat_map(|place| found(place, &mark, began));
+        // The servers stand beside the PC here, and keep what their customers sent them.
+        all.filter(|path| !path.starts_with(site.folder("stage"))).collect::<Vec<_>>()
+    };
+    assert!(!on_the_pc().is_empty(), "nothing was planted");
+    site.stage.operator().purge_job("letter").await.unwrap();
+    pc.online().await;
+    pc.command("pause").await;
+    pc.phase(&PAUSED).await;
+
+    until_seen("no word is left", PATIENCE, || {
+        let left = on_the_pc();
+        anyhow::ensure!(left.is_empty(), "{left:?}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+}

@@ -110,12 +110,12 @@ impl Region {
         Ok(answer["EvalID"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Stops a job and forgets it.
+    /// Stops a job.
     ///
     /// # Errors
     /// See [`RegionError`].
-    pub async fn purge_job(&self, id: &str) -> Result<(), RegionError> {
-        self.delete(&format!("/v1/job/{id}?purge=true")).await.map(drop)
+    pub async fn stop_job(&self, id: &str) -> Result<(), RegionError> {
+        self.delete(&format!("/v1/job/{id}")).await.map(drop)
     }
 
     /// The job's allocations, as Nomad lists them.

@@ -77,8 +77,10 @@ async fn stays_frozen_and_comes_back(hanging: &[&str]) {
     let Some(Scene { site: _site, pc, hole, watch }) = Scene::play(hanging).await else { return };
 
     let asked = Instant::now();
-    pc.command("pause").await;
+    let out = pc.pc.command(&["pause"]).await.unwrap();
+    println!("DBG {out:?} {:?}", asked.elapsed());
     let seen = watch.gone(PATIENCE).await.unwrap();
+    println!("DBG {:?} {:?}", seen, pc.snapshot().await);
     pc.phase(&PAUSED).await;
     pc.idle(PATIENCE).await;
     say(hanging, &seen, asked);

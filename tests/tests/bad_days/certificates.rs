@@ -127,7 +127,8 @@ async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_in
     pc.online().await;
     let device = pc.device().await;
     let node = pc.node().await;
-    pc.leave().await;
+    // An agent that is stopped keeps no identity.
+    pc.lose_power().await;
     let region = site.stage.operator();
     let ids = |keys: &Value| -> Vec<String> {
         let keys = keys.as_array().unwrap().iter();

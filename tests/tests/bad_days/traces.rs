@@ -99,7 +99,7 @@ async fn after_a_job_none_of_its_fifty_words_is_anywhere_on_the_pc() {
         all.filter(|path| !path.starts_with(site.folder("stage"))).collect::<Vec<_>>()
     };
     assert!(!on_the_pc().is_empty(), "nothing was planted");
-    site.stage.operator().purge_job("letter").await.unwrap();
+    site.stage.operator().stop_job("letter").await.unwrap();
     pc.online().await;
     pc.command("pause").await;
     pc.phase(&PAUSED).await;

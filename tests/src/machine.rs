@@ -91,6 +91,11 @@ impl Machine {
         self.end(Signal::TERM).await
     }
 
+    /// SIGHUP, as by a terminal that is closed; gives the exit code.
+    pub async fn hang_up(&mut self) -> Option<i32> {
+        self.end(Signal::HUP).await
+    }
+
     /// SIGKILL, as by a crash.
     pub async fn kill(&mut self) {
         self.end(Signal::KILL).await;

@@ -1,7 +1,7 @@
 //! The whole journey on a machine without a display, without D-Bus and without a keyring.
 
 use ionet_core::Phase;
-use journeys::site::{PATIENCE, Site};
+use journeys::site::{PATIENCE, Site, work};
 use journeys::wait::until;
 use journeys::{needs, read};
 use serde_json::Value;
@@ -48,6 +48,25 @@ async fn a_machine_without_a_desktop_earns_pauses_resumes_and_ends_on_sigterm() 
     assert!(lines > 3, "{log}");
     assert!(log.contains("Nothing of it is left") && log.contains("\"clean\":true"), "{log}");
     site.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_is_closed_ends_the_app_as_sigterm_does() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    let node = pc.node().await;
+    let allocation = site.job("render", &pc).await;
+    let ran = work(&allocation).len();
+
+    let ended = pc.hang_up().await;
+    pc.pc.nothing_left(PATIENCE, |_| true).await.unwrap();
+
+    assert_eq!((ran, ended, work(&allocation)), (1, Some(0), vec![]));
+    site.held(&node).await;
+    let log = pc.pc.note("resident.out").unwrap();
+    assert!(log.contains("Nothing of it is left") && log.contains("\"clean\":true"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

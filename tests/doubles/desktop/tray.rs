@@ -10,6 +10,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 
 const ITEM: &str = "org.kde.StatusNotifierItem";
+const NAME: &str = "org.kde.StatusNotifierWatcher";
 const MENU: &str = "com.canonical.dbusmenu";
 
 #[derive(Debug)]
@@ -42,15 +43,37 @@ pub struct Line {
 
 impl Tray {
     pub(super) async fn start(bus: &zbus::Connection) -> Result<Self> {
-        let host = Arc::new(Host { items: watch::Sender::default(), refuses: watch::Sender::new(false) });
+        let tray = Self::absent(bus).await?;
+        tray.comes().await?;
+        Ok(tray)
+    }
+
+    /// One that is not there yet.
+    pub async fn absent(bus: &zbus::Connection) -> Result<Self> {
+        let host = Arc::new(Host::default());
         bus.object_server().at("/StatusNotifierWatcher", Watcher(host.clone())).await?;
-        bus.request_name("org.kde.StatusNotifierWatcher").await?;
         Ok(Self { bus: bus.clone(), host })
+    }
+
+    pub async fn comes(&self) -> Result<()> {
+        Ok(self.bus.request_name(NAME).await?)
+    }
+
+    /// With all that it was told.
+    pub async fn leaves(&self) -> Result<()> {
+        self.bus.release_name(NAME).await?;
+        self.host.items.send_modify(Vec::clear);
+        Ok(())
     }
 
     /// From now on every item is turned away.
     pub fn refuse(&self) {
-        self.host.refuses.send_replace(true);
+        self.refuse_times(usize::MAX);
+    }
+
+    /// So many items are turned away, and those after them taken.
+    pub fn refuse_times(&self, times: usize) {
+        self.host.refuses.send_replace(times);
     }
 
     /// Waits until the app has put its item here, and gives its face.
@@ -165,10 +188,11 @@ struct Item {
     path: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Host {
     items: watch::Sender<Vec<Item>>,
-    refuses: watch::Sender<bool>,
+    /// How many items it still turns away.
+    refuses: watch::Sender<usize>,
 }
 
 struct Watcher(Arc<Host>);
@@ -181,7 +205,8 @@ impl Watcher {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> zbus::fdo::Result<()> {
-        if *self.0.refuses.borrow() {
+        if *self.0.refuses.borrow() > 0 {
+            self.0.refuses.send_modify(|times| *times -= 1);
             return Err(zbus::fdo::Error::AccessDenied("this tray takes no items".to_owned()));
         }
         let sender = header.sender().map(ToString::to_string).unwrap_or_default();

@@ -116,6 +116,29 @@ async fn untouched(site: &Site, pc: &Machine, allocation: &str, task: &[(u32, u6
 /// What a PC meets that was off for so long that its servers have forgotten it, and the key that signed its node
 /// identity with it. The double has no such identities.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_the_servers_have_forgotten_is_there_again_under_the_same_device() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    let (device, node) = (pc.device().await, pc.node().await);
+    let path = format!("/v1/node/{node}");
+    let known_since = site.stage.nomad_get(&path).await.unwrap()["CreateIndex"].clone();
+
+    site.stage.operator().put(&format!("{path}/purge"), &json!({})).await.unwrap();
+    until("the servers know it anew", PATIENCE, || async {
+        let now = site.stage.nomad_get(&path).await?;
+        Ok((now["CreateIndex"] != known_since && now["Status"] == "ready").then_some(()))
+    })
+    .await
+    .unwrap();
+    pc.online().await;
+    site.job("afterwards", &pc).await;
+
+    assert_eq!((pc.device().await, pc.node().await), (device, node));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_introduction() {
     let Some(site) = Site::start().await else { return };
     if site.stage.agent().kind != AgentKind::Nomad {

@@ -117,9 +117,12 @@ async fn without_a_card_that_works_nothing_starts_until_one_is_found() {
         assert_eq!((exit, pc.agents(), nodes), (Some(5), vec![], vec![]));
     }
     pcs.pop();
-    for (pc, _) in &pcs {
+    for (number, (pc, _)) in pcs.iter().enumerate() {
         fs::write(&pc.card, json!({"cards": [{}]}).to_string()).unwrap();
-        pc.pc.ask(Intent::Detect).await.unwrap();
+        // The first one looks again by itself.
+        if number > 0 {
+            pc.pc.ask(Intent::Detect).await.unwrap();
+        }
     }
 
     for (pc, _) in &pcs {

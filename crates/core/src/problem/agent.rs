@@ -5,64 +5,43 @@ use super::{Action, Problem, ProblemCode, Stops, plain, with};
 use crate::event::Link;
 use crate::fault::{AgentFault, CloudFault, EngineFault, WorkFault};
 
+/// None of these ends what runs already.
+const STOPS: Stops = Stops::NewWork;
+const INSTALL: Action = Action::Open { link: Link::AgentInstall };
+
 pub(super) fn of_agent(fault: &AgentFault) -> Problem {
     use ProblemCode as Code;
     match fault {
-        AgentFault::Missing => {
-            plain(Code::AgentMissing, Action::Open { link: Link::AgentInstall }, Stops::NewWork)
-        }
-        AgentFault::NotExecutable(path) => {
-            with(Code::AgentNotExecutable, Action::Retry, Stops::NewWork, &[("path", path.clone())])
-        }
-        AgentFault::PortInUse => plain(Code::PortInUse, Action::Retry, Stops::NewWork),
+        AgentFault::Missing => plain(Code::AgentMissing, INSTALL, STOPS),
+        AgentFault::NotExecutable(path) => because(Code::AgentNotExecutable, "path", path),
+        AgentFault::PortInUse => again(Code::PortInUse),
         AgentFault::Crashed { code } => {
             let code = code.map_or_else(|| "–".to_owned(), |code| code.to_string());
-            with(Code::AgentCrashed, Action::Retry, Stops::NewWork, &[("code", code)])
+            because(Code::AgentCrashed, "code", &code)
         }
-        AgentFault::BadPlan(why) => {
-            with(Code::AgentBadPlan, Action::Retry, Stops::NewWork, &[("why", why.clone())])
-        }
-        AgentFault::NoIntroduction(CloudFault::Refused(why)) => {
-            with(Code::NoIntroduction, Action::Retry, Stops::NewWork, &[("why", why.clone())])
-        }
-        AgentFault::NoIntroduction(fault) => of_cloud(fault, Stops::NewWork),
-        AgentFault::NoGuard(why) => {
-            with(Code::NoGuard, Action::Retry, Stops::NewWork, &[("why", why.clone())])
-        }
+        AgentFault::BadPlan(why) => because(Code::AgentBadPlan, "why", why),
+        AgentFault::NoIntroduction(CloudFault::Refused(why)) => because(Code::NoIntroduction, "why", why),
+        AgentFault::NoIntroduction(fault) => of_cloud(fault, STOPS),
+        AgentFault::NoGuard(why) => because(Code::NoGuard, "why", why),
         AgentFault::WrongVersion { found, needed } => {
             let args = [("found", found.clone()), ("needed", needed.clone())];
-            with(Code::AgentWrongVersion, Action::Open { link: Link::AgentInstall }, Stops::NewWork, &args)
+            with(Code::AgentWrongVersion, INSTALL, STOPS, &args)
         }
         AgentFault::NotGenuine(path) => {
-            let install = Action::Open { link: Link::AgentInstall };
-            with(Code::AgentNotGenuine, install, Stops::NewWork, &[("path", path.clone())])
+            with(Code::AgentNotGenuine, INSTALL, STOPS, &[("path", path.clone())])
         }
-        AgentFault::Shim(path) => {
-            with(Code::AgentShim, Action::Retry, Stops::NewWork, &[("path", path.clone())])
-        }
-        AgentFault::Silent(path) => {
-            with(Code::AgentSilent, Action::Retry, Stops::NewWork, &[("path", path.clone())])
-        }
-        AgentFault::NoNetwork => plain(Code::AgentNoNetwork, Action::Retry, Stops::NewWork),
-        AgentFault::StateDamaged => plain(Code::AgentStateDamaged, Action::Retry, Stops::NewWork),
-        AgentFault::DiskFull => plain(Code::AgentDiskFull, Action::Retry, Stops::NewWork),
-        AgentFault::FolderUnwritable(why) => {
-            with(Code::AgentFolderUnwritable, Action::Retry, Stops::NewWork, &[("why", why.clone())])
-        }
-        AgentFault::FolderInUse => plain(Code::AgentFolderInUse, Action::Retry, Stops::NewWork),
-        AgentFault::NoControlGroups(why) => {
-            with(Code::AgentNoControlGroups, Action::Retry, Stops::NewWork, &[("why", why.clone())])
-        }
-        AgentFault::CertificateUnreadable(why) => {
-            with(Code::AgentCertificateUnreadable, Action::Retry, Stops::NewWork, &[("why", why.clone())])
-        }
-        AgentFault::PcUnreadable(why) => {
-            with(Code::AgentPcUnreadable, Action::Retry, Stops::NewWork, &[("why", why.clone())])
-        }
-        AgentFault::Slow => plain(Code::AgentSlow, Action::Retry, Stops::NewWork),
-        AgentFault::Held { .. } | AgentFault::CalledOff => {
-            plain(Code::AgentBusy, Action::Retry, Stops::NewWork)
-        }
+        AgentFault::Shim(path) => because(Code::AgentShim, "path", path),
+        AgentFault::Silent(path) => because(Code::AgentSilent, "path", path),
+        AgentFault::NoNetwork => again(Code::AgentNoNetwork),
+        AgentFault::StateDamaged => again(Code::AgentStateDamaged),
+        AgentFault::DiskFull => again(Code::AgentDiskFull),
+        AgentFault::FolderUnwritable(why) => because(Code::AgentFolderUnwritable, "why", why),
+        AgentFault::FolderInUse => again(Code::AgentFolderInUse),
+        AgentFault::NoControlGroups(why) => because(Code::AgentNoControlGroups, "why", why),
+        AgentFault::CertificateUnreadable(why) => because(Code::AgentCertificateUnreadable, "why", why),
+        AgentFault::PcUnreadable(why) => because(Code::AgentPcUnreadable, "why", why),
+        AgentFault::Slow => again(Code::AgentSlow),
+        AgentFault::Held { .. } | AgentFault::CalledOff => again(Code::AgentBusy),
         AgentFault::Engine(fault) => of_engine(fault),
     }
 }
@@ -70,18 +49,24 @@ pub(super) fn of_agent(fault: &AgentFault) -> Problem {
 pub(super) fn of_engine(fault: &EngineFault) -> Problem {
     use ProblemCode as Code;
     match fault {
-        EngineFault::Absent => plain(Code::EngineAbsent, Action::Retry, Stops::NewWork),
-        EngineFault::NotPermitted => plain(Code::EngineNotPermitted, Action::Retry, Stops::NewWork),
-        EngineFault::Silent => plain(Code::EngineDown, Action::Retry, Stops::NewWork),
-        EngineFault::Refuses(status) => {
-            with(Code::EngineRefuses, Action::Retry, Stops::NewWork, &[("status", status.to_string())])
-        }
-        EngineFault::Foreign(what) => {
-            with(Code::EngineForeign, Action::Retry, Stops::NewWork, &[("what", what.clone())])
-        }
-        EngineFault::NoCard => plain(Code::EngineNoCard, Action::Retry, Stops::NewWork),
-        EngineFault::Confined => plain(Code::EngineConfined, Action::Retry, Stops::NewWork),
+        EngineFault::Absent => again(Code::EngineAbsent),
+        EngineFault::NotPermitted => again(Code::EngineNotPermitted),
+        EngineFault::Silent => again(Code::EngineDown),
+        EngineFault::Refuses(status) => because(Code::EngineRefuses, "status", &status.to_string()),
+        EngineFault::Foreign(what) => because(Code::EngineForeign, "what", what),
+        EngineFault::NoCard => again(Code::EngineNoCard),
+        EngineFault::Confined => again(Code::EngineConfined),
     }
+}
+
+/// Another try may do.
+fn again(code: ProblemCode) -> Problem {
+    plain(code, Action::Retry, STOPS)
+}
+
+/// The same, with what is known of it.
+fn because(code: ProblemCode, name: &str, value: &str) -> Problem {
+    with(code, Action::Retry, STOPS, &[(name, value.to_owned())])
 }
 
 pub(super) fn of_work(fault: &WorkFault) -> Problem {

@@ -19,23 +19,14 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
         return;
     }
     match intent {
-        Intent::SignIn { method } => {
-            // One that is under way makes room, and ends as cancelled.
-            state.faults.sign_in = None;
-            begin_sign_in(state, method, effects);
-        }
+        Intent::SignIn { method } => begin_sign_in(state, method, effects),
         Intent::CancelSignIn => effects.push(effect::Account::CancelSignIn.into()),
         Intent::SignOut => {
             state.owner.account = Account::SigningOut;
             set_target(state, Target::SAFE);
             give_back(state, Why::SignOut, now, effects);
         }
-        Intent::Agree { version } => {
-            if version == AGREEMENT_VERSION {
-                state.owner.agreed = Some(Agreement { version, at: now.wall });
-                state.owner.unsaved = true;
-            }
-        }
+        Intent::Agree { version } => agree(state, version, now),
         Intent::TakeOver => {
             state.enrolment.take_over = state.account_name().cloned();
             state.tasks.forget(Task::Leave);
@@ -46,26 +37,32 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
             set_target(state, Target::Earning);
         }
         Intent::Detect => state.tasks.forget(Task::Look),
-        Intent::Retry => {
-            state.tasks.retry_now();
-            state.faults.runner = None;
-            if state.agent == Agent::Away && state.faults.work.is_some() {
-                // Nothing runs, but something was left: it is swept once more.
-                state.agent = Agent::Unswept;
-            }
-        }
+        Intent::Retry => retry(state),
         Intent::Open => {
             state.faults.window = false;
             effects.push(effect::Desktop::OpenWindow.into());
         }
         Intent::OpenLink { link } => effects.push(effect::Desktop::OpenLink(link).into()),
-        Intent::Quit { confirmed } => {
-            if confirmed || !state.has_live_job() {
-                give_back(state, Why::Quit, now, effects);
-            } else {
-                state.owner.quit_asked = true;
-            }
-        }
+        // While a job runs, the owner is asked first.
+        Intent::Quit { confirmed: false } if state.has_live_job() => state.owner.quit_asked = true,
+        Intent::Quit { .. } => give_back(state, Why::Quit, now, effects),
         Intent::KeepRunning => state.owner.quit_asked = false,
+    }
+}
+
+/// To another page than that of now nobody can agree.
+fn agree(state: &mut State, version: u32, now: Now) {
+    if version == AGREEMENT_VERSION {
+        state.owner.agreed = Some(Agreement { version, at: now.wall });
+        state.owner.unsaved = true;
+    }
+}
+
+fn retry(state: &mut State) {
+    state.tasks.retry_now();
+    state.faults.runner = None;
+    if state.agent == Agent::Away && state.faults.work.is_some() {
+        // Nothing runs, but something was left: it is swept once more.
+        state.agent = Agent::Unswept;
     }
 }

@@ -127,7 +127,9 @@ fn on_signed_in(
     }
 }
 
+/// One that is under way makes room, and ends as cancelled.
 pub(super) fn begin_sign_in(state: &mut State, method: SignInMethod, effects: &mut Vec<Effect>) {
+    state.faults.sign_in = None;
     let id = state.next_sign_in();
     state.owner.account = Account::SigningIn { id, method, code: None, offer_code: false };
     effects.push(effect::Account::SignIn { id, method }.into());

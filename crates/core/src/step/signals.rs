@@ -112,14 +112,14 @@ fn on_session(state: &mut State, kept: KeptSession) {
 
 /// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.
 fn on_agent_up(state: &mut State, id: StartId, now: Now) {
-    match &mut state.agent {
-        Agent::Away | Agent::Unswept => state.agent = Agent::Running(Running::new(id, now.mono_ms)),
-        Agent::Starting { id: expected, tags, .. } if *expected == id => {
-            let tags = Some(std::mem::take(tags));
-            state.agent = Agent::Running(Running { tags, ..Running::new(id, now.mono_ms) });
-        }
-        Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => {}
-    }
+    let tags = match &mut state.agent {
+        Agent::Away | Agent::Unswept => None,
+        Agent::Starting { id: expected, tags, .. } if *expected == id => Some(std::mem::take(tags)),
+        Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => return,
+    };
+    state.agent = Agent::Running(Running { tags, ..Running::new(id, now.mono_ms) });
+    // What it was given up for is over.
+    state.faults.agent = None;
 }
 
 fn on_agent_exited(state: &mut State, id: StartId, fault: AgentFault, now: Now) {

@@ -1,7 +1,7 @@
 use ionet_core::effect;
 use ionet_core::event::Loaded;
 use ionet_core::fault::{AgentFault, CloudFault, GpuFault};
-use ionet_core::hardware::{Gpu, Hardware};
+use ionet_core::hardware::{CardState, CardTrouble, Gpu, Hardware};
 use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal};
 
 use crate::world::{UNTIL_RESUMED, World, adopted, device, hardware, is_start, is_stop, loaded};
@@ -40,6 +40,11 @@ fn eligible(world: &World) -> Option<bool> {
     })
 }
 
+/// How many cards the agent of now was started with.
+fn offered(world: &World) -> &str {
+    &world.state.agent.running().unwrap().tags.as_ref().unwrap()["ionet.gpu_count"]
+}
+
 fn without_a_card() -> World {
     let mut world = World::new(loaded());
     world.intent(UNTIL_RESUMED);
@@ -65,6 +70,22 @@ fn a_card_that_comes_later_than_the_app_is_found_without_the_owner() {
 
     world.hanging = |_| false;
     world.pass(1_000);
+
+    assert_eq!((world.starts(), world.problems()), (1, vec![]));
+}
+
+#[test]
+fn while_no_card_works_it_is_looked_for_again_by_itself_at_least_every_minute() {
+    let mut world = without_a_card();
+
+    for _ in 0..10 {
+        let looks = world.count(is_look);
+        world.pass(60_000);
+        assert_eq!(world.count(is_look), looks + 1);
+        world.send(found(Err(GpuFault::NoGpu)));
+    }
+    world.hanging = |_| false;
+    world.pass(60_000);
 
     assert_eq!((world.starts(), world.problems()), (1, vec![]));
 }
@@ -106,12 +127,17 @@ fn a_card_that_fell_off_changes_the_offer_once_no_job_runs() {
     let mut world = with_two_cards();
     world.running_job();
     let starts = world.starts();
+    let mut one_off = two_cards();
+    one_off.gpus[1].state = CardState::Out { trouble: CardTrouble::Lost };
 
-    world.send(found(Ok(hardware())));
+    world.send(found(Ok(one_off)));
     assert_eq!((eligible(&world), world.starts()), (Some(false), starts));
+    assert_eq!((world.phase(), world.problems()), (Phase::Earning, vec![ProblemCode::CardLost]));
+    assert_eq!(offered(&world), "2", "the job goes on as it began");
     world.node(true);
 
     assert_eq!((eligible(&world), world.starts()), (Some(true), starts + 1));
+    assert_eq!(offered(&world), "1");
 }
 
 #[test]

@@ -2,9 +2,7 @@ use ionet_core::effect;
 use ionet_core::event::{KeptSession, Loaded, SessionStore, SignInMethod, SignedIn};
 use ionet_core::fault::{AgentFault, CloudFault, SettingsFault, SignInFault};
 use ionet_core::target::{AGREEMENT_VERSION, Agreement, Saved, Target};
-use ionet_core::{
-    Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId, State, Verb, step, view,
-};
+use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId, State, Verb, step};
 
 use crate::world::{START, UNTIL_RESUMED, World, adopted, alice, at, device, fresh, is_stop, loaded, saved};
 
@@ -89,6 +87,43 @@ fn damaged_settings_read_back_as_paused_until_the_owner_resumes() {
 }
 
 #[test]
+fn settings_that_cannot_be_read_now_keep_the_pc_paused_and_are_not_written_over() {
+    let is_save = |effect: &Effect| matches!(effect, Effect::Settings(effect::Settings::Save(_)));
+    let mut world = World::new(Loaded { saved: Err(SettingsFault::Unreadable), ..adopted() });
+
+    world.pass(600_000);
+    assert_eq!((world.count(is_stop), world.shown().may_run), (1, false));
+    assert_eq!((world.problems().first(), world.count(is_save)), (Some(&ProblemCode::SettingsUnreadable), 0));
+    world.intent(AGREE);
+    world.intent(Intent::Resume);
+
+    assert!(world.state.agent.running().is_some() && world.count(is_save) > 0);
+    assert_eq!(world.problems(), []);
+}
+
+#[test]
+fn an_enrolment_that_fails_is_asked_for_at_growing_intervals_until_it_comes() {
+    let is_enrolment = |effect: &Effect| *effect == effect::Identity::Enrol.into();
+    for fault in [CloudFault::NoNetwork, CloudFault::Unavailable(Some(503)), CloudFault::Garbled] {
+        let mut world = World::unread();
+        world.hanging = is_enrolment;
+        world.read(loaded());
+
+        for (tries, wait) in (1..).zip([1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 60_000]) {
+            world.send(Event::Outcome(Outcome::Enrolled(Err(fault.clone()))));
+            assert!(matches!(world.phase(), Phase::Blocked { .. }), "{fault}");
+            world.pass(wait - 1);
+            assert_eq!(world.count(is_enrolment), tries, "{fault}: not yet after {wait} ms");
+            world.pass(1);
+            assert_eq!(world.count(is_enrolment), tries + 1, "{fault}: after {wait} ms");
+        }
+        world.send(Event::Outcome(Outcome::Enrolled(Ok(device()))));
+
+        assert_eq!((world.phase(), world.problems()), (Phase::Connecting, vec![]), "{fault}");
+    }
+}
+
+#[test]
 fn what_is_asked_before_the_settings_are_read_is_not_overwritten_by_them() {
     let mut state = State::default();
 
@@ -96,17 +131,6 @@ fn what_is_asked_before_the_settings_are_read_is_not_overwritten_by_them() {
     step(&mut state, Event::Outcome(Outcome::Loaded(loaded())), at(0));
 
     assert_eq!(state.owner.target, Target::SAFE);
-}
-
-#[test]
-fn a_termination_before_the_settings_are_read_ends_the_program_after_them() {
-    let mut state = State::default();
-
-    step(&mut state, Event::Signal(Signal::Terminate), at(0));
-    let effects = step(&mut state, Event::Outcome(Outcome::Loaded(adopted())), at(0));
-
-    assert_eq!(view(&state).phase, Phase::Quitting);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Agent(effect::Agent::Freeze { .. }))));
 }
 
 #[test]
@@ -193,8 +217,11 @@ fn a_new_text_of_the_agreement_ends_what_runs_by_the_old_one() {
     let old = Saved { agreed, ..saved() };
 
     let mut world = World::new(Loaded { saved: Ok(old), ..adopted() });
+    world.running_job();
+    world.pass(600_000);
 
-    assert_eq!((world.count(is_stop), world.phase()), (1, Phase::Agreement));
+    assert_eq!((world.count(is_stop), world.starts(), world.shown().may_run), (1, 0, false));
+    assert_eq!(world.phase(), Phase::Agreement);
     world.intent(AGREE);
     assert_eq!(world.starts(), 1, "what was wanted goes on once it is agreed to");
 }

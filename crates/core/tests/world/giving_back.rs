@@ -1,14 +1,14 @@
 use ionet_core::effect;
-use ionet_core::event::{Loaded, WantedTold};
-use ionet_core::fault::{AgentFault, CloudFault, GpuFault, WorkFault};
+use ionet_core::event::WantedTold;
+use ionet_core::fault::{AgentFault, CloudFault, GpuFault};
 use ionet_core::giving_back::Step;
 use ionet_core::region::WatchAnswer;
-use ionet_core::target::{PauseEnd, Saved, Target};
+use ionet_core::target::{PauseEnd, Target};
 use ionet_core::{
     Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId, UnixMs, Verb, wake_at,
 };
 
-use crate::world::{UNTIL_RESUMED, World, adopted, is_freeze, is_start, is_stop, job, loaded, ready, saved};
+use crate::world::{UNTIL_RESUMED, World, adopted, is_freeze, is_start, job, ready};
 
 const PAUSED: Phase = Phase::Paused { until: PauseEnd::Resumed };
 
@@ -87,6 +87,22 @@ fn allocations_that_do_not_end_in_time_are_ended_all_the_same() {
 }
 
 #[test]
+fn allocations_that_the_region_will_not_stop_are_ended_on_this_pc() {
+    let mut world = World::earning();
+    world.running_job();
+    world.hanging = |effect| matches!(effect, Effect::Region(effect::Region::StopAllocations { .. }));
+    world.intent(UNTIL_RESUMED);
+    assert_eq!(world.shown().giving_back, Some(Step::StoppingAllocations));
+    let id = world.state.agent.giving_back().unwrap().id;
+
+    let result = Err(CloudFault::RegionUnreachable);
+    world.send(Event::Outcome(Outcome::AllocationsStopped { id, result }));
+
+    assert_eq!(world.giving_back().last(), Some(&"stop agent"));
+    assert_eq!((world.phase(), world.shown().may_run), (PAUSED, false));
+}
+
+#[test]
 fn an_engine_that_hangs_in_freezing_and_thawing_holds_up_nothing() {
     let mut world = World::earning();
     world.hanging =
@@ -131,22 +147,6 @@ fn after_a_start_that_was_called_off_the_next_resume_starts_again() {
 
     assert_eq!(world.starts(), before + 1);
     assert!(world.state.agent.running().is_some());
-}
-
-#[test]
-fn files_that_were_left_are_swept_once_more_on_request() {
-    let mut world = World::earning();
-    world.hanging = is_stop;
-    world.intent(UNTIL_RESUMED);
-    let id = world.state.agent.giving_back().unwrap().id;
-    let result = Err(WorkFault::FilesLeft { left: 2 });
-    world.send(Event::Outcome(Outcome::AgentStopped { id, result }));
-    assert_eq!((world.problems(), world.shown().may_run), (vec![ProblemCode::FilesLeft], false));
-    world.hanging = |_| false;
-
-    world.intent(Intent::Retry);
-
-    assert_eq!((world.problems(), world.phase()), (vec![], PAUSED));
 }
 
 type Wrong = fn(&mut World);
@@ -244,122 +244,6 @@ fn a_pause_with_an_end_ends_by_itself() {
     assert_eq!(wake, Some(3_600_000));
     assert_eq!(world.state.owner.target, Target::Earning);
     assert!(world.state.agent.running().is_some());
-}
-
-#[test]
-fn a_pause_survives_a_restart_and_stops_what_an_earlier_life_left_running() {
-    let saved = Ok(Saved { target: Target::SAFE, ..saved() });
-
-    let mut world = World::new(Loaded { saved, ..adopted() });
-    world.pass(2_000);
-
-    assert_eq!(world.count(is_stop), 1);
-    assert_eq!((world.phase(), world.shown().may_run), (PAUSED, false));
-}
-
-#[test]
-fn a_pause_after_the_agent_crashed_sweeps_the_work_that_it_left() {
-    let mut world = World::earning();
-    world.no_agent = true;
-    world.agent_exits();
-    assert!(world.shown().may_run, "its work may be there");
-    world.log.clear();
-
-    world.intent(UNTIL_RESUMED);
-
-    assert_eq!(world.giving_back(), ["stop agent"]);
-    assert!(!world.shown().may_run);
-}
-
-#[test]
-fn what_could_not_be_swept_is_swept_again_by_itself_and_on_request() {
-    let left_over = Some(WorkFault::EngineDown);
-    let saved = Ok(Saved { target: Target::SAFE, ..saved() });
-    let mut world = World::new(Loaded { saved, left_over, ..loaded() });
-    assert_eq!((world.problems(), world.shown().may_run), (vec![ProblemCode::EngineDown], true));
-    assert_eq!(world.count(is_stop), 0, "not in a circle");
-
-    world.pass(1_000);
-
-    assert_eq!(world.count(is_stop), 1);
-    assert_eq!((world.problems(), world.shown().may_run), (vec![], false));
-}
-
-#[test]
-fn quitting_while_a_job_runs_asks_first() {
-    let mut world = World::earning();
-    world.running_job();
-
-    world.intent(Intent::Quit { confirmed: false });
-    assert!(world.shown().quit_asked);
-    assert_eq!(world.count(is_freeze), 0);
-    world.intent(Intent::Quit { confirmed: true });
-
-    assert_eq!(world.phase(), Phase::Quitting);
-    assert_eq!(world.log.last(), Some(&Effect::Exit));
-}
-
-#[test]
-fn a_quit_during_a_pause_ends_the_program_after_it() {
-    let mut world = World::earning();
-    world.hanging = |effect| is_stop(effect);
-    world.intent(UNTIL_RESUMED);
-    let id = world.state.agent.giving_back().unwrap().id;
-
-    world.signal(Signal::Terminate);
-    assert_eq!(world.phase(), Phase::Quitting);
-    world.send(Event::Outcome(Outcome::AgentStopped { id, result: Ok(()) }));
-
-    assert_eq!(world.log.last(), Some(&Effect::Exit));
-}
-
-#[test]
-fn a_quit_during_a_sign_out_remembers_that_nobody_is_signed_in() {
-    let mut world = World::earning();
-    world.hanging = is_stop;
-    world.intent(Intent::SignOut);
-    let id = world.state.agent.giving_back().unwrap().id;
-    world.intent(Intent::Quit { confirmed: true });
-
-    world.hanging = |_| false;
-    world.send(Event::Outcome(Outcome::AgentStopped { id, result: Ok(()) }));
-
-    let last_saved = world.log.iter().rev().find_map(|effect| {
-        if let Effect::Settings(effect::Settings::Save(saved)) = effect {
-            Some(saved.account.clone())
-        } else {
-            None
-        }
-    });
-    assert_eq!(last_saved, Some(None));
-    assert_eq!(world.log.last(), Some(&Effect::Exit));
-}
-
-#[test]
-fn a_quit_on_a_disk_that_takes_nothing_ends_all_the_same() {
-    let mut world = World::earning();
-    world.hanging = |effect| matches!(effect, Effect::Settings(effect::Settings::Save(_)));
-
-    world.intent(UNTIL_RESUMED);
-    world.intent(Intent::Quit { confirmed: true });
-    assert_ne!(world.log.last(), Some(&Effect::Exit));
-    world.pass(5_000);
-
-    assert_eq!(world.log.last(), Some(&Effect::Exit));
-}
-
-#[test]
-fn a_quit_beside_others_who_never_answer_is_over_five_seconds_after_the_click() {
-    let mut world = World::earning();
-    world.running_job();
-    world.hanging = |effect| !is_stop(effect) && !matches!(effect, Effect::Settings(_));
-
-    world.intent(Intent::Quit { confirmed: true });
-    for _ in 0..50 {
-        world.pass(100);
-    }
-
-    assert_eq!(world.log.last(), Some(&Effect::Exit));
 }
 
 #[test]

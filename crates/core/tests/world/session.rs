@@ -1,8 +1,8 @@
-use ionet_core::event::{KeptSession, Loaded, SessionStore, SignInMethod};
-use ionet_core::fault::CloudFault;
-use ionet_core::{Event, Intent, Outcome, ProblemCode, Signal, Verb};
+use ionet_core::event::{DeviceCode, KeptSession, Loaded, SessionStore, SignInMethod};
+use ionet_core::fault::{CloudFault, SignInFault};
+use ionet_core::{Event, Intent, Outcome, Phase, ProblemCode, Signal, Verb};
 
-use crate::world::{World, alice, device, fresh, loaded};
+use crate::world::{START, World, alice, device, fresh, loaded};
 
 #[test]
 fn a_session_that_ended_can_be_begun_again() {
@@ -56,4 +56,26 @@ fn an_unlocked_keyring_without_a_session_means_signed_out() {
     world.signal(Signal::Session(KeptSession::None));
 
     assert_eq!(world.state.saved().account, None);
+}
+
+#[test]
+fn a_sign_in_that_nobody_ends_is_said_and_can_be_begun_again() {
+    let days = [
+        (SignInMethod::Browser, SignInFault::Abandoned, ProblemCode::SignInAbandoned),
+        (SignInMethod::DeviceCode, SignInFault::CodeExpired, ProblemCode::CodeExpired),
+    ];
+    for (method, fault, code) in days {
+        let mut world = World::new(fresh());
+        world.intent(Intent::SignIn { method });
+        let verification_uri = "https://example.test/".to_owned();
+        let given = DeviceCode { user_code: "ABCD".into(), verification_uri, expires_at: START };
+        world.signal(Signal::DeviceCode { id: world.sign_in(), code: given });
+
+        world.sign_in_ended(Err(fault));
+
+        assert_eq!((world.phase(), world.problems()), (Phase::Blocked { code }, vec![code]));
+        assert!(!serde_json::to_string(&world.shown()).unwrap().contains("ABCD"));
+        world.intent(Intent::SignIn { method });
+        assert_eq!((world.phase(), world.problems()), (Phase::SigningIn, vec![]));
+    }
 }

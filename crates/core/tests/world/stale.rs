@@ -2,7 +2,7 @@
 
 use ionet_core::effect;
 use ionet_core::fault::{AgentFault, WorkFault};
-use ionet_core::{Effect, Event, Intent, Outcome, Phase, Signal, StartId};
+use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId};
 
 use crate::world::{UNTIL_RESUMED, World, is_start, is_stop};
 
@@ -101,12 +101,13 @@ fn a_slow_start_that_comes_up_late_is_taken_for_the_agent() {
     world.hanging = is_start;
     world.intent(Intent::Resume);
     let id = world.state.agent.live().unwrap();
-    let gave_up = AgentFault::NoGuard("it does not answer".into());
-    world.send(Event::Outcome(Outcome::AgentStarted { id, result: Err(gave_up) }));
+    world.send(Event::Outcome(Outcome::AgentStarted { id, result: Err(AgentFault::Slow) }));
+    assert_eq!(world.problems(), [ProblemCode::AgentSlow]);
 
     world.signal(Signal::AgentUp { id });
 
     assert_eq!(world.state.agent.running().map(|running| running.id), Some(id));
+    assert_eq!((world.phase(), world.problems()), (Phase::Waiting, vec![]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use ionet_core::effect::{self, Wanted};
 use ionet_core::event::{
     Device, KeptSession, Loaded, SessionStore, SignInId, SignInMethod, SignedIn, WantedTold,
 };
-use ionet_core::fault::{AgentFault, CloudFault, RegistrationFault, SignInFault};
+use ionet_core::fault::{AgentFault, CloudFault, RegistrationFault, SignInFault, WorkFault};
 use ionet_core::hardware::{CardState, Cpu, Driver, Gpu, GpuMemory, Hardware, Os};
 use ionet_core::region::{Job, JobStatus, Node, NodeStatus, WatchAnswer};
 use ionet_core::target::{AGREEMENT_VERSION, AccountName, Agreement, PauseEnd, Saved, Target};
@@ -35,24 +35,37 @@ pub(crate) struct World {
     /// What the next effect of a kind comes back with, instead of success.
     pub(crate) gateway_down: bool,
     pub(crate) no_agent: bool,
+    /// What no sweep clears away.
+    pub(crate) left: Option<WorkFault>,
     /// These never come back.
     pub(crate) hanging: fn(&Effect) -> bool,
 }
 
 impl World {
     pub(crate) fn new(loaded: Loaded) -> Self {
+        let mut world = Self::unread();
+        world.read(loaded);
+        world
+    }
+
+    /// The app has just started: its settings are being read.
+    pub(crate) fn unread() -> Self {
         let mut world = Self {
             state: State::default(),
             now: at(0),
             log: Vec::new(),
             gateway_down: false,
             no_agent: false,
+            left: None,
             hanging: |_| false,
         };
         let wanted = step(&mut world.state, Event::Signal(Signal::Tick), world.now);
         assert_eq!(wanted, [effect::Settings::Load.into()]);
-        world.send(Event::Outcome(Outcome::Loaded(loaded)));
         world
+    }
+
+    pub(crate) fn read(&mut self, loaded: Loaded) {
+        self.send(Event::Outcome(Outcome::Loaded(loaded)));
     }
 
     pub(crate) fn enrolled() -> Self {
@@ -202,7 +215,9 @@ impl World {
             }
             effect::Agent::Freeze { id } => Outcome::Frozen { id: *id, result: Ok(()) },
             effect::Agent::Thaw { id } => Outcome::Thawed { id: *id, result: Ok(()) },
-            effect::Agent::Stop { id, .. } => Outcome::AgentStopped { id: *id, result: Ok(()) },
+            effect::Agent::Stop { id, .. } => {
+                Outcome::AgentStopped { id: *id, result: self.left.clone().map_or(Ok(()), Err) }
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::stand::{PATIENCE, Stand, read};
+use crate::wanted::until_eligible;
 
 /// A server that can go dark: from then on it takes every question and answers none, also on the connections it has.
 struct Server {
@@ -122,7 +123,7 @@ async fn a_region_that_never_answers_keeps_no_pc_waiting_for_what_it_wants() {
     stand.until(&pc, |state| state.node.is_some()).await;
     let silent = Server::that_never_answers().await;
     stand.pause().await;
-    stand.config.region.nomad = vec![silent.url.clone()];
+    let region = std::mem::replace(&mut stand.config.region.nomad, vec![silent.url.clone()]);
     stand.resume().await;
 
     let wanted = json!({ "seq": 1, "eligible": true, "holds": [] });
@@ -133,6 +134,11 @@ async fn a_region_that_never_answers_keeps_no_pc_waiting_for_what_it_wants() {
     assert!(!kept.applied);
     assert_eq!(stand.state(&pc).await.wanted_seq, 1);
     silent.until_asked().await;
+    // The PC says it once: what is kept is carried out when a server answers.
+    stand.pause().await;
+    stand.config.region.nomad = region;
+    stand.resume().await;
+    until_eligible(&stand, "n-1", true).await;
 }
 
 #[tokio::test]

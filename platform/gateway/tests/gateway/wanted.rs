@@ -18,7 +18,7 @@ fn eligible_calls(stand: &Stand, node: &str) -> Vec<Value> {
 }
 
 /// Waits until what the region holds of a node's eligibility is this.
-async fn until_eligible(stand: &Stand, node: &str, eligible: bool) {
+pub(crate) async fn until_eligible(stand: &Stand, node: &str, eligible: bool) {
     let word = if eligible { "eligible" } else { "ineligible" };
     let holds = async {
         while stand.region.node_field(node, "SchedulingEligibility") != word {

@@ -306,14 +306,15 @@ async fn the_tasks_of_a_crashed_agent_are_left_for_the_next_one_and_swept_by_a_s
 }
 
 #[tokio::test]
-async fn an_agent_that_does_not_obey_is_killed() {
+async fn an_agent_that_does_not_obey_is_killed_with_all_its_work() {
     let stage = Stage::new();
     let (guard, _events) = connect(&stage).await;
-    let deaf = stage.script("nomad", "trap '' TERM INT; touch deaf; while :; do sleep 0.05; done");
-    let running = guard.start(start(&stage, deaf)).await.unwrap();
-    until("the trap", || stage.dir.path().join("deaf").exists()).await;
+    let text = format!("trap '' TERM INT; {WORK}\nwhile :; do sleep 0.05; done");
+    let running = guard.start(start(&stage, stage.script("nomad", &text))).await.unwrap();
+    stage.until_tasks(5).await;
 
     stop(&stage, &guard).await.unwrap();
 
     assert!(!is_alive(running.pid));
+    assert_eq!(stage.ours().await, []);
 }

@@ -1,12 +1,13 @@
 //! StatusNotifierItem over D-Bus: 3 MB instead of a toolkit's 68.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ionet_core::{Intent, Snapshot};
 use ionet_words::Words;
 use ksni::menu::StandardItem;
-use ksni::{Handle, Icon, MenuItem, OfflineReason, Status, ToolTip, TrayMethods as _};
-use tokio::sync::{mpsc, watch};
+use ksni::{Error, Handle, Icon, MenuItem, OfflineReason, Status, ToolTip, TrayMethods as _};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::desktop::tray::icon::{Ring, draw, ring};
 use crate::desktop::tray::menu::{Entry, Menu, Press, menu};
@@ -23,30 +24,39 @@ const WAITS: [Duration; 5] = [
 /// What hosts draw at: 16 to 64 px, the fractional scales of a 22 px panel among them.
 const SIDES: [u32; 8] = [16, 22, 24, 32, 33, 44, 48, 64];
 
+/// How the owner reaches an app without an item.
+const WITHOUT: &str = "the window can be opened by starting the app again";
+
 /// Shows the item until the snapshots end. A desktop without a tray host may get one later, and so may one whose host refuses
 /// or that has no message bus yet: until then the app goes on without an item.
 pub async fn run(mut snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender<Intent>) {
-    let Some(handle) = shown(&mut snapshots, &intents).await else { return };
-    while snapshots.changed().await.is_ok() {
-        let snapshot = snapshots.borrow_and_update().clone();
-        handle.update(|item: &mut Item| item.snapshot = snapshot).await;
+    let refused = Arc::new(Notify::new());
+    while let Some(handle) = shown(&mut snapshots, &intents, &refused).await {
+        let follow = async {
+            while snapshots.changed().await.is_ok() {
+                let snapshot = snapshots.borrow_and_update().clone();
+                handle.update(|item: &mut Item| item.snapshot = snapshot).await;
+            }
+        };
+        tokio::select! {
+            () = follow => return handle.shutdown().await,
+            () = refused.notified() => {}
+        }
     }
-    handle.shutdown().await;
 }
 
-/// The item, once some host takes it; none when the snapshots end before.
+/// The item, once some host takes it or is waited for; none when the snapshots end before.
 async fn shown(
     snapshots: &mut watch::Receiver<Snapshot>,
     intents: &mpsc::Sender<Intent>,
+    refused: &Arc<Notify>,
 ) -> Option<Handle<Item>> {
     for attempt in 0_usize.. {
-        let snapshot = snapshots.borrow_and_update().clone();
-        let item = Item { snapshot, intents: intents.clone(), words: Words::of_this_desktop() };
+        let (snapshot, words) = (snapshots.borrow_and_update().clone(), Words::of_this_desktop());
+        let item = Item { snapshot, intents: intents.clone(), refused: refused.clone(), words };
         match item.assume_sni_available(true).spawn().await {
             Ok(handle) => return Some(handle),
-            Err(error) if attempt == 0 => {
-                tracing::warn!(%error, "no tray item yet: the window can be opened by starting the app again");
-            }
+            Err(error) if attempt == 0 => tracing::warn!(%error, "no tray item yet: {WITHOUT}"),
             Err(error) => tracing::debug!(%error, "no tray item yet"),
         }
         let wait = tokio::time::sleep(WAITS[attempt.min(WAITS.len() - 1)]);
@@ -65,6 +75,8 @@ async fn ended(snapshots: &mut watch::Receiver<Snapshot>) {
 struct Item {
     snapshot: Snapshot,
     intents: mpsc::Sender<Intent>,
+    /// Told when a host that has come does not take the item.
+    refused: Arc<Notify>,
     words: Words,
 }
 
@@ -119,9 +131,19 @@ impl ksni::Tray for Item {
         entries.into_iter().map(item).collect()
     }
 
+    /// Where there is no host, the next one is heard of by itself; one that errs has to be asked again.
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
-        tracing::debug!(?reason, "no tray host: waiting for one");
-        true
+        match reason {
+            OfflineReason::No | OfflineReason::Error(Error::Watcher(zbus::fdo::Error::ServiceUnknown(_))) => {
+                tracing::warn!("no tray host: {WITHOUT}");
+                true
+            }
+            reason => {
+                tracing::debug!(?reason, "the tray host errs");
+                self.refused.notify_one();
+                false
+            }
+        }
     }
 }
 

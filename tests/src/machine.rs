@@ -101,18 +101,6 @@ impl Machine {
         self.end(Signal::KILL).await;
     }
 
-    /// As when the power fails: everything ends in one moment, and nobody clears away.
-    pub async fn lose_power(&mut self) {
-        let all = self.pc.processes(None);
-        for signal in [Signal::STOP, Signal::KILL] {
-            for process in &all {
-                let _ = processes::signal(process.pid, signal);
-            }
-        }
-        let mut resident = self.resident.take().unwrap();
-        resident.ended(PATIENCE).await.unwrap();
-    }
-
     async fn end(&mut self, signal: Signal) -> Option<i32> {
         let mut resident = self.resident.take().unwrap();
         processes::signal(resident.pid().unwrap(), signal).unwrap();

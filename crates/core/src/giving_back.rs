@@ -54,7 +54,7 @@ pub enum Step {
 const FROZEN_BY_MS: u64 = 500;
 const INELIGIBLE_BY_MS: u64 = 2_000;
 const THAWED_BY_MS: u64 = 2_500;
-const ALLOCATIONS_STOPPED_BY_MS: u64 = 3_500;
+const ALLOCATIONS_STOPPED_BY_MS: u64 = 3_000;
 /// What comes after the work is gone has its own time, counted from its begin.
 /// What Nomad's `max_kill_timeout` promises a task here.
 const UNASKED_PATIENCE_MS: u64 = 2_000;

@@ -7,7 +7,7 @@ use ionet_core::{Phase, ProblemCode as Code, Snapshot};
 use ionet_stage::AgentKind;
 use journeys::machine::Machine;
 use journeys::site::{PATIENCE, Site, now_ms, work};
-use journeys::wait::until;
+use journeys::wait::{until, until_seen};
 use journeys::{breaks, read};
 use serde_json::{Value, json};
 
@@ -113,8 +113,7 @@ async fn untouched(site: &Site, pc: &Machine, allocation: &str, task: &[(u32, u6
     assert_eq!(work(allocation), task);
 }
 
-/// What a PC meets that was off for so long that its servers have forgotten it, and the key that signed its node
-/// identity with it. The double has no such identities.
+/// The servers have forgotten the node, and the key that signed its identity with it. The double has no such identities.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_the_servers_have_forgotten_is_there_again_under_the_same_device() {
     let Some(site) = Site::start().await else { return };
@@ -150,8 +149,6 @@ async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_in
     pc.online().await;
     let device = pc.device().await;
     let node = pc.node().await;
-    // An agent that is stopped keeps no identity.
-    pc.lose_power().await;
     let region = site.stage.operator();
     let ids = |keys: &Value| -> Vec<String> {
         let keys = keys.as_array().unwrap().iter();
@@ -165,10 +162,13 @@ async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_in
         region.delete(&format!("/v1/operator/keyring/key/{key}?force=true")).await.unwrap();
     }
 
-    pc.start();
+    until_seen("the agent is denied", PATIENCE, || {
+        let log = pc.pc.note("resident.out")?;
+        Ok(log.contains("the servers deny the registration").then_some(()))
+    })
+    .await
+    .unwrap();
     pc.online().await;
 
     assert_eq!((pc.device().await, pc.node().await), (device, node));
-    let log = pc.pc.note("resident.out").unwrap();
-    assert!(log.contains("the servers deny the registration"), "it was never denied");
 }

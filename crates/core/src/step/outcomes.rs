@@ -220,6 +220,14 @@ fn on_wanted_set(state: &mut State, seq: u64, result: Result<WantedTold, CloudFa
     }
 }
 
+/// What an earlier start was given up for is over, and what an earlier sweep left is this agent's again.
+pub(super) fn came_up(state: &mut State) {
+    state.faults.agent = None;
+    if state.is_left() {
+        state.faults.work = None;
+    }
+}
+
 fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFault>, now: Now) {
     let Agent::Starting { id: expected, said, tags } = &mut state.agent else { return };
     if *expected != id {
@@ -234,7 +242,7 @@ fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFaul
                 running.hear(said);
             }
             state.agent = Agent::Running(running);
-            state.faults.agent = None;
+            came_up(state);
             state.faults.engine = None;
         }
         Err(fault) => {

@@ -1,6 +1,6 @@
 //! What is noticed.
 
-use super::outcomes::session_ended;
+use super::outcomes::{came_up, session_ended};
 use crate::agent::{Agent, Running, StartId};
 use crate::effect::{self, Effect};
 use crate::event::{KeptSession, Signal};
@@ -118,8 +118,7 @@ fn on_agent_up(state: &mut State, id: StartId, now: Now) {
         Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => return,
     };
     state.agent = Agent::Running(Running { tags, ..Running::new(id, now.mono_ms) });
-    // What it was given up for is over.
-    state.faults.agent = None;
+    came_up(state);
 }
 
 fn on_agent_exited(state: &mut State, id: StartId, fault: AgentFault, now: Now) {

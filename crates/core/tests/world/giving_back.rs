@@ -79,7 +79,7 @@ fn allocations_that_do_not_end_in_time_are_ended_all_the_same() {
     world.hanging = |effect| matches!(effect, Effect::Region(effect::Region::StopAllocations { .. }));
 
     world.intent(UNTIL_RESUMED);
-    world.pass(3_499);
+    world.pass(2_999);
     assert_eq!(world.shown().giving_back, Some(Step::StoppingAllocations));
     world.pass(1);
 

@@ -85,3 +85,15 @@ fn what_cannot_be_swept_is_said_to_be_there_and_swept_again_at_growing_intervals
 
     assert_eq!((said(&world), world.phase()), ((vec![], false), PAUSED));
 }
+
+#[test]
+fn what_could_not_be_swept_is_not_said_beside_the_agent_that_came_up_after_it() {
+    let mut world = World::earning();
+    world.left = Some(WorkFault::EngineDown);
+    world.intent(UNTIL_RESUMED);
+    assert_eq!(world.problems(), [ProblemCode::EngineDown]);
+
+    world.intent(Intent::Resume);
+
+    assert_eq!((world.starts(), world.problems()), (2, vec![]));
+}

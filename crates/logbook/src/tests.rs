@@ -4,6 +4,7 @@ mod bounds;
 mod clock;
 mod disk;
 mod follow;
+mod rewritten;
 mod shipping;
 
 use std::collections::BTreeMap;

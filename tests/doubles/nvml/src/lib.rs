@@ -4,6 +4,7 @@
 //! Return codes are NVML's own. Every pointer that comes in is checked for null; beyond that the caller keeps NVML's
 //! contract, as it must with the real library.
 
+mod instances;
 mod put;
 mod script;
 mod stage;
@@ -31,9 +32,6 @@ const UNKNOWN: Code = nvml::nvmlReturn_enum_NVML_ERROR_UNKNOWN;
 
 /// What a caller must have written into `version` of the memory query: size of the struct, and 2.
 const MEMORY_VERSION: c_uint = size_of::<nvml::nvmlMemory_v2_t>() as c_uint | (2 << 24);
-
-/// A card can be cut into seven at most.
-const MOST_INSTANCES: c_uint = 7;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlInit_v2() -> Code {
@@ -303,87 +301,6 @@ pub unsafe extern "C" fn nvmlDeviceGetVirtualizationMode(
 ) -> Code {
     // SAFETY: by this function's own contract.
     of_card(device, Question::Virtualisation, |card, _| unsafe { put_number(mode, card.virtualisation) })
-}
-
-/// # Safety
-/// Both point to writable unsigned ints.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMigMode(
-    device: nvml::nvmlDevice_t,
-    current: *mut c_uint,
-    pending: *mut c_uint,
-) -> Code {
-    of_card(device, Question::Mig, |card, _| match card.instances {
-        // SAFETY: by this function's own contract.
-        Some(_) => unsafe { put(current, nvml::NVML_DEVICE_MIG_ENABLE).max(put(pending, 1)) },
-        None => NOT_SUPPORTED,
-    })
-}
-
-/// # Safety
-/// `count` points to a writable unsigned int.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(
-    device: nvml::nvmlDevice_t,
-    count: *mut c_uint,
-) -> Code {
-    of_card(device, Question::Mig, |card, _| {
-        // SAFETY: by this function's own contract.
-        unsafe { put(count, if card.instances.is_some() { MOST_INSTANCES } else { 0 }) }
-    })
-}
-
-/// # Safety
-/// `instance` points to a writable handle.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
-    device: nvml::nvmlDevice_t,
-    index: c_uint,
-    instance: *mut nvml::nvmlDevice_t,
-) -> Code {
-    of_card(device, Question::Mig, |card, place| match &card.instances {
-        Some(instances) if (index as usize) < instances.len() => {
-            // SAFETY: by this function's own contract.
-            unsafe { put(instance, stage::handle_of_instance(place, index as usize)) }
-        }
-        Some(_) => NOT_FOUND,
-        None => NOT_SUPPORTED,
-    })
-}
-
-/// # Safety
-/// `values` is null or points to `count` structs whose `fieldId` is set.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
-    device: nvml::nvmlDevice_t,
-    count: c_int,
-    values: *mut nvml::nvmlFieldValue_t,
-) -> Code {
-    let count = usize::try_from(count).unwrap_or_default();
-    if values.is_null() || count == 0 {
-        return BAD_ARGUMENT;
-    }
-    of_card(device, Question::Fields, |card, _| {
-        // SAFETY: not null, and that many by this function's own contract.
-        for value in unsafe { std::slice::from_raw_parts_mut(values, count) } {
-            let said = field(card, value.fieldId);
-            value.nvmlReturn = if said.is_some() { OK } else { NOT_SUPPORTED };
-            value.valueType = nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
-            value.value = nvml::nvmlValue_t { uiVal: said.unwrap_or_default() };
-        }
-        OK
-    })
-}
-
-fn field(card: &Card, id: c_uint) -> Option<u32> {
-    match id {
-        field_id::NVML_FI_DEV_GET_GPU_RECOVERY_ACTION => card.recovery,
-        // Not to be had of a card that is cut.
-        _ if card.instances.is_some() => None,
-        field_id::NVML_FI_DEV_REMAPPED_PENDING => card.repair_pending.map(u32::from),
-        field_id::NVML_FI_DEV_REMAPPED_FAILURE => card.repair_failed.map(u32::from),
-        _ => None,
-    }
 }
 
 /// Where a card is that the script does not place.

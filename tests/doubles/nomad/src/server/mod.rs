@@ -7,6 +7,7 @@ pub(crate) mod http;
 mod intro;
 mod jobs;
 mod nodes;
+mod route;
 mod rpc;
 mod schedule;
 mod store;

@@ -8,6 +8,7 @@ use ionet_words::Words;
 use ksni::menu::StandardItem;
 use ksni::{Error, Handle, Icon, MenuItem, OfflineReason, Status, ToolTip, TrayMethods as _};
 use tokio::sync::{Notify, mpsc, watch};
+use zbus::fdo::Error::ServiceUnknown;
 
 use crate::desktop::tray::icon::{Ring, draw, ring};
 use crate::desktop::tray::menu::{Entry, Menu, Press, menu};
@@ -133,17 +134,15 @@ impl ksni::Tray for Item {
 
     /// Where there is no host, the next one is heard of by itself; one that errs has to be asked again.
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
-        match reason {
-            OfflineReason::No | OfflineReason::Error(Error::Watcher(zbus::fdo::Error::ServiceUnknown(_))) => {
-                tracing::warn!("no tray host: {WITHOUT}");
-                true
-            }
-            reason => {
-                tracing::debug!(?reason, "the tray host errs");
-                self.refused.notify_one();
-                false
-            }
+        let gone =
+            matches!(reason, OfflineReason::No | OfflineReason::Error(Error::Watcher(ServiceUnknown(_))));
+        if gone {
+            tracing::warn!("no tray host: {WITHOUT}");
+        } else {
+            tracing::debug!(?reason, "the tray host errs");
+            self.refused.notify_one();
         }
+        gone
     }
 }
 

@@ -24,7 +24,7 @@ pub mod program;
 pub mod registration;
 pub mod startup;
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no agent runs elsewhere until now"))]
-mod state;
+pub mod state;
 pub mod supervisor;
 pub mod teardown;
 pub mod workloads;

@@ -24,10 +24,32 @@ pub(crate) fn forget(data_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Has the next agent of this data folder be `device`'s node. An id of another device's, before a hand-over or on a disk that was
+/// copied, is forgotten: the region and its ledger go by it, and whoever had it keeps what was earned by it.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn belong_to(data_dir: &Path, device: &str) -> io::Result<()> {
+    let mark = data_dir.join("node-of");
+    let known = fs::read_to_string(&mark).ok();
+    if known.as_deref() == Some(device) {
+        return Ok(());
+    }
+    // Without a mark it is of a version that made none, which knew one device.
+    if known.is_some() {
+        tracing::info!("another device's node is forgotten: this PC becomes a new one");
+        forget(data_dir)?;
+        for name in IDS {
+            ionet_private::remove(&folder(data_dir).join(name))?;
+        }
+    }
+    Ok(ionet_private::replace(&mark, device.as_bytes())?)
+}
+
 /// A node's id or secret that was torn or filled with zeros would be refused by the region for ever. The agent makes
 /// new ones where there are none.
 pub(crate) fn mend(data_dir: &Path) {
-    for name in ["client-id", "secret-id"] {
+    for name in IDS {
         let file = folder(data_dir).join(name);
         let damaged = fs::read(&file).is_ok_and(|bytes| !bytes.is_empty() && !is_id(&bytes));
         if damaged {
@@ -38,6 +60,7 @@ pub(crate) fn mend(data_dir: &Path) {
 }
 
 const DATABASE: &str = "state.db";
+const IDS: [&str; 2] = ["client-id", "secret-id"];
 
 fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("client")
@@ -84,6 +107,20 @@ mod tests {
             fs::read_dir(folder(data.path())).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["client-id"]);
         forget(&data.path().join("nowhere")).unwrap();
+    }
+
+    #[test]
+    fn another_device_is_another_node_and_the_same_one_stays_it() {
+        let data = client(&[("state.db", b"x"), ("client-id", ID.as_bytes()), ("secret-id", ID.as_bytes())]);
+        let ids = || IDS.map(|name| folder(data.path()).join(name).exists());
+
+        belong_to(data.path(), "d-alice").unwrap();
+        belong_to(data.path(), "d-alice").unwrap();
+        let kept = ids();
+        belong_to(data.path(), "d-bob").unwrap();
+
+        assert_eq!((kept, ids()), ([true; 2], [false; 2]));
+        assert!(!folder(data.path()).join("state.db").exists());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ionet_core::event::{Device, KeptSession, SignInMethod, SignedIn};
@@ -27,7 +28,7 @@ use crate::options::Options;
 use crate::secret::Secret;
 use crate::session::Vault;
 use crate::shared::Shared;
-use crate::sign_in::{self, Provider, SignInHooks};
+use crate::sign_in::{self, Prompt, Provider, SignInHooks};
 use crate::tokens::Tokens;
 use crate::upload::Store;
 use crate::view::read_view;
@@ -84,7 +85,17 @@ impl Cloud {
         let provider = Arc::new(Provider::new(issuer, client_id, open, skew.clone(), options.clone()));
         let tokens = Tokens::new(provider.clone(), vault);
         let gateway = Gateway::new(gateway, gateway_ca_pem, options.clone(), skew.clone())?;
-        let shared = Shared { options, identity, provider, tokens, gateway, store, pins, skew };
+        let shared = Shared {
+            options,
+            identity,
+            provider,
+            tokens,
+            gateway,
+            store,
+            pins,
+            skew,
+            anew: AtomicBool::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -110,12 +121,14 @@ impl Cloud {
         hooks: SignInHooks,
         cancel: CancellationToken,
     ) -> Result<SignedIn, SignInFault> {
-        let Shared { provider, options, tokens, .. } = &*self.shared;
+        let Shared { provider, options, tokens, anew, .. } = &*self.shared;
+        let prompt = if anew.load(Ordering::Relaxed) { Prompt::LoginAnew } else { Prompt::Consent };
         let grant = tokio::select! {
-            grant = sign_in::sign_in(provider, method, &hooks, options) => grant?,
+            grant = sign_in::sign_in(provider, method, prompt, &hooks, options) => grant?,
             () = cancel.cancelled() => return Err(SignInFault::Cancelled),
         };
         let store = tokens.begin(grant.tokens).await?;
+        anew.store(false, Ordering::Relaxed);
         Ok(SignedIn { name: grant.name, store })
     }
 

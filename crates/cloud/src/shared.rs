@@ -1,6 +1,7 @@
 //! What all clones of the door have in common, and the two ways through it: as the device, and as the account.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ionet_core::event::Device;
 use ionet_core::fault::{CloudFault, SignInFault};
@@ -25,6 +26,9 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) pins: Pins,
     pub(crate) skew: Skew,
+    /// The gateway has ended a session that the provider still knows: the next sign-in is to ask for the password again, or it
+    /// would be as old as the last.
+    pub(crate) anew: AtomicBool,
 }
 
 impl Shared {
@@ -84,6 +88,7 @@ impl Shared {
             other => other,
         };
         if answer == Err(CloudFault::SessionEnded) {
+            self.anew.store(true, Ordering::Relaxed);
             self.tokens.end_at_once().await;
         }
         answer

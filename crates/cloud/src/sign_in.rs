@@ -19,14 +19,22 @@ pub(crate) use grant::{Grant, TokenPair};
 pub use hooks::{Opening, PageWords, SignInHooks};
 pub(crate) use provider::{Provider, RefreshFault};
 
+/// What the provider is to ask of whoever it knows already. A code that is typed in elsewhere cannot say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prompt {
+    Consent,
+    LoginAnew,
+}
+
 pub(crate) async fn sign_in(
     provider: &Provider,
     method: SignInMethod,
+    prompt: Prompt,
     hooks: &SignInHooks,
     options: &Options,
 ) -> Result<Grant, SignInFault> {
     match method {
-        SignInMethod::Browser => browser::sign_in(provider, hooks, options).await,
+        SignInMethod::Browser => browser::sign_in(provider, prompt, hooks, options).await,
         SignInMethod::DeviceCode => device_code::sign_in(provider, hooks).await,
     }
 }

@@ -16,9 +16,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ionet_cloud::visitor::{LastPage, Lost, walk_device_code, walk_sign_in};
 use ionet_cloud::{Cloud, CloudFault, Options, SignInFault, SignInHooks};
 use ionet_core::event::{DeviceCode, KeptSession, SessionStore, SignInMethod, SignedIn};
-use ionet_gateway_api::path;
+use ionet_gateway_api::{code, path};
 use serde_json::{Value, json};
-use support::gateway::{Authority, Gateway};
+use support::gateway::{Authority, Gateway, problem};
 use support::provider::Provider;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -285,6 +285,28 @@ async fn a_person_signs_in_with_a_code_typed_in_elsewhere() {
 
     assert!(page.unwrap().html.contains("This PC is connected"));
     assert_eq!(signed_in.unwrap().name.shown, "bob@example.test");
+}
+
+#[tokio::test]
+async fn after_a_session_that_the_gateway_has_ended_the_provider_asks_for_the_password_again() {
+    let Some(provider) = Provider::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let ended = Router::new().route(path::DEVICES, get(async || problem(401, code::SESSION_ENDED)));
+    let gateway = Authority::new().serve(ended).await;
+    let cloud = support::cloud(home.path(), &provider.issuer, &gateway.url, Some(gateway.ca_pem.clone()));
+    let asked = async |url: Url| {
+        let prompt = url.query_pairs().find(|(name, _)| name == "prompt").unwrap().1.into_owned();
+        alice(url).await.unwrap();
+        prompt
+    };
+
+    let (_, first) = by_browser(&cloud, asked).await;
+    let refused = cloud.devices().await;
+    let (signed_in, second) = by_browser(&cloud, asked).await;
+    let (_, third) = by_browser(&cloud, asked).await;
+
+    assert_eq!((refused.unwrap_err(), signed_in.is_ok()), (CloudFault::SessionEnded, true));
+    assert_eq!([first, second, third], ["consent", "login consent", "consent"]);
 }
 
 #[tokio::test]

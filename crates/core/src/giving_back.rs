@@ -64,6 +64,15 @@ const SAVED_WITHIN_MS: u64 = 5_000;
 const FLUSHED_BY_MS: u64 = 4_500;
 const FLUSHED_AT_LEAST_MS: u64 = 1_000;
 
+/// What there may be to give back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    None,
+    OfAgent,
+    /// An agent that is gone has left it: nobody could tell it to leave, so it is ended where it stands.
+    Orphaned,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivingBack {
     pub id: StartId,
@@ -75,14 +84,15 @@ pub struct GivingBack {
     until_ms: Option<u64>,
     /// It began with freezing: the work stands where it is, or has been thawed and had its time to leave.
     frozen: bool,
+    pub(crate) work: Work,
 }
 
 impl GivingBack {
-    /// `work`: an agent with work may be there, so that it begins with freezing. Else only the sweep is left.
-    pub(crate) fn begin(id: StartId, why: Why, work: bool, mono_ms: u64) -> Self {
-        let frozen = work && !why.is_of_the_agent_alone();
+    /// Where there may be work it begins with freezing; else only the sweep is left.
+    pub(crate) fn begin(id: StartId, why: Why, work: Work, mono_ms: u64) -> Self {
+        let frozen = work != Work::None && !why.is_of_the_agent_alone();
         let step = if frozen { Step::Freezing } else { Step::StoppingAgent };
-        let mut giving = Self { id, why, step, began_ms: mono_ms, until_ms: None, frozen };
+        let mut giving = Self { id, why, step, began_ms: mono_ms, until_ms: None, frozen, work };
         giving.enter(step, mono_ms);
         giving
     }

@@ -7,6 +7,7 @@ use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier};
 use tokio::time::sleep;
 use url::Url;
 
+use super::Prompt;
 use super::callback::{Callback, Listener};
 use super::discovery::{Metadata, is_same};
 use super::grant::Grant;
@@ -16,6 +17,7 @@ use crate::options::Options;
 
 pub(super) async fn sign_in(
     provider: &Provider,
+    prompt: Prompt,
     hooks: &SignInHooks,
     options: &Options,
 ) -> Result<Grant, SignInFault> {
@@ -26,7 +28,7 @@ pub(super) async fn sign_in(
     })?;
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     let (state, nonce) = (CsrfToken::new_random(), Nonce::new_random());
-    let attempt = Attempt { provider, found, redirect: listener.url(), verifier, state, nonce };
+    let attempt = Attempt { provider, prompt, found, redirect: listener.url(), verifier, state, nonce };
     let opening = (hooks.open_browser)(&attempt.page(&challenge));
 
     let waiting = attempt.came_back(listener, || (hooks.still_waiting)(), options.still_waiting_after);
@@ -50,6 +52,7 @@ async fn not_opened(opening: Opening) {
 /// What was asked, to hold the answer against.
 struct Attempt<'a> {
     provider: &'a Provider,
+    prompt: Prompt,
     found: Metadata,
     redirect: Url,
     verifier: PkceCodeVerifier,
@@ -60,13 +63,17 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn page(&self, challenge: &PkceCodeChallenge) -> Url {
         let mut page = self.found.authorization_endpoint.clone();
+        let prompt = match self.prompt {
+            Prompt::Consent => "consent",
+            Prompt::LoginAnew => "login consent",
+        };
         page.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", self.provider.client_id())
             .append_pair("redirect_uri", self.redirect.as_str())
             .append_pair("scope", SCOPE)
             .append_pair("resource", RESOURCE)
-            .append_pair("prompt", "consent")
+            .append_pair("prompt", prompt)
             .append_pair("state", self.state.secret())
             .append_pair("nonce", self.nonce.secret())
             .append_pair("code_challenge", challenge.as_str())

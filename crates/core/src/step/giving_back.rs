@@ -3,7 +3,7 @@
 use crate::agent::{Agent, StartId};
 use crate::effect::{self, Effect};
 use crate::fault::WorkFault;
-use crate::giving_back::{GivingBack, Step, Why};
+use crate::giving_back::{GivingBack, Step, Why, Work};
 use crate::state::{Account, State};
 use crate::tasks::Task;
 use crate::time::Now;
@@ -17,11 +17,18 @@ pub(super) fn give_back(state: &mut State, why: Why, now: Now, effects: &mut Vec
         return;
     }
     // Neither waits for the rest after an earlier try: the region is told at once, and the cards are looked at when it goes on.
+    // An earlier answer does not show that it answers now.
     state.tasks.forget(Task::Wanted);
+    state.wanted.doubt();
     state.tasks.forget(Task::Look);
     let live = state.agent.live();
     let id = live.unwrap_or_else(|| state.next_start());
-    let giving = GivingBack::begin(id, why, live.is_some(), now.mono_ms);
+    let work = match live {
+        Some(_) => Work::OfAgent,
+        None if state.agent.may_run() => Work::Orphaned,
+        None => Work::None,
+    };
+    let giving = GivingBack::begin(id, why, work, now.mono_ms);
     state.agent = Agent::GivingBack(giving);
     effects.extend(effect_of(giving, now));
 }
@@ -98,6 +105,7 @@ fn advance(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
 
 fn next(state: &State, giving: GivingBack) -> Option<Step> {
     match giving.step {
+        Step::Freezing if giving.work == Work::Orphaned => Some(Step::StoppingAgent),
         Step::Freezing => Some(Step::MakingIneligible),
         // What is thawed must be told to leave by somebody: by a region that has just shown that it answers.
         Step::MakingIneligible if state.is_applied() => Some(Step::Thawing),

@@ -1,6 +1,6 @@
 use ionet_core::effect;
 use ionet_core::event::WantedTold;
-use ionet_core::fault::{AgentFault, CloudFault, GpuFault};
+use ionet_core::fault::{AgentFault, CloudFault, EngineFault, GpuFault};
 use ionet_core::giving_back::Step;
 use ionet_core::region::WatchAnswer;
 use ionet_core::target::{PauseEnd, Target};
@@ -308,4 +308,18 @@ fn a_start_of_an_adopted_agents_successor_has_a_higher_number() {
     world.pass(1_000);
 
     assert!(world.state.agent.live() > Some(StartId(7)), "{:?}", world.state.agent);
+}
+
+#[test]
+fn what_the_region_took_before_the_click_does_not_thaw_work_beside_a_gateway_that_is_silent_now() {
+    let mut world = World::earning();
+    world.running_job();
+    world.signal(Signal::Engine(Err(EngineFault::Silent)));
+    world.hanging = |effect| matches!(effect, Effect::Region(_));
+    world.log.clear();
+
+    world.intent(UNTIL_RESUMED);
+    world.pass(2_000);
+
+    assert_eq!(world.giving_back(), ["freeze", "ineligible", "stop agent"]);
 }

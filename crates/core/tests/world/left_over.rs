@@ -46,7 +46,7 @@ fn a_pause_after_the_agent_crashed_sweeps_the_work_that_it_left() {
 
     world.intent(UNTIL_RESUMED);
 
-    assert_eq!(world.giving_back(), ["stop agent"]);
+    assert_eq!(world.giving_back(), ["freeze", "ineligible", "stop agent"]);
     assert!(!world.shown().may_run);
 }
 

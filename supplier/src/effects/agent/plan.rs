@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ionet_agent::config::{self, Drivers, Plan};
 use ionet_agent::find::Found;
 use ionet_agent::guard::{Place, Start, gate_socket};
-use ionet_agent::{introduction, ports};
+use ionet_agent::{introduction, ports, state};
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, CloudFault};
 use ionet_wire::paths::Folders;
@@ -75,6 +75,7 @@ pub(super) fn prepare(
     for folder in [&plan.data_dir, &plan.log_dir] {
         ionet_private::folder(folder)?;
     }
+    state::belong_to(&plan.data_dir, &plan.name)?;
     introduction::place(&plan.data_dir, token)?;
     let config_file = folders.agent_config();
     ionet_private::replace(&config_file, config::render(plan).as_bytes())?;

@@ -29,7 +29,7 @@ pub async fn run(mut snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender
     let Some(handle) = shown(&mut snapshots, &intents).await else { return };
     while snapshots.changed().await.is_ok() {
         let snapshot = snapshots.borrow_and_update().clone();
-        handle.update(|item: &mut Item| item.snapshot = snapshot).await;
+        handle.update(|item: &mut Item| item.show(snapshot)).await;
     }
     handle.shutdown().await;
 }
@@ -41,7 +41,7 @@ async fn shown(
 ) -> Option<Handle<Item>> {
     for attempt in 0_usize.. {
         let snapshot = snapshots.borrow_and_update().clone();
-        let item = Item { snapshot, intents: intents.clone(), words: Words::of_this_desktop() };
+        let item = Item::new(snapshot, intents.clone());
         match item.assume_sni_available(true).spawn().await {
             Ok(handle) => return Some(handle),
             Err(error) if attempt == 0 => {
@@ -64,11 +64,26 @@ async fn ended(snapshots: &mut watch::Receiver<Snapshot>) {
 
 struct Item {
     snapshot: Snapshot,
+    /// Drawing takes longer than all the rest, and the ring is the same for hours.
+    drawn: (Ring, Vec<Icon>),
     intents: mpsc::Sender<Intent>,
     words: Words,
 }
 
 impl Item {
+    fn new(snapshot: Snapshot, intents: mpsc::Sender<Intent>) -> Self {
+        let drawn = pixmaps(ring(&snapshot));
+        Self { snapshot, drawn, intents, words: Words::of_this_desktop() }
+    }
+
+    fn show(&mut self, snapshot: Snapshot) {
+        let ring = ring(&snapshot);
+        if ring != self.drawn.0 {
+            self.drawn = pixmaps(ring);
+        }
+        self.snapshot = snapshot;
+    }
+
     fn press(&self, press: &Press) {
         let intent = press.intent(crate::clock::wall());
         if let Err(error) = self.intents.try_send(intent) {
@@ -92,14 +107,14 @@ impl ksni::Tray for Item {
     }
 
     fn status(&self) -> Status {
-        match ring(&self.snapshot) {
+        match self.drawn.0 {
             Ring::Attention => Status::NeedsAttention,
             Ring::Full | Ring::Half | Ring::Dashed => Status::Active,
         }
     }
 
     fn icon_pixmap(&self) -> Vec<Icon> {
-        SIDES.map(|side| pixmap(ring(&self.snapshot), side)).into()
+        self.drawn.1.clone()
     }
 
     fn attention_icon_pixmap(&self) -> Vec<Icon> {
@@ -143,6 +158,10 @@ fn item(entry: Entry) -> MenuItem<Item> {
 /// An underscore marks an access key in this protocol; a doubled one is an underscore.
 fn escaped(label: &str) -> String {
     label.replace('_', "__")
+}
+
+fn pixmaps(ring: Ring) -> (Ring, Vec<Icon>) {
+    (ring, SIDES.map(|side| pixmap(ring, side)).into())
 }
 
 fn pixmap(ring: Ring, side: u32) -> Icon {

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod commands;
 pub mod desktop;
 pub mod effects;
+pub mod memory;
 pub mod questions;
 pub mod resident;
 pub mod runners;

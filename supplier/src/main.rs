@@ -12,12 +12,14 @@ use ionet_cloud::{DeviceEnd, Secret};
 use ionet_core::target::PauseEnd;
 use ionet_core::{Intent, Phase, Snapshot, Target, Verb};
 use ionet_supplier::commands::{self, Deed, Told, earnings, exit, open, say, status};
+use ionet_supplier::memory;
 use ionet_supplier::resident::{self, Ended, Run};
 use ionet_wire::WireError;
 use ionet_wire::client::Client;
 use ionet_wire::message::Kind;
 use ionet_wire::paths::Folders;
 use ionet_words::Words;
+use tokio::runtime::Builder;
 
 /// Lends this PC's GPU to the io.net cloud. Without a subcommand: shows the window, and starts the app if needed.
 #[derive(Parser)]
@@ -89,21 +91,33 @@ enum AccountCommand {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let command = Arguments::parse().command.unwrap_or(Command::App(AppCommand::Open));
+    memory::stay_small();
+    let runtime = match runtime(&command).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
     // Linux needs no event loop on this thread; where the tray wants one, it gets this thread.
-    let code = runtime.block_on(dispatch(arguments.command.unwrap_or(Command::App(AppCommand::Open))));
+    let code = runtime.block_on(dispatch(command));
     // A blocking read (standard input, a driver that hangs) must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code.map_or_else(|error| failed(&error), ExitCode::from)
 }
 
+/// A guard has little to do, and no part of it blocks.
+fn runtime(command: &Command) -> Builder {
+    if matches!(command, Command::Guard { .. }) {
+        return Builder::new_current_thread();
+    }
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2);
+    builder
+}
+
 async fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Guard { run_dir } => {
+            tokio::spawn(memory::tend());
             let log = Folders::open().ok().map(|folders| folders.agent_logs().join("guard.log"));
             ionet_agent::guard::serve(&run_dir, log.as_deref()).await?;
             Ok(exit::OK)
@@ -130,6 +144,7 @@ async fn app(command: AppCommand, folders: Folders) -> Result<u8> {
 
 async fn run(run: Run, folders: Folders) -> Result<u8> {
     let headless = run.headless;
+    tokio::spawn(memory::tend());
     match resident::run(run, folders.clone()).await? {
         Ended::Quit { clean: true } => Ok(exit::OK),
         Ended::Quit { clean: false } => Ok(exit::FAILED),

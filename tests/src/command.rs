@@ -2,15 +2,13 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::bench::{self, bench};
 use crate::steps::{Step, walk};
 use crate::world::Options;
 use clap::Parser;
-
-/// How many walks a bench takes the median of.
-const WALKS: usize = 5;
 
 /// Walks from a first start to a paid job, paused, resumed, logged and quit, and prints one JSON document last.
 #[derive(Debug, Parser)]
@@ -19,9 +17,9 @@ struct Arguments {
     /// Walk every step once.
     #[arg(long, required_unless_present = "bench")]
     check: bool,
-    /// Walk several times and print the figures.
-    #[arg(long, conflicts_with_all = ["check", "broken", "engine", "dir"])]
-    bench: bool,
+    /// Measure, and print the figures.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["check", "broken", "engine", "dir"])]
+    bench: Option<bench::Name>,
     /// Break this step for real: the walk must fail there and nowhere else.
     #[arg(long = "break", value_name = "STEP")]
     broken: Option<Step>,
@@ -51,9 +49,9 @@ pub async fn run() -> ExitCode {
 }
 
 async fn act(arguments: Arguments) -> ExitCode {
-    let Arguments { check: _, bench, broken, engine, dir } = arguments;
-    if bench {
-        return match crate::bench::bench(WALKS, Path::new("target/bench/journey.jsonl")).await {
+    let Arguments { check: _, bench: wanted, broken, engine, dir } = arguments;
+    if let Some(name) = wanted {
+        return match bench(name).await {
             Ok(figures) => print(&figures, true),
             Err(error) => {
                 eprintln!("nothing could be measured: {error:#}");

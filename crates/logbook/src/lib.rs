@@ -37,10 +37,11 @@ use ionet_core::event::LogReport;
 use tokio::sync::watch;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{Layer, fmt};
 
 use crate::app::{Printed, onto_console};
 use crate::book::Book;
@@ -114,10 +115,7 @@ impl Logbook {
     /// # Errors
     /// When the program has a subscriber already.
     pub fn init(&self, stdout: bool) -> Result<(), TryInitError> {
-        let filter = EnvFilter::builder()
-            .with_default_directive(LevelFilter::INFO.into())
-            .with_env_var(FILTER)
-            .from_env_lossy();
+        let filter = filter(std::env::var(FILTER).ok().as_deref());
         let console = stdout.then(onto_console).and_then(Result::ok).map(|(lines, writing)| {
             *self.console.lock().unwrap_or_else(PoisonError::into_inner) = Some(writing);
             fmt::layer().json().flatten_event(true).with_writer(lines)
@@ -153,6 +151,13 @@ impl Logbook {
     pub fn report(&self) -> watch::Receiver<LogReport> {
         self.book.report()
     }
+}
+
+/// Which lines are kept; the usual ones where what is asked for cannot be read. `EnvFilter` reads the same words, and brings
+/// an engine for patterns in fields that takes half a megabyte.
+fn filter(asked: Option<&str>) -> Targets {
+    let usual = || Targets::new().with_default(LevelFilter::INFO);
+    asked.filter(|words| !words.is_empty()).and_then(|words| words.parse().ok()).unwrap_or_else(usual)
 }
 
 #[cfg(test)]

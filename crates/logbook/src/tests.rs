@@ -139,6 +139,19 @@ fn small() -> Limits {
 }
 
 #[test]
+fn lines_are_kept_by_the_words_that_ask_for_them_and_usually_from_info_on() {
+    let kept = |asked, target, level| filter(asked).would_enable(target, &level);
+    use tracing::Level;
+
+    for usual in [None, Some(""), Some("=,loud=yes")] {
+        assert!(kept(usual, "hyper", Level::INFO) && !kept(usual, "hyper", Level::DEBUG), "{usual:?}");
+    }
+    assert!(kept(Some("debug"), "hyper", Level::DEBUG));
+    let asked = Some("warn,hyper=trace");
+    assert!(kept(asked, "hyper::client", Level::TRACE) && !kept(asked, "ionet", Level::INFO));
+}
+
+#[test]
 fn what_waits_is_byte_for_byte_the_redacted_lines() {
     let shelf = Shelf::new(small());
     let lines: Vec<_> = (0..100).map(|n| format!(r#"{{"n":{n},"mail":"a{n}@example.test"}}"#)).collect();

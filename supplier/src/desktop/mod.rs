@@ -1,5 +1,6 @@
 //! What is asked of the desktop, and the one way to do without one.
 
+mod notice;
 pub mod tray;
 pub mod window;
 
@@ -38,6 +39,9 @@ const WINDOW_WITHIN: Duration = Duration::from_secs(2);
 
 /// An opener that finds no browser says so well within this.
 const OPENED_WITHIN: Duration = Duration::from_secs(5);
+
+/// As desktops name it beside what it says.
+const APP: &str = "io.net Supplier";
 
 /// A desktop that hangs must not hold up the program's end.
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(2);
@@ -96,11 +100,11 @@ impl Desktop for Session {
     }
 
     fn notify(&self, title: &str, body: &str) {
-        let mut said = notify_rust::Notification::new();
-        said.appname("io.net Supplier").summary(title).body(body);
+        let (title, body) = (title.to_owned(), body.to_owned());
         let (done, shown) = std::sync::mpsc::channel();
-        // Asked by a thread of its own: the call blocks, and must not do so inside the runtime.
-        std::thread::spawn(move || done.send(said.show().map(drop)));
+        let runtime = tokio::runtime::Handle::current();
+        // Asked by a thread of its own: waiting for it must not happen inside the runtime.
+        std::thread::spawn(move || done.send(runtime.block_on(notice::show(APP, &title, &body))));
         match shown.recv_timeout(NOTIFIED_WITHIN) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "this desktop shows no notifications"),

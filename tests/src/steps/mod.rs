@@ -15,7 +15,7 @@ mod sign_in;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 
 use crate::report::{Agent, AgentKind, Report, StepReport};
@@ -114,6 +114,21 @@ pub async fn walk(options: Options) -> Report {
         eprintln!("had to be killed: {left}");
     }
     Report { measured, ..Report::new(agent, reports) }
+}
+
+/// Walks up to this step, for whoever wants to be there.
+///
+/// # Errors
+/// When a step does not hold.
+pub async fn walk_to(last: Step, world: &mut World) -> Result<()> {
+    for step in Step::ALL {
+        let report = one(step, world).await;
+        ensure!(report.ok, "{} did not hold: {}", report.name, report.detail);
+        if step == last {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn one(step: Step, world: &mut World) -> StepReport {

@@ -283,8 +283,13 @@ trap 'exit 1' TERM; while :; do sleep 0.05; done"#
     assert_eq!(guard.start(first).await, Err(AgentFault::StateDamaged));
     let next = guard.start(start(&stage, stage.dir.path().join("nomad"))).await.unwrap();
 
-    let ours: Vec<u32> = stage.ours().await.iter().map(|process| process.pid).collect();
-    assert!(ours.contains(&next.pid) && stage.tasks().await.is_empty(), "{ours:?}");
+    let there = async {
+        while !stage.ours().await.iter().any(|process| process.pid == next.pid) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), there).await.unwrap();
+    assert!(stage.tasks().await.is_empty());
     assert_eq!(found(&stage.data(), &words), Vec::<PathBuf>::new(), "no copy of it either");
     assert!(events.try_recv().is_err());
     stop(&stage, &guard).await.unwrap();

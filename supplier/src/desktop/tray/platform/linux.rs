@@ -36,7 +36,7 @@ pub async fn run(mut snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender
         let follow = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = snapshots.borrow_and_update().clone();
-                handle.update(|item: &mut Item| item.snapshot = snapshot).await;
+                handle.update(|item: &mut Item| item.show(snapshot)).await;
             }
         };
         tokio::select! {
@@ -53,8 +53,8 @@ async fn shown(
     refused: &Arc<Notify>,
 ) -> Option<Handle<Item>> {
     for attempt in 0_usize.. {
-        let (snapshot, words) = (snapshots.borrow_and_update().clone(), Words::of_this_desktop());
-        let item = Item { snapshot, intents: intents.clone(), refused: refused.clone(), words };
+        let snapshot = snapshots.borrow_and_update().clone();
+        let item = Item::new(snapshot, intents.clone(), refused.clone());
         match item.assume_sni_available(true).spawn().await {
             Ok(handle) => return Some(handle),
             Err(error) if attempt == 0 => tracing::warn!(%error, "no tray item yet: {WITHOUT}"),
@@ -75,6 +75,8 @@ async fn ended(snapshots: &mut watch::Receiver<Snapshot>) {
 
 struct Item {
     snapshot: Snapshot,
+    /// Drawing takes longer than all the rest, and the ring is the same for hours.
+    drawn: (Ring, Vec<Icon>),
     intents: mpsc::Sender<Intent>,
     /// Told when a host that has come does not take the item.
     refused: Arc<Notify>,
@@ -82,6 +84,19 @@ struct Item {
 }
 
 impl Item {
+    fn new(snapshot: Snapshot, intents: mpsc::Sender<Intent>, refused: Arc<Notify>) -> Self {
+        let drawn = pixmaps(ring(&snapshot));
+        Self { snapshot, drawn, intents, refused, words: Words::of_this_desktop() }
+    }
+
+    fn show(&mut self, snapshot: Snapshot) {
+        let ring = ring(&snapshot);
+        if ring != self.drawn.0 {
+            self.drawn = pixmaps(ring);
+        }
+        self.snapshot = snapshot;
+    }
+
     fn press(&self, press: &Press) {
         let intent = press.intent(crate::clock::wall());
         if let Err(error) = self.intents.try_send(intent) {
@@ -105,14 +120,14 @@ impl ksni::Tray for Item {
     }
 
     fn status(&self) -> Status {
-        match ring(&self.snapshot) {
+        match self.drawn.0 {
             Ring::Attention => Status::NeedsAttention,
             Ring::Full | Ring::Half | Ring::Dashed => Status::Active,
         }
     }
 
     fn icon_pixmap(&self) -> Vec<Icon> {
-        SIDES.map(|side| pixmap(ring(&self.snapshot), side)).into()
+        self.drawn.1.clone()
     }
 
     fn attention_icon_pixmap(&self) -> Vec<Icon> {
@@ -164,6 +179,10 @@ fn item(entry: Entry) -> MenuItem<Item> {
 /// An underscore marks an access key in this protocol; a doubled one is an underscore.
 fn escaped(label: &str) -> String {
     label.replace('_', "__")
+}
+
+fn pixmaps(ring: Ring) -> (Ring, Vec<Icon>) {
+    (ring, SIDES.map(|side| pixmap(ring, side)).into())
 }
 
 fn pixmap(ring: Ring, side: u32) -> Icon {

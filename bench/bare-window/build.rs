@@ -1,0 +1,5 @@
+//! Lets Tauri make its context.
+
+fn main() {
+    tauri_build::build();
+}

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_uint};
 use nvml_wrapper_sys::bindings as nvml;
 use nvml_wrapper_sys::bindings::field_id;
 
-use crate::put::{put, put_number};
+use crate::put::put;
 use crate::script::{Card, Question};
 use crate::stage::of_card;
 use crate::{BAD_ARGUMENT, Code, NOT_FOUND, NOT_SUPPORTED, OK};
@@ -16,7 +16,7 @@ const MOST_INSTANCES: c_uint = 7;
 /// # Safety
 /// Both point to writable unsigned ints.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMigMode(
+pub(crate) unsafe extern "C" fn nvmlDeviceGetMigMode(
     device: nvml::nvmlDevice_t,
     current: *mut c_uint,
     pending: *mut c_uint,
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMigMode(
 /// # Safety
 /// `count` points to a writable unsigned int.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(
+pub(crate) unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(
     device: nvml::nvmlDevice_t,
     count: *mut c_uint,
 ) -> Code {
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(
 /// # Safety
 /// `instance` points to a writable handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
+pub(crate) unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
     device: nvml::nvmlDevice_t,
     index: c_uint,
     instance: *mut nvml::nvmlDevice_t,
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
     of_card(device, Question::Mig, |card, place| match &card.instances {
         Some(instances) if (index as usize) < instances.len() => {
             // SAFETY: by this function's own contract.
-            unsafe { put(instance, stage::handle_of_instance(place, index as usize)) }
+            unsafe { put(instance, crate::stage::handle_of_instance(place, index as usize)) }
         }
         Some(_) => NOT_FOUND,
         None => NOT_SUPPORTED,
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
 /// # Safety
 /// `values` is null or points to `count` structs whose `fieldId` is set.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
+pub(crate) unsafe extern "C" fn nvmlDeviceGetFieldValues(
     device: nvml::nvmlDevice_t,
     count: c_int,
     values: *mut nvml::nvmlFieldValue_t,

@@ -12,7 +12,6 @@ mod stage;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 
 use nvml_wrapper_sys::bindings as nvml;
-use nvml_wrapper_sys::bindings::field_id;
 use nvml_wrapper_sys::bindings::nvmlReturn_t as Code;
 
 use crate::put::{megabytes, put, put_answer, put_number, put_processes, put_text};

@@ -6,12 +6,14 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Method, Response, StatusCode, header},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{
-    Region, acl, acl::Access, acl::Grants, allocations, events::Topics, intro, jobs, nodes, store::State,
-};
+use super::acl::Grants;
+use super::events::Topics;
+use super::route::route;
+use super::store::State;
+use super::{Region, acl::Access};
 use crate::{go, rpc::Reply};
 
 /// Says in every answer that this is not Nomad.

@@ -1,12 +1,11 @@
 //! Which request of the servers' HTTP API goes where.
 
-use axum::http::{Method, StatusCode};
-use serde_json::{Value, json};
+use axum::http::Method;
+use serde_json::json;
 
+use super::acl::Access;
 use super::http::{Answer, ApiError, Request};
-use super::{
-    Region, acl, acl::Access, acl::Grants, allocations, events::Topics, intro, jobs, nodes, store::State,
-};
+use super::{Region, acl, allocations, intro, jobs, nodes};
 
 pub(super) fn route(region: &Region, request: &Request) -> Result<Answer, ApiError> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();

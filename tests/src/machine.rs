@@ -53,6 +53,13 @@ impl Machine {
         self.start_with(&["--enrolment-token-file", &token, "--agree"]);
     }
 
+    /// The next start finds no device here, and a token of another account. The agent's folders stay as they are.
+    pub fn becomes_anothers(&mut self, token: &str) {
+        let identity = self.pc.folders().identity();
+        std::fs::rename(&identity, identity.with_extension("aside")).unwrap();
+        std::fs::write(&self.token_file, token).unwrap();
+    }
+
     /// Starts the app as its owner does, who has yet to sign in. There is no desktop to show it on.
     pub fn start_as_owner(&mut self) {
         self.resident = Some(self.pc.resident("resident", &["run"]).unwrap());

@@ -10,6 +10,8 @@ mod black_holes;
 mod certificates;
 #[path = "bad_days/files.rs"]
 mod files;
+#[path = "bad_days/hand_over.rs"]
+mod hand_over;
 #[path = "bad_days/jobs.rs"]
 mod jobs;
 #[path = "bad_days/killed.rs"]

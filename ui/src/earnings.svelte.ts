@@ -10,6 +10,12 @@ const FRESH_FOR_MS = 60_000;
 
 export type Shown = { moments: number[]; periods: Periods; asked: number };
 
+/** Who has scrolled further keeps the pages that they read, with what has changed on the first one and is new above it. */
+function renewed(read: JobEarned[], first: JobEarned[]): JobEarned[] {
+  const known = new Set(first.map((job) => job.allocation));
+  return [...first, ...read.filter((job) => !known.has(job.allocation))];
+}
+
 /** What the gateway's ledger says of one span and scope, as far as it has been asked. What came late of an older question is dropped. */
 export class Ledger {
   span = $state<Span>("day");
@@ -31,6 +37,7 @@ export class Ledger {
   /** Counts what was asked anew, so that an answer to something older is known. */
   #turn = 0;
   #paging = false;
+  #owner: string | null = null;
 
   constructor(ask: Backend["ask"]) {
     this.#ask = ask;
@@ -40,6 +47,16 @@ export class Ledger {
     if (span === this.span && scope === this.scope) return;
     this.span = span;
     this.scope = scope;
+    this.#anew();
+  }
+
+  /** Whose PC and account this is about: of another one nothing that was shown stays. */
+  belongs(to: string): void {
+    if (this.#owner !== null && this.#owner !== to) this.#anew();
+    this.#owner = to;
+  }
+
+  #anew(): void {
     this.shown = null;
     this.jobs = [];
     this.next = null;
@@ -63,8 +80,8 @@ export class Ledger {
       if (turn !== this.#turn) return;
       this.shown = { moments, periods, asked: Date.now() };
       this.currency = page.currency;
-      // Who has scrolled further keeps what they read: the new first page would move it.
       if (this.jobs.length <= PAGE) [this.jobs, this.next, this.#of] = [page.jobs, page.next, of];
+      else this.jobs = renewed(this.jobs, page.jobs);
       this.listed = true;
       this.refused = null;
     } catch (thrown) {

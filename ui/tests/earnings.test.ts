@@ -5,7 +5,8 @@ import App from "../src/App.svelte";
 import type { Backend } from "../src/backend";
 import { ledgerOf } from "../src/backend/ledger";
 import { type Scene, scenes } from "../src/backend/scenes";
-import type { EarningsQuestion } from "../src/bindings";
+import type { EarningsQuestion, JobEarned } from "../src/bindings";
+import { Ledger } from "../src/earnings.svelte";
 import { money, sum } from "../src/figures";
 
 let app: Record<string, unknown> | undefined;
@@ -227,4 +228,39 @@ test("where the problem's own way on is not possible now, the question can still
 
   expect(find("action-session-ended")).toBeNull();
   expect(find("ask-again")).not.toBeNull();
+});
+
+test("amounts that the region has not confirmed for a while say of when they are", async () => {
+  const answer = ledgerOf("earnings");
+  await play("earnings", async (question) => {
+    const given = await answer(question);
+    if (given.about.by === "periods") given.about.as_of = Date.now() - 3 * 3_600_000;
+    return given;
+  });
+
+  expect(text("earnings-stale")).toMatch(/^As of 3 h/);
+  expect(find("earnings-refused")).toBeNull();
+});
+
+test("who has scrolled on sees what has changed on the first page and what is new above it", async () => {
+  const job = (name: string, amount: string) => ({ allocation: name, amount }) as JobEarned;
+  let first = Array.from({ length: 200 }, (_, i) => job(`a${i}`, "0.000001"));
+  const ledger = new Ledger(async ({ about }) => {
+    const told = { currency: "USDC", as_of: Date.now() };
+    if (about.by === "periods") return { answer: "earnings", about: { by: "periods", amounts: [], ...told } };
+    const jobs = about.after === null ? first : [job("b0", "0.000001")];
+    return {
+      answer: "earnings",
+      about: { by: "jobs", jobs, next: about.after === null ? "b" : null, ...told },
+    };
+  });
+  await ledger.load();
+  await ledger.more();
+
+  first = [job("new", "0.000002"), job("a0", "0.000009"), ...first.slice(1, 199)];
+  await ledger.load();
+
+  const shown = ledger.jobs.map((one) => one.allocation);
+  expect([shown.slice(0, 2), shown.at(-1), shown.length]).toEqual([["new", "a0"], "b0", 202]);
+  expect(ledger.jobs[1]?.amount).toBe("0.000009");
 });

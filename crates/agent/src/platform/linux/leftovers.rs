@@ -127,13 +127,18 @@ fn remove_at(parent: BorrowedFd<'_>, name: &CStr, go_on: &dyn Fn() -> bool) -> r
         removed => return removed,
     }
     let mut folder = Dir::new(open_up(parent, name)?)?;
+    // What this user may not remove (a container's, of another one) keeps nothing else.
+    let mut all = Ok(());
     while let Some(entry) = folder.read() {
         let entry = entry?;
         if ![c".", c".."].contains(&entry.file_name()) {
-            remove_at(folder.fd()?, entry.file_name(), go_on)?;
+            match remove_at(folder.fd()?, entry.file_name(), go_on) {
+                Err(Errno::TIMEDOUT) => return Err(Errno::TIMEDOUT),
+                removed => all = all.and(removed),
+            }
         }
     }
-    unlinkat(parent, name, AtFlags::REMOVEDIR)
+    all.and(unlinkat(parent, name, AtFlags::REMOVEDIR))
 }
 
 /// A job may have taken its own rights to its folder away: this user gives them back to itself.
@@ -250,6 +255,36 @@ mod tests {
         let left = fs::read_dir(&local).unwrap().count();
         assert!(left > 50 && left < 100, "{left}");
         assert_eq!(remove_allocations(&Scope::new(&data), &|| true), 0);
+    }
+
+    #[test]
+    fn what_another_user_left_in_an_allocation_keeps_nothing_else_of_it() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: needs root to be two users");
+            return;
+        }
+        let dir = data_dir();
+        let data = dir.path().join("agent");
+        let local = data.join("alloc").join(ALLOC).join("t/local");
+        for number in 0..20 {
+            fs::write(local.join(number.to_string()), "x").unwrap();
+        }
+        let nobody = rustix::process::Uid::from_raw(65_534);
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for folder in local.ancestors().take_while(|folder| folder.starts_with(&data)) {
+            std::os::unix::fs::chown(folder, Some(nobody.as_raw()), None).unwrap();
+        }
+        fs::create_dir(local.join("theirs")).unwrap();
+        fs::write(local.join("theirs/x"), "x").unwrap();
+
+        let cleared = std::thread::spawn(move || {
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            remove_allocations(&Scope::new(&data), &|| true)
+        });
+
+        assert_eq!(cleared.join().unwrap(), 1);
+        let left: Vec<_> = fs::read_dir(&local).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["theirs"]);
     }
 
     #[test]

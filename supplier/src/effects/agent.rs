@@ -83,7 +83,7 @@ impl Shared {
     /// The agent that an earlier life's guard still holds; else what that life left is cleared away.
     pub(super) async fn earlier_life(self: &Arc<Self>) -> (Option<StartId>, Option<WorkFault>) {
         let place = self.place();
-        if let Some((guard, events)) = Guard::connect(&self.tools.folders.guard_run()).await {
+        if let Some((guard, events)) = Guard::connect(&self.guard_run).await {
             if let Some(running) = guard.running() {
                 tracing::info!(id = running.id.0, "the agent of an earlier start is taken over");
                 let guard = self.hold(guard, events, running.id);
@@ -190,7 +190,7 @@ impl Shared {
             held.id = id;
             return Ok(held.guard.clone());
         }
-        let run_dir = self.tools.folders.guard_run();
+        let run_dir = self.guard_run.clone();
         let (guard, events) = Guard::connect_or_spawn(&run_dir, &self.tools.program).await?;
         Ok(self.hold(guard, events, id))
     }

@@ -9,6 +9,7 @@ mod region;
 mod settings;
 mod work;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ionet_agent::OwnProgram;
@@ -49,6 +50,8 @@ pub struct Effects {
 
 struct Shared {
     tools: Tools,
+    /// Asked of the disk once: one that hangs later holds up neither a freeze nor a stop.
+    guard_run: PathBuf,
     shipper: Shipper<logs::Bucket>,
     events: mpsc::Sender<Event>,
     agent: agent::Room,
@@ -63,8 +66,10 @@ struct Shared {
 impl Effects {
     pub fn new(tools: Tools, events: mpsc::Sender<Event>) -> Self {
         let shipper = tools.logbook.shipper(logs::Bucket::new(tools.cloud.clone()));
+        let guard_run = tools.folders.guard_run();
         let shared = Shared {
             tools,
+            guard_run,
             shipper,
             events,
             agent: agent::Room::default(),

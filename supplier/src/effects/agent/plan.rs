@@ -45,7 +45,7 @@ impl Shared {
     }
 
     fn drivers(&self) -> Drivers {
-        drivers(gate_socket(&self.tools.folders.guard_run()))
+        drivers(gate_socket(&self.guard_run))
     }
 }
 

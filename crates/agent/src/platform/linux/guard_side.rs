@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
-use rustix::process::getpid;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -39,8 +38,9 @@ pub(super) struct GuardSide {
     left: Option<Resident>,
     /// The last agent asked for.
     start: Option<Start>,
-    /// Where what is ours lies, as last said.
+    /// Where what is ours lies, as last said. Links are resolved at a start: a disk that hangs later does not hold the loop up.
     place: Option<Place>,
+    scope: Option<Scope>,
     patience: Duration,
     files_stay: Duration,
     agent: Option<Agent>,
@@ -66,6 +66,7 @@ impl GuardSide {
             left: None,
             start: None,
             place: None,
+            scope: None,
             patience: PATIENCE,
             files_stay: Duration::from_millis(waits.files_stay_ms),
             agent: None,
@@ -184,7 +185,7 @@ impl GuardSide {
         match self.supervisor.start(id) {
             Asked::Begins { instead_of } => {
                 self.called_off(instead_of).await;
-                self.place = Some(start.place.clone());
+                (self.place, self.scope) = (Some(start.place.clone()), None);
                 self.start = Some(start);
             }
             Asked::Known => {
@@ -369,9 +370,11 @@ impl GuardSide {
         }
     }
 
-    fn scope(&self) -> Option<(Scope, Option<PathBuf>)> {
+    fn scope(&mut self) -> Option<(Scope, Option<PathBuf>)> {
         let place = self.place.as_ref()?;
-        let mut scope = Scope::of_guard(&place.data_dir, getpid().as_raw_nonzero().get());
+        let known = self.scope.take().filter(|scope| scope.folders()[0] == place.data_dir);
+        let mut scope = known.unwrap_or_else(|| Scope::of_guard(&place.data_dir));
+        self.scope = Some(scope.clone());
         scope.know(self.beside.containers());
         Some((scope, place.docker_socket.clone()))
     }

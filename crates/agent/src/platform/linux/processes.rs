@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 
 use super::beside::Containers;
 use super::signals::Signal;
@@ -32,8 +32,9 @@ impl Scope {
         Self { folders, guard: None, containers: BTreeSet::new() }
     }
 
-    pub(crate) fn of_guard(data_dir: &Path, guard: i32) -> Self {
-        Self { guard: Some(guard), ..Self::new(data_dir) }
+    /// As this guard sees it.
+    pub(crate) fn of_guard(data_dir: &Path) -> Self {
+        Self { guard: Some(getpid().as_raw_nonzero().get()), ..Self::new(data_dir) }
     }
 
     /// Containers of ours are found by their control groups too, whatever their engine does.

@@ -81,15 +81,16 @@ impl Shared {
     }
 
     /// The agent that an earlier life's guard still holds; else what that life left is cleared away.
-    pub(super) async fn earlier_life(self: &Arc<Self>) -> (Option<StartId>, Option<WorkFault>) {
+    pub(super) async fn earlier_life(self: &Arc<Self>, paused: bool) -> (Option<StartId>, Option<WorkFault>) {
         let place = self.place();
         if let Some((guard, events)) = Guard::connect(&self.guard_run).await {
             if let Some(running) = guard.running() {
                 tracing::info!(id = running.id.0, "the agent of an earlier start is taken over");
                 let guard = self.hold(guard, events, running.id);
                 self.watch_the_engine(None);
-                // An earlier life may have ended between freezing and thawing.
-                return (Some(running.id), guard.thaw(&place).await.err());
+                // An earlier life may have ended between freezing and thawing. Into a pause it stays frozen.
+                let thawed = if paused { Ok(()) } else { guard.thaw(&place).await };
+                return (Some(running.id), thawed.err());
             }
             guard.let_go().await;
         }

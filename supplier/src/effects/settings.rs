@@ -6,10 +6,12 @@ use std::time::Duration;
 use ionet_core::effect::Settings;
 use ionet_core::event::{KeptSession, Loaded};
 use ionet_core::fault::SettingsFault;
+use ionet_core::target::{PauseEnd, Target};
 use ionet_core::{Outcome, Saved};
 use tokio::time::timeout;
 
 use super::{Shared, unsaid};
+use crate::clock::wall;
 use crate::settings;
 
 /// Writes come one after the other, in the order in which they were asked for.
@@ -46,16 +48,16 @@ impl Shared {
         let tools = &self.tools;
         let path = tools.folders.settings();
         let saved = reading(move || settings::load(&path)).await.unwrap_or(Err(SettingsFault::Unreadable));
-        let device = timeout(READ_WITHIN, tools.cloud.load_device()).await.ok().flatten();
-        let session = if tools.sessions {
-            timeout(READ_WITHIN, tools.cloud.session()).await.unwrap_or(KeptSession::Locked)
-        } else {
-            KeptSession::None
-        };
+        // A disk or a keyring that is slow keeps nobody from what runs already.
+        let (device, session, (agent, left_over)) = tokio::join!(
+            timeout(READ_WITHIN, tools.cloud.load_device()),
+            self.session(),
+            self.earlier_life(is_paused(&saved))
+        );
         if session == KeptSession::Locked {
             self.wait_for_the_keyring();
         }
-        let (agent, left_over) = self.earlier_life().await;
+        let device = device.ok().flatten();
         Loaded {
             saved,
             device,
@@ -67,6 +69,13 @@ impl Shared {
         }
     }
 
+    async fn session(&self) -> KeptSession {
+        if !self.tools.sessions {
+            return KeptSession::None;
+        }
+        timeout(READ_WITHIN, self.tools.cloud.session()).await.unwrap_or(KeptSession::Locked)
+    }
+
     async fn save(&self, saved: Saved) -> Result<(), SettingsFault> {
         let _turn = self.saving.0.lock().await;
         let path = self.tools.folders.settings();
@@ -76,7 +85,33 @@ impl Shared {
     }
 }
 
+/// Whether the owner's pause lasts. Settings that cannot be read mean one.
+fn is_paused(saved: &Result<Saved, SettingsFault>) -> bool {
+    match saved.as_ref().map(|saved| saved.target) {
+        Ok(Target::Earning) => false,
+        Ok(Target::Paused { until: PauseEnd::At { at } }) => at > wall(),
+        Ok(Target::Paused { until: PauseEnd::Resumed }) | Err(_) => true,
+    }
+}
+
 /// None where the disk does not answer in time.
 async fn reading<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     timeout(READ_WITHIN, tokio::task::spawn_blocking(read)).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use ionet_core::UnixMs;
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_life_froze_stays_so_into_a_pause_that_lasts() {
+        let kept = |target| is_paused(&Ok(Saved { target, ..Saved::default() }));
+        let until = |at: i64| Target::Paused { until: PauseEnd::At { at: UnixMs(wall().0 + at) } };
+
+        assert!(kept(Target::Paused { until: PauseEnd::Resumed }) && kept(until(60_000)));
+        assert!(!kept(Target::Earning) && !kept(until(-1)));
+        assert!(is_paused(&Err(SettingsFault::Damaged)));
+    }
 }

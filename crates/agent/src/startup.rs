@@ -51,11 +51,30 @@ const REASONS: &[Reason] = &[
     (&["is another Nomad process accessing data_dir"], |_| AgentFault::FolderInUse),
     (CERTIFICATE, AgentFault::CertificateUnreadable),
     (CONTROL_GROUPS, AgentFault::NoControlGroups),
-    (&["read-only file system", "permission denied", "not a directory"], AgentFault::FolderUnwritable),
+    (SYSTEM, AgentFault::FolderUnwritable),
     (DAMAGED, |_| AgentFault::StateDamaged),
     (NO_ROUTE, |_| AgentFault::NoNetwork),
     (&["fingerprinting failed"], AgentFault::PcUnreadable),
     (BAD_PLAN, AgentFault::BadPlan),
+];
+
+/// What the system says of a disk or of itself, in Go's words: nothing that lies there is known to be damaged by it.
+const SYSTEM: &[&str] = &[
+    "read-only file system",
+    "permission denied",
+    "operation not permitted",
+    "not a directory",
+    "is a directory",
+    "input/output error",
+    "stale file handle",
+    "stale NFS file handle",
+    "transport endpoint is not connected",
+    "no such device",
+    "connection timed out",
+    "too many open files",
+    "cannot allocate memory",
+    "resource temporarily unavailable",
+    "interrupted system call",
 ];
 
 const CERTIFICATE: &[&str] = &[
@@ -215,6 +234,9 @@ mod tests {
             "failed to initialize client: failed creating state dir: mkdir /data/client: not a directory",
             "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: permission denied",
             "failed to initialize client: failed creating alloc dir: mkdir /data/alloc: permission denied",
+            "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: input/output error",
+            "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: too many open files",
+            "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: stale file handle",
             "node setup failed: node ID setup failed: open /data/client/client-id: permission denied",
         ] {
             assert!(

@@ -69,12 +69,9 @@ const SYSTEM: &[&str] = &[
     "stale file handle",
     "stale NFS file handle",
     "transport endpoint is not connected",
-    "no such device",
-    "connection timed out",
     "too many open files",
     "cannot allocate memory",
     "resource temporarily unavailable",
-    "interrupted system call",
 ];
 
 const CERTIFICATE: &[&str] = &[

@@ -154,8 +154,7 @@ impl GuardSide {
             }
             Ask::Freeze { question, place } => {
                 self.place = Some(place);
-                let now_ms = self.now_ms();
-                let held = self.supervisor.freeze(now_ms);
+                let held = self.supervisor.freeze(self.now_ms());
                 self.question(Question { number: question, freeze: true }, held).await;
             }
             Ask::Thaw { question, place } => {
@@ -343,14 +342,15 @@ impl GuardSide {
         }
     }
 
-    /// Freezes or thaws what is there now.
     fn look(&mut self, freeze: bool) {
         self.questions.look();
-        self.beside.look(self.scope(), freeze);
+        let scope = self.scope();
+        self.beside.look(scope, freeze);
     }
 
     fn sweep(&mut self) {
-        self.beside.sweep(self.scope(), self.patience);
+        let scope = self.scope();
+        self.beside.sweep(scope, self.patience);
     }
 
     async fn swept(&mut self, result: Result<(), WorkFault>) {

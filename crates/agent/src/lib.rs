@@ -15,6 +15,9 @@ pub mod api;
 pub mod config;
 #[cfg(unix)]
 pub mod engine;
+#[cfg(not(unix))]
+#[path = "engine_elsewhere.rs"]
+pub mod engine;
 pub mod find;
 pub mod guard;
 mod http;

@@ -5,7 +5,8 @@
 //! that they move elsewhere; then the agent goes, and whatever is still there with it.
 //!
 //! Every step has one effect, one outcome and an end of its own: what does not answer by then is not waited for. Where the
-//! region does not answer, nothing is thawed to wait for it: the frozen work is ended where it stands.
+//! region does not answer, or the agent that could tell the work to leave has gone, nothing is thawed: the frozen work is ended
+//! where it stands.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,9 +56,9 @@ const FROZEN_BY_MS: u64 = 500;
 const INELIGIBLE_BY_MS: u64 = 2_000;
 const THAWED_BY_MS: u64 = 2_500;
 const ALLOCATIONS_STOPPED_BY_MS: u64 = 3_000;
-/// What comes after the work is gone has its own time, counted from its begin.
 /// What Nomad's `max_kill_timeout` promises a task here.
 const UNASKED_PATIENCE_MS: u64 = 2_000;
+/// These come after the work is gone, and have their own time, counted from their begin.
 const SIGNED_OUT_WITHIN_MS: u64 = 10_000;
 const SAVED_WITHIN_MS: u64 = 5_000;
 /// The last step of a quit: what is not shipped by then is kept, and shipped after the next start.
@@ -130,8 +131,8 @@ impl GivingBack {
         self.until_ms
     }
 
-    /// How long work may take to leave when the agent is stopped. What stands frozen is ended where it stands, what was thawed
-    /// had its time; only what an agent left that ended by itself has not been asked yet.
+    /// How long work may take to leave when the agent is stopped. What stands frozen is ended where it stands, and what was
+    /// thawed had its time; only an agent that goes alone has not been asked yet.
     pub(crate) fn patience_ms(&self) -> u64 {
         if self.frozen { 0 } else { UNASKED_PATIENCE_MS }
     }

@@ -9,8 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use ionet_cloud::{DeviceEnd, Secret};
-use ionet_core::target::PauseEnd;
-use ionet_core::{Intent, Phase, Snapshot, Target, Verb};
+use ionet_core::{Intent, Phase, Target};
 use ionet_supplier::commands::{self, Deed, Told, earnings, exit, open, say, status};
 use ionet_supplier::memory;
 use ionet_supplier::resident::{self, Ended, Run};
@@ -136,8 +135,8 @@ async fn app(command: AppCommand, folders: Folders) -> Result<u8> {
         AppCommand::Open => open::open(&folders).await.map(|()| exit::OK),
         AppCommand::Status { json } => show_status(&folders, json).await,
         AppCommand::Earnings(arguments) => show_earnings(&folders, &arguments).await,
-        AppCommand::Pause => ask(&folders, pause()).await,
-        AppCommand::Resume => ask(&folders, resume()).await,
+        AppCommand::Pause => ask(&folders, Deed::PAUSE).await,
+        AppCommand::Resume => ask(&folders, Deed::RESUME).await,
         AppCommand::Quit => quit(&folders).await,
     }
 }
@@ -174,17 +173,6 @@ async fn show_earnings(folders: &Folders, arguments: &earnings::Arguments) -> Re
         Err(error) if matches!(error.downcast_ref(), Some(WireError::NobodyThere(_))) => not_running(),
         Err(error) => Err(error),
     }
-}
-
-fn pause() -> Deed {
-    let until = PauseEnd::Resumed;
-    let (intent, target) = (Intent::Pause { until }, Target::Paused { until });
-    Deed { intent, verb: Verb::Pause, target, done: commands::is_paused }
-}
-
-fn resume() -> Deed {
-    let done = |snapshot: &Snapshot| snapshot.target == Target::Earning;
-    Deed { intent: Intent::Resume, verb: Verb::Resume, target: Target::Earning, done }
 }
 
 async fn ask(folders: &Folders, deed: Deed) -> Result<u8> {

@@ -18,14 +18,13 @@ pub async fn answer(cloud: Cloud, mut questions: mpsc::Receiver<Asked>, events: 
         tokio::spawn(async move {
             let Question::Earnings(question) = question;
             let answer = earnings(&cloud, question).await;
+            let over = matches!(answer, Err(CloudFault::NotSignedIn | CloudFault::SessionEnded));
+            // Whoever asked may have left, and waits for no keyring.
+            let _ = reply.send(answer.map(Answer::Earnings).map_err(refused));
             // Who has signed in meanwhile is signed in.
-            if matches!(answer, Err(CloudFault::NotSignedIn | CloudFault::SessionEnded))
-                && cloud.session().await == KeptSession::None
-            {
+            if over && cloud.session().await == KeptSession::None {
                 let _ = events.send(Event::Signal(Signal::Session(KeptSession::None))).await;
             }
-            // Whoever asked may have left.
-            let _ = reply.send(answer.map(Answer::Earnings).map_err(refused));
         });
     }
 }

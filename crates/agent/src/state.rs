@@ -28,11 +28,14 @@ pub(crate) fn forget(data_dir: &Path) -> io::Result<()> {
 /// copied, is forgotten: the region and its ledger go by it, and whoever had it keeps what was earned by it.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// The folder cannot be read or written: whose node it is stays open.
 pub fn belong_to(data_dir: &Path, device: &str) -> io::Result<()> {
     let mark = data_dir.join("node-of");
-    let known = fs::read_to_string(&mark).ok();
-    if known.as_deref() == Some(device) {
+    let known = match fs::read(&mark) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        known => Some(known?),
+    };
+    if known.as_deref() == Some(device.as_bytes()) {
         return Ok(());
     }
     // Without a mark it is of a version that made none, which knew one device.
@@ -118,9 +121,13 @@ mod tests {
         belong_to(data.path(), "d-alice").unwrap();
         let kept = ids();
         belong_to(data.path(), "d-bob").unwrap();
-
         assert_eq!((kept, ids()), ([true; 2], [false; 2]));
         assert!(!folder(data.path()).join("state.db").exists());
+
+        let mark = data.path().join("node-of");
+        fs::remove_file(&mark).unwrap();
+        fs::create_dir(&mark).unwrap();
+        assert!(belong_to(data.path(), "d-carol").is_err(), "whose it is is not known");
     }
 
     #[test]

@@ -83,17 +83,16 @@ pub struct GivingBack {
     began_ms: u64,
     /// When this step is not waited for any longer; none for the one that nothing may overtake.
     until_ms: Option<u64>,
-    /// It began with freezing: the work stands where it is, or has been thawed and had its time to leave.
-    frozen: bool,
+    /// Where there is any it began with freezing: the work stands where it is, or has been thawed and had its time to leave.
     pub(crate) work: Work,
 }
 
 impl GivingBack {
     /// Where there may be work it begins with freezing; else only the sweep is left.
     pub(crate) fn begin(id: StartId, why: Why, work: Work, mono_ms: u64) -> Self {
-        let frozen = work != Work::None && !why.is_of_the_agent_alone();
-        let step = if frozen { Step::Freezing } else { Step::StoppingAgent };
-        let mut giving = Self { id, why, step, began_ms: mono_ms, until_ms: None, frozen, work };
+        let work = if why.is_of_the_agent_alone() { Work::None } else { work };
+        let step = if work == Work::None { Step::StoppingAgent } else { Step::Freezing };
+        let mut giving = Self { id, why, step, began_ms: mono_ms, until_ms: None, work };
         giving.enter(step, mono_ms);
         giving
     }
@@ -134,7 +133,7 @@ impl GivingBack {
     /// How long work may take to leave when the agent is stopped. What stands frozen is ended where it stands, and what was
     /// thawed had its time; only an agent that goes alone has not been asked yet.
     pub(crate) fn patience_ms(&self) -> u64 {
-        if self.frozen { 0 } else { UNASKED_PATIENCE_MS }
+        if self.work == Work::None { UNASKED_PATIENCE_MS } else { 0 }
     }
 
     /// What is left of this step's time.

@@ -37,33 +37,74 @@ pub enum Told {
 
 /// A deed as the command line asks for it.
 pub struct Deed {
-    pub intent: Intent,
-    /// By this verb the app says whether it is possible now.
-    pub verb: Verb,
-    /// What the owner wants by it, from the moment at which it is taken.
-    pub target: Target,
-    /// Whether it is done.
-    pub done: fn(&Snapshot) -> bool,
+    intent: Intent,
+    possible: fn(&Snapshot) -> bool,
+    done: fn(&Snapshot) -> bool,
+}
+
+impl Deed {
+    /// Done when nothing is on its way down any more. A pause that lasts may get another end.
+    pub const PAUSE: Self = Self {
+        intent: Intent::Pause { until: PauseEnd::Resumed },
+        possible: |now| {
+            let paused = matches!(now.target, Target::Paused { .. });
+            now.can.contains(&Verb::Pause) || paused && now.can.contains(&Verb::Quit)
+        },
+        done: |now| {
+            let taken = now.target == Target::Paused { until: PauseEnd::Resumed };
+            taken && now.giving_back.is_none() && now.phase != Phase::Loading
+        },
+    };
+
+    pub const RESUME: Self = Self {
+        intent: Intent::Resume,
+        possible: |now| now.can.contains(&Verb::Resume),
+        done: |now| now.target == Target::Earning,
+    };
+
+    /// None while it is on its way. Before the settings are read nothing is known.
+    fn told(&self, now: Snapshot) -> Option<Told> {
+        if (self.done)(&now) {
+            return Some(Told::Taken(Box::new(now)));
+        }
+        let possible = now.phase == Phase::Loading || (self.possible)(&now);
+        (!possible).then(|| Told::NotPossible(Box::new(now)))
+    }
 }
 
 /// Sends one intent and waits until the snapshot shows that it is done, or that it is not possible.
 pub async fn ask(folders: &Folders, deed: Deed) -> Result<Told, WireError> {
     let mut client = Client::connect(&folders.meeting(), Kind::Command).await?;
-    client.send(deed.intent).await?;
+    client.send(deed.intent.clone()).await?;
     loop {
-        let snapshot = Box::new(client.next().await?);
-        if (deed.done)(&snapshot) {
-            return Ok(Told::Taken(snapshot));
-        }
-        let possible = snapshot.phase == Phase::Loading || snapshot.can.contains(&deed.verb);
-        if !possible && snapshot.target != deed.target {
-            return Ok(Told::NotPossible(snapshot));
+        if let Some(told) = deed.told(client.next().await?) {
+            return Ok(told);
         }
     }
 }
 
-/// Whether a pause until resumed was taken, and nothing is on its way down any more.
-pub fn is_paused(snapshot: &Snapshot) -> bool {
-    let taken = snapshot.target == Target::Paused { until: PauseEnd::Resumed };
-    taken && snapshot.giving_back.is_none() && snapshot.phase != Phase::Loading
+#[cfg(test)]
+mod tests {
+    use ionet_core::{State, UnixMs, view};
+
+    use super::*;
+
+    fn now(phase: Phase, target: Target, can: &[Verb]) -> Snapshot {
+        Snapshot { phase, target, can: can.iter().copied().collect(), ..view(&State::default()) }
+    }
+
+    #[test]
+    fn what_is_not_possible_is_told_from_what_is_on_its_way() {
+        let until = PauseEnd::At { at: UnixMs(1) };
+        let welcome = now(Phase::Welcome, Target::Earning, &[Verb::SignIn, Verb::Quit]);
+        let for_an_hour = now(Phase::Paused { until }, Target::Paused { until }, &[Verb::Resume, Verb::Quit]);
+        let online = now(Phase::Waiting, Target::Earning, &[Verb::Pause, Verb::Quit]);
+        let quitting = now(Phase::Quitting, Target::Earning, &[]);
+
+        assert!(matches!(Deed::PAUSE.told(welcome), Some(Told::NotPossible(_))));
+        assert!(matches!(Deed::PAUSE.told(quitting), Some(Told::NotPossible(_))));
+        assert!(Deed::PAUSE.told(for_an_hour.clone()).is_none(), "it gets another end");
+        assert!(Deed::PAUSE.told(online.clone()).is_none() && Deed::RESUME.told(for_an_hour).is_none());
+        assert!(matches!(Deed::RESUME.told(online), Some(Told::Taken(_))));
+    }
 }

@@ -25,9 +25,6 @@ const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
 /// A turn of the logbook's is bounded in bytes; a disk may be slow.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(1);
 
-/// What is left by an earlier life has not been asked to leave yet.
-const EARLIER_LIFE_LEAVES_WITHIN: Duration = Duration::from_secs(2);
-
 #[derive(Default)]
 pub(super) struct Room {
     held: Mutex<Option<Held>>,
@@ -81,21 +78,18 @@ impl Shared {
     }
 
     /// The agent that an earlier life's guard still holds; else what that life left is cleared away.
-    pub(super) async fn earlier_life(self: &Arc<Self>, paused: bool) -> (Option<StartId>, Option<WorkFault>) {
-        let place = self.place();
+    pub(super) async fn earlier_life(self: &Arc<Self>) -> (Option<StartId>, Option<WorkFault>) {
         if let Some((guard, events)) = Guard::connect(&self.guard_run).await {
             if let Some(running) = guard.running() {
                 tracing::info!(id = running.id.0, "the agent of an earlier start is taken over");
-                let guard = self.hold(guard, events, running.id);
+                self.hold(guard, events, running.id);
                 self.watch_the_engine(None);
-                // An earlier life may have ended between freezing and thawing. Into a pause it stays frozen.
-                let thawed = if paused { Ok(()) } else { guard.thaw(&place).await };
-                return (Some(running.id), thawed.err());
+                return (Some(running.id), None);
             }
             guard.let_go().await;
         }
-        let docker = place.docker_socket.as_deref();
-        let swept = teardown::sweep(&place.data_dir, docker, EARLIER_LIFE_LEAVES_WITHIN).await;
+        // Nobody is left to ask it to leave: it is ended where it stands.
+        let swept = self.sweep(Duration::ZERO).await;
         if let Err(fault) = &swept {
             tracing::warn!(%fault, "an earlier life left something behind");
         }
@@ -153,16 +147,16 @@ impl Shared {
     /// with it: what they hold is taken over first.
     async fn stop(&self, id: StartId, patience: Duration) -> Result<(), WorkFault> {
         drop(lock(&self.agent.engine_watch).take());
-        self.take_over_logs().await;
         let place = self.place();
         let held = lock(&self.agent.held).take();
         let stopped = match held {
             Some(Held { guard, .. }) => {
+                self.take_over_logs().await;
                 let stopped = guard.stop(id, &place, patience).await;
                 guard.let_go().await;
                 stopped
             }
-            None => teardown::sweep(&place.data_dir, place.docker_socket.as_deref(), patience).await,
+            None => self.sweep(patience).await,
         };
         if let Err(error) = introduction::remove(&place.data_dir) {
             tracing::warn!(%error, "the introduction token's file stays");
@@ -172,6 +166,12 @@ impl Shared {
             Err(fault) => tracing::warn!(%fault, "agent stopped"),
         }
         stopped
+    }
+
+    async fn sweep(&self, patience: Duration) -> Result<(), WorkFault> {
+        self.take_over_logs().await;
+        let place = self.place();
+        teardown::sweep(&place.data_dir, place.docker_socket.as_deref(), patience).await
     }
 
     /// As far as one turn goes. A disk that hangs holds no stop up.

@@ -6,12 +6,10 @@ use std::time::Duration;
 use ionet_core::effect::Settings;
 use ionet_core::event::{KeptSession, Loaded};
 use ionet_core::fault::SettingsFault;
-use ionet_core::target::{PauseEnd, Target};
 use ionet_core::{Outcome, Saved};
 use tokio::time::timeout;
 
 use super::{Shared, unsaid};
-use crate::clock::wall;
 use crate::settings;
 
 /// Writes come one after the other, in the order in which they were asked for.
@@ -47,16 +45,17 @@ impl Shared {
     async fn load(self: &Arc<Self>) -> Loaded {
         let tools = &self.tools;
         let path = tools.folders.settings();
-        let saved = reading(move || settings::load(&path)).await.unwrap_or(Err(SettingsFault::Unreadable));
         // A disk or a keyring that is slow keeps nobody from what runs already.
-        let (device, session, (agent, left_over)) = tokio::join!(
+        let (saved, device, session, (agent, left_over)) = tokio::join!(
+            reading(move || settings::load(&path)),
             timeout(READ_WITHIN, tools.cloud.load_device()),
             self.session(),
-            self.earlier_life(is_paused(&saved))
+            self.earlier_life()
         );
         if session == KeptSession::Locked {
             self.wait_for_the_keyring();
         }
+        let saved = saved.unwrap_or(Err(SettingsFault::Unreadable));
         let device = device.ok().flatten();
         Loaded {
             saved,
@@ -85,33 +84,7 @@ impl Shared {
     }
 }
 
-/// Whether the owner's pause lasts. Settings that cannot be read mean one.
-fn is_paused(saved: &Result<Saved, SettingsFault>) -> bool {
-    match saved.as_ref().map(|saved| saved.target) {
-        Ok(Target::Earning) => false,
-        Ok(Target::Paused { until: PauseEnd::At { at } }) => at > wall(),
-        Ok(Target::Paused { until: PauseEnd::Resumed }) | Err(_) => true,
-    }
-}
-
 /// None where the disk does not answer in time.
 async fn reading<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     timeout(READ_WITHIN, tokio::task::spawn_blocking(read)).await.ok()?.ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use ionet_core::UnixMs;
-
-    use super::*;
-
-    #[test]
-    fn what_an_earlier_life_froze_stays_so_into_a_pause_that_lasts() {
-        let kept = |target| is_paused(&Ok(Saved { target, ..Saved::default() }));
-        let until = |at: i64| Target::Paused { until: PauseEnd::At { at: UnixMs(wall().0 + at) } };
-
-        assert!(kept(Target::Paused { until: PauseEnd::Resumed }) && kept(until(60_000)));
-        assert!(!kept(Target::Earning) && !kept(until(-1)));
-        assert!(is_paused(&Err(SettingsFault::Damaged)));
-    }
 }

@@ -26,6 +26,11 @@ pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         set_target(state, Target::Earning);
     }
     give_back_where_due(state, now, effects);
+    if let Agent::Running(running) = &mut state.agent
+        && std::mem::take(&mut running.may_be_frozen)
+    {
+        effects.push(effect::Agent::Thaw { id: running.id }.into());
+    }
     if state.owner.unsaved && state.tasks.take(Task::Save, now) {
         state.owner.unsaved = false;
         effects.push(effect::Settings::Save(state.saved()).into());

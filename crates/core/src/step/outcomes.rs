@@ -2,10 +2,10 @@
 
 use super::giving_back::{agent_stopped, step_ended};
 use super::{settle, take_in};
-use crate::agent::{Agent, Running, StartId};
+use crate::agent::{Agent, Running, StartId, Tags};
 use crate::effect::{self, Effect};
 use crate::event::{Device, KeptSession, Loaded, Outcome, SignInId, SignInMethod, SignedIn, WantedTold};
-use crate::fault::{AgentFault, CloudFault, GpuFault, SettingsFault, SignInFault};
+use crate::fault::{AgentFault, CloudFault, GpuFault, RegistrationFault, SettingsFault, SignInFault};
 use crate::giving_back::Step;
 use crate::hardware::{Hardware, tags};
 use crate::state::{Account, Region, State};
@@ -35,7 +35,12 @@ pub(super) fn on_outcome(state: &mut State, outcome: Outcome, now: Now, effects:
         Outcome::AgentStarted { id, result } => on_agent_started(state, id, result, now),
         // Where freezing or thawing did not work, giving back goes on all the same; the effect has logged why.
         Outcome::Frozen { id, .. } => step_ended(state, id, Step::Freezing, now, effects),
-        Outcome::Thawed { id, .. } => step_ended(state, id, Step::Thawing, now, effects),
+        Outcome::Thawed { id, result } => {
+            if state.agent.running().is_some_and(|running| running.id == id) {
+                state.faults.work = result.err();
+            }
+            step_ended(state, id, Step::Thawing, now, effects);
+        }
         Outcome::AllocationsStopped { id, .. } => {
             step_ended(state, id, Step::StoppingAllocations, now, effects);
         }
@@ -72,7 +77,8 @@ fn on_loaded(state: &mut State, loaded: Loaded, now: Now) {
     if let Some(id) = loaded.agent {
         state.last_start = state.last_start.max(id);
         // The servers took it in before: what they say of its node is about this agent.
-        state.agent = Agent::Running(Running { taken_in: true, ..Running::new(id, now.mono_ms) });
+        let running = Running::new(id, now.mono_ms);
+        state.agent = Agent::Running(Running { taken_in: true, may_be_frozen: true, ..running });
     } else if state.is_left() {
         state.agent = Agent::Unswept;
         state.tasks.failed(Task::Sweep, now);
@@ -177,15 +183,19 @@ fn on_left(state: &mut State, result: Result<(), CloudFault>, now: Now) {
     settle(state, Task::Leave, &result, now);
     match result {
         Ok(()) => {
-            state.enrolment.device = None;
-            state.enrolment.take_over = None;
-            state.faults.enrolment = None;
-            // What was last heard is about the device that is gone.
-            state.region = Region::Unknown;
-            state.tasks.forget(Task::Enrol);
+            device_gone(state);
         }
         Err(fault) => state.faults.enrolment = Some(fault),
     }
+}
+
+/// This PC is not that device, or not any more. What was last heard is about that one.
+pub(super) fn device_gone(state: &mut State) {
+    state.enrolment.device = None;
+    state.enrolment.take_over = None;
+    state.faults.enrolment = None;
+    state.region = Region::Unknown;
+    state.tasks.forget(Task::Enrol);
 }
 
 fn on_looked(state: &mut State, result: Result<Hardware, GpuFault>, now: Now) {
@@ -220,9 +230,22 @@ fn on_wanted_set(state: &mut State, seq: u64, result: Result<WantedTold, CloudFa
     }
 }
 
-/// What an earlier start was given up for is over, and what an earlier sweep left is this agent's again.
-pub(super) fn came_up(state: &mut State) {
+/// What an earlier start was given up for is over, and what an earlier sweep left is this agent's again. It may end in a second:
+/// only one that runs for a while has started well, and its failures count until then.
+pub(super) fn came_up(
+    state: &mut State,
+    id: StartId,
+    tags: Option<Tags>,
+    said: Option<Result<(), RegistrationFault>>,
+    now: Now,
+) {
+    let mut running = Running { tags, ..Running::new(id, now.mono_ms) };
+    if let Some(said) = said {
+        running.hear(said);
+    }
+    state.agent = Agent::Running(running);
     state.faults.agent = None;
+    state.faults.engine = None;
     if state.is_left() {
         state.faults.work = None;
     }
@@ -235,16 +258,7 @@ fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFaul
     }
     let (said, tags) = (said.take(), std::mem::take(tags));
     match result {
-        Ok(()) => {
-            // It may end in a second: only one that runs for a while has started well, and its failures count until then.
-            let mut running = Running { tags: Some(tags), ..Running::new(id, now.mono_ms) };
-            if let Some(said) = said {
-                running.hear(said);
-            }
-            state.agent = Agent::Running(running);
-            came_up(state);
-            state.faults.engine = None;
-        }
+        Ok(()) => came_up(state, id, Some(tags), said, now),
         Err(fault) => {
             if let AgentFault::Held { id } = fault {
                 // The guard knows a newer start than this life does: the next one is to be newer still.

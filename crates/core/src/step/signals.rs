@@ -1,7 +1,7 @@
 //! What is noticed.
 
-use super::outcomes::{came_up, session_ended};
-use crate::agent::{Agent, Running, StartId};
+use super::outcomes::{came_up, device_gone, session_ended};
+use crate::agent::{Agent, StartId};
 use crate::effect::{self, Effect};
 use crate::event::{KeptSession, Signal};
 use crate::fault::{AgentFault, CloudFault, RegistrationFault, WorkFault};
@@ -35,7 +35,7 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
             }
         }
         Signal::Session(kept) => on_session(state, kept),
-        Signal::AnotherPc => state.enrolment.device = None,
+        Signal::AnotherPc => device_gone(state),
         Signal::AgentUp { id } => on_agent_up(state, id, now),
         Signal::AgentExited { id, fault } => on_agent_exited(state, id, fault, now),
         Signal::Registration { id, result } => on_registration(state, id, result),
@@ -112,13 +112,14 @@ fn on_session(state: &mut State, kept: KeptSession) {
 
 /// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.
 fn on_agent_up(state: &mut State, id: StartId, now: Now) {
-    let tags = match &mut state.agent {
-        Agent::Away | Agent::Unswept => None,
-        Agent::Starting { id: expected, tags, .. } if *expected == id => Some(std::mem::take(tags)),
+    let (tags, said) = match &mut state.agent {
+        Agent::Away | Agent::Unswept => (None, None),
+        Agent::Starting { id: expected, tags, said } if *expected == id => {
+            (Some(std::mem::take(tags)), said.take())
+        }
         Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => return,
     };
-    state.agent = Agent::Running(Running { tags, ..Running::new(id, now.mono_ms) });
-    came_up(state);
+    came_up(state, id, tags, said, now);
 }
 
 fn on_agent_exited(state: &mut State, id: StartId, fault: AgentFault, now: Now) {

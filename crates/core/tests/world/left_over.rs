@@ -1,9 +1,10 @@
 //! What is left, and how it is swept away.
 
+use ionet_core::effect;
 use ionet_core::event::Loaded;
-use ionet_core::fault::WorkFault;
+use ionet_core::fault::{CloudFault, SettingsFault, WorkFault};
 use ionet_core::target::{PauseEnd, Saved, Target};
-use ionet_core::{Event, Intent, Outcome, Phase, ProblemCode};
+use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal};
 
 use crate::world::{UNTIL_RESUMED, World, adopted, is_stop, loaded, saved};
 
@@ -96,4 +97,32 @@ fn what_could_not_be_swept_is_not_said_beside_the_agent_that_came_up_after_it() 
     world.intent(Intent::Resume);
 
     assert_eq!((world.starts(), world.problems()), (2, vec![]));
+}
+
+#[test]
+fn an_agent_of_an_earlier_life_is_thawed_once_where_it_is_kept_and_never_where_it_is_not() {
+    let thaws =
+        |world: &World| world.count(|effect| matches!(effect, Effect::Agent(effect::Agent::Thaw { .. })));
+    let mut kept = World::new(adopted());
+    kept.pass(60_000);
+    let mut paused = World::new(Loaded { saved: Ok(Saved { target: Target::SAFE, ..saved() }), ..adopted() });
+    paused.hanging = |effect| matches!(effect, Effect::Region(_));
+    paused.pass(2_000);
+    let unread = World::new(Loaded { saved: Err(SettingsFault::Damaged), ..adopted() });
+
+    assert_eq!((thaws(&kept), kept.shown().may_run), (1, true));
+    assert_eq!(paused.giving_back().first(), Some(&"freeze"));
+    assert_eq!(unread.giving_back().first(), Some(&"freeze"));
+}
+
+#[test]
+fn on_another_pc_nothing_that_was_heard_of_the_device_stands_in_the_way_of_a_new_one() {
+    let mut world = World::new(Loaded { enrolment_token: true, ..adopted() });
+    world.signal(Signal::RegionFault(CloudFault::DeviceLost));
+    world.log.clear();
+
+    world.signal(Signal::AnotherPc);
+
+    assert_eq!(world.count(|effect| *effect == effect::Identity::Enrol.into()), 1);
+    assert_eq!(world.problems(), []);
 }

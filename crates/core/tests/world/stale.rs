@@ -66,6 +66,22 @@ fn what_an_agent_says_before_its_start_is_told_is_not_lost() {
 }
 
 #[test]
+fn what_a_slow_agent_says_before_it_comes_up_late_is_not_lost() {
+    let mut world = World::earning();
+    world.intent(UNTIL_RESUMED);
+    world.hanging = is_start;
+    world.intent(Intent::Resume);
+    world.signal(Signal::Region(ionet_core::region::WatchAnswer::default()));
+    let id = world.state.agent.live().unwrap();
+
+    let refused = ionet_core::fault::RegistrationFault::CertificateRefused;
+    world.signal(Signal::Registration { id, result: Err(refused) });
+    world.signal(Signal::AgentUp { id });
+
+    assert_eq!(world.problems(), [ionet_core::ProblemCode::CertificateRefused]);
+}
+
+#[test]
 fn an_agent_that_ends_before_its_start_is_told_has_not_started() {
     let mut world = World::earning();
     world.intent(UNTIL_RESUMED);

@@ -22,8 +22,8 @@ use crate::{api, files, state};
 pub(super) type Containers = Arc<Mutex<BTreeSet<String>>>;
 
 pub(super) enum Done {
-    /// Nobody holds the data folder any more, and it can be used.
-    Cleared(Result<(), NotStarted>),
+    /// Nobody holds the data folder any more, and it can be used; with its links resolved. None where nothing is to start.
+    Cleared(Result<Option<Scope>, NotStarted>),
     /// The agent's HTTP answers.
     Up(StartId),
     /// What ran was frozen, or thawed.
@@ -62,8 +62,8 @@ impl Beside {
         let say = self.say.clone();
         tokio::spawn(async move {
             let cleared = match data_dir {
-                Some(data_dir) => cleared(data_dir).await,
-                None => Ok(()),
+                Some(data_dir) => cleared(data_dir).await.map(Some),
+                None => Ok(None),
             };
             let _ = say.send(Done::Cleared(cleared));
         });
@@ -150,14 +150,14 @@ impl Beside {
     }
 }
 
-async fn cleared(data_dir: PathBuf) -> Result<(), NotStarted> {
+async fn cleared(data_dir: PathBuf) -> Result<Scope, NotStarted> {
     let other = |why: String| NotStarted::Other { why };
     let ended = work::end_agents(data_dir.clone()).await;
     ended.map_err(|_| other("another agent holds its folder".to_owned()))?;
     let made = tokio::task::spawn_blocking(move || {
         files::private_folder(&data_dir)?;
         state::mend(&data_dir);
-        Ok::<_, std::io::Error>(())
+        Ok::<_, std::io::Error>(Scope::of_guard(&data_dir))
     });
     made.await.unwrap_or_else(|broke| Err(broke.into())).map_err(|error| other(error.to_string()))
 }

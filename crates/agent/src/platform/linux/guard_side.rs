@@ -38,7 +38,7 @@ pub(super) struct GuardSide {
     left: Option<Resident>,
     /// The last agent asked for.
     start: Option<Start>,
-    /// Where what is ours lies, as last said. Links are resolved at a start: a disk that hangs later does not hold the loop up.
+    /// Where what is ours lies, as last said. Links are resolved beside the loop at a start: it asks no disk.
     place: Option<Place>,
     scope: Option<Scope>,
     patience: Duration,
@@ -222,14 +222,15 @@ impl GuardSide {
         self.beside.clear(data_dir);
     }
 
-    async fn spawn(&mut self, cleared: Result<(), NotStarted>) {
+    async fn spawn(&mut self, cleared: Result<Option<Scope>, NotStarted>) {
         let Some(start) = self.start.clone() else { return self.supervisor.not_spawned() };
         if self.supervisor.is_doomed() {
             self.supervisor.not_spawned();
             // The newer start has taken the older one's place by now: only a stop leaves it unanswered.
             return;
         }
-        match cleared.and_then(|()| self.open_gate(&start)).and_then(|()| Agent::spawn(&start)) {
+        let cleared = cleared.map(|scope| self.scope = scope).and_then(|()| self.open_gate(&start));
+        match cleared.and_then(|()| Agent::spawn(&start)) {
             Ok(agent) => {
                 self.supervisor.spawned();
                 self.agent = Some(agent);

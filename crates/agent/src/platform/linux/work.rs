@@ -150,7 +150,8 @@ fn clear(scope: &Scope) -> Result<(), WorkFault> {
 
 /// Ends agents that hold this folder and are nobody's any more; their tasks stay, for the next agent to take over.
 pub(crate) async fn end_agents(data_dir: PathBuf) -> Result<(), WorkFault> {
-    end_agents_of(Scope::new(&data_dir)).await
+    let scope = tokio::task::spawn_blocking(move || Scope::new(&data_dir)).await;
+    end_agents_of(scope.map_err(|_| WorkFault::NotPermitted)?).await
 }
 
 async fn end_agents_of(scope: Scope) -> Result<(), WorkFault> {

@@ -153,8 +153,8 @@ impl Logbook {
     }
 }
 
-/// Which lines are kept; the usual ones where what is asked for cannot be read. `EnvFilter` reads the same words, and brings
-/// an engine for patterns in fields that takes half a megabyte.
+/// Which lines are kept; the usual ones where what is asked for cannot be read. Of `EnvFilter`'s words it takes those without
+/// spans and fields, and so needs no engine for patterns, which takes half a megabyte.
 fn filter(asked: Option<&str>) -> Targets {
     let usual = || Targets::new().with_default(LevelFilter::INFO);
     asked.filter(|words| !words.is_empty()).and_then(|words| words.parse().ok()).unwrap_or_else(usual)

@@ -1,8 +1,8 @@
 //! Every folder of the app on a PC. All its programs must agree on them, so they stand here.
 
-mod facts;
 mod locate;
 mod short;
+mod sockets;
 
 use std::path::PathBuf;
 
@@ -76,7 +76,7 @@ impl Folders {
     pub fn guard_run(&self) -> PathBuf {
         let usual = self.data.join("guard");
         let fits = ["guard.sock", "engine.sock"].iter().all(|name| SocketId::new(&usual, name).fits());
-        if fits && facts::keeps_sockets(&self.data) {
+        if fits && sockets::keeps_sockets(&self.data) {
             return usual;
         }
         short::folder(&self.data).unwrap_or(usual)

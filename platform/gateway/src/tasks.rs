@@ -24,9 +24,9 @@ impl Panics {
     }
 
     /// Whether all of them have run for a while.
-    pub(crate) fn are_over(&self) -> bool {
+    pub(crate) fn are_over(&self, now: Instant) -> bool {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_none_or(|at| at.elapsed() >= UNWELL)
+        last.is_none_or(|at| now.duration_since(at) >= UNWELL)
     }
 }
 
@@ -66,13 +66,13 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_is_started_again_and_the_gateway_is_not_well_meanwhile() {
         let (begun, panics) = (AtomicUsize::new(0), Panics::default());
-        let well_before = panics.are_over();
+        let well_before = panics.are_over(Instant::now());
 
         let run = async || assert!(begun.fetch_add(1, Ordering::Relaxed) > 0, "at the first start");
         keep_running("test", CancellationToken::new(), run, || panics.note()).await;
 
         assert_eq!(begun.load(Ordering::Relaxed), 2);
-        assert!(well_before && !panics.are_over());
+        assert!(well_before && !panics.are_over(Instant::now()));
     }
 
     #[tokio::test]
@@ -84,8 +84,9 @@ mod tests {
 
     #[test]
     fn a_gateway_is_well_again_once_no_task_has_broken_for_a_minute() {
-        let long_ago = Instant::now().checked_sub(UNWELL);
+        let now = Instant::now();
+        let panics = Panics(Mutex::new(Some(now)));
 
-        assert!(long_ago.is_none() || Panics(Mutex::new(long_ago)).are_over());
+        assert!(!panics.are_over(now + UNWELL - Duration::from_millis(1)) && panics.are_over(now + UNWELL));
     }
 }

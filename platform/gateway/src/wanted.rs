@@ -201,7 +201,13 @@ async fn bring(gateway: &Shared, node: &KeptNode) -> Result<(), Refusal> {
     } else {
         gateway.nomad.set_eligible(&node.node, node.wanted_eligible != 0).await
     };
-    if matches!(done, Ok(()) | Err(NomadError::Refused(_))) {
+    // A server in trouble may have handed it on: only a refusal is the region's word.
+    let answered = match &done {
+        Ok(()) => true,
+        Err(NomadError::Refused(status)) => !status.is_server_error(),
+        Err(_) => false,
+    };
+    if answered {
         gateway.bringing.answered(&node.node);
     }
     match done {

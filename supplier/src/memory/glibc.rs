@@ -14,7 +14,7 @@ pub fn stay_small() {
 }
 
 /// Every whole page that is free.
-pub fn give_back() {
+pub(super) fn give_back() {
     // SAFETY: it takes a number, and the heap's own lock.
     unsafe { libc::malloc_trim(0) };
 }

@@ -2,4 +2,4 @@
 pub fn stay_small() {}
 
 /// Left to the system's allocator.
-pub fn give_back() {}
+pub(super) fn give_back() {}

@@ -113,7 +113,6 @@ async fn untouched(site: &Site, pc: &Machine, allocation: &str, task: &[(u32, u6
     assert_eq!(work(allocation), task);
 }
 
-/// The servers have forgotten the node, and the key that signed its identity with it. The double has no such identities.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_the_servers_have_forgotten_is_there_again_under_the_same_device() {
     let Some(site) = Site::start().await else { return };
@@ -137,6 +136,7 @@ async fn a_node_that_the_servers_have_forgotten_is_there_again_under_the_same_de
     assert_eq!((pc.device().await, pc.node().await), (device, node));
 }
 
+/// The servers have forgotten the node, and the key that signed its identity with it. The double has no such identities.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_identity_that_the_servers_take_no_longer_is_replaced_by_a_new_introduction() {
     let Some(site) = Site::start().await else { return };

@@ -46,8 +46,9 @@ fn plant(job: &mut Value, words: &[String]) {
 /// More than any file of the app's or the agent's has.
 const LARGE: u64 = 32 << 20;
 
-/// Files, folders and links that were written `since` then and hold what all the words begin with, or are named so.
-fn found(folder: &Path, mark: &str, since: SystemTime) -> Vec<PathBuf> {
+/// Files, folders and links that were written `since` then and hold what all the words begin with, or are named so; each with its
+/// name and what it holds.
+fn found(folder: &Path, mark: &str, since: SystemTime) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
@@ -62,7 +63,8 @@ fn found(folder: &Path, mark: &str, since: SystemTime) -> Vec<PathBuf> {
         };
         let named = entry.file_name().to_string_lossy().contains(mark);
         if named || said.windows(mark.len()).any(|part| part == mark.as_bytes()) {
-            found.push(path.clone());
+            let text = format!("{} {}", path.display(), String::from_utf8_lossy(&said));
+            found.push((path.clone(), text));
         }
         if kind.is_dir() {
             found.extend(self::found(&path, mark, since));
@@ -96,16 +98,22 @@ async fn after_a_job_none_of_its_fifty_words_is_anywhere_on_the_pc() {
     let on_the_pc = || {
         let all = places.iter().flat_map(|place| found(place, &mark, began));
         // The servers stand beside the PC here, and keep what their customers sent them.
-        all.filter(|path| !path.starts_with(site.folder("stage"))).collect::<Vec<_>>()
+        all.filter(|(path, _)| !path.starts_with(site.folder("stage"))).collect::<Vec<_>>()
     };
-    assert!(!on_the_pc().is_empty(), "nothing was planted");
+    let planted = on_the_pc();
+    let missing: Vec<&String> =
+        words.iter().filter(|word| !planted.iter().any(|(_, text)| text.contains(*word))).collect();
+    assert!(missing.is_empty(), "not planted: {missing:?}");
+    let allocations = pc.pc.folders().agent_data().join("alloc");
+    let written = planted.iter().filter(|(path, _)| path.starts_with(&allocations)).count();
+    assert!(written >= 10, "a folder and a file in each of five places: {written}");
     site.stage.operator().stop_job("letter").await.unwrap();
     pc.online().await;
     pc.command("pause").await;
     pc.phase(&PAUSED).await;
 
     until_seen("no word is left", PATIENCE, || {
-        let left = on_the_pc();
+        let left: Vec<PathBuf> = on_the_pc().into_iter().map(|(path, _)| path).collect();
         anyhow::ensure!(left.is_empty(), "{left:?}");
         Ok(Some(()))
     })

@@ -10,6 +10,7 @@ use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
 use crate::stand::{Pc, Stand, csr, enrolment, is, problem, read, renewal};
+use crate::wanted::want;
 
 /// Another address of this machine: the house next door.
 pub(crate) const NEXT_DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
@@ -53,15 +54,9 @@ async fn list(stand: &Stand, subject: &str) -> Response {
     stand.send_as(&stand.issuer.token(subject), Method::GET, path::DEVICES, None).await
 }
 
-pub(crate) async fn want(stand: &Stand, pc: &Pc, seq: u64) -> Response {
-    let body = json!({ "seq": seq, "eligible": false, "holds": [] });
-    stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
-}
-
 /// Wants work by odd numbers and none by even ones: each differs from the one before it.
 async fn switch(stand: &Stand, pc: &Pc, seq: u64) -> Response {
-    let body = json!({ "seq": seq, "eligible": seq % 2 == 1, "holds": [] });
-    stand.send(&pc.http, Method::PUT, path::WANTED, Some(body)).await
+    want(stand, pc, seq, seq % 2 == 1).await
 }
 
 pub(crate) fn objects(count: usize, length: u64) -> Option<Value> {
@@ -74,9 +69,9 @@ async fn a_device_that_asks_too_often_is_told_when_again_and_nobody_else_is_held
     let stand = stand(|limits| limits.device_requests = only(5)).await;
     let (pc, other) = (stand.enrol("alice").await, stand.enrol("alice").await);
 
-    assert_eq!(until_too_many(async || want(&stand, &pc, 1).await).await, 5);
+    assert_eq!(until_too_many(async || want(&stand, &pc, 1, false).await).await, 5);
 
-    assert_eq!(want(&stand, &other, 1).await.status(), 200);
+    assert_eq!(want(&stand, &other, 1, false).await.status(), 200);
     assert_eq!(list(&stand, "alice").await.status(), 200);
 }
 
@@ -261,7 +256,7 @@ async fn wanted_states_in_a_loop_do_not_reach_the_region() {
 
     assert_eq!(stand.region.calls("/v1/node/n-1/eligibility").len(), 4);
     assert_eq!(stand.state(&pc).await.wanted_seq, 4);
-    assert_eq!(want(&stand, &other, 1).await.status(), 200);
+    assert_eq!(want(&stand, &other, 1, false).await.status(), 200);
 }
 
 #[tokio::test]

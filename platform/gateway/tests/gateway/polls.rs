@@ -3,8 +3,9 @@
 use ionet_gateway_api::path;
 use reqwest::Method;
 
-use crate::limits::{only, stand, too_many, until_too_many, want, watch};
+use crate::limits::{only, stand, too_many, until_too_many, watch};
 use crate::stand::{PATIENCE, Pc, Stand, read};
+use crate::wanted::want;
 
 #[tokio::test]
 async fn a_device_that_polls_too_often_can_still_pause_and_one_that_asks_too_often_still_poll() {
@@ -12,11 +13,11 @@ async fn a_device_that_polls_too_often_can_still_pause_and_one_that_asks_too_oft
     let pc = stand.enrol("alice").await;
 
     assert_eq!(until_too_many(async || watch(&stand, &pc).await).await, 5);
-    assert_eq!(want(&stand, &pc, 1).await.status(), 200);
+    assert_eq!(want(&stand, &pc, 1, false).await.status(), 200);
     assert_eq!(stand.send(&pc.http, Method::POST, path::STOP, None).await.status(), 200);
 
     let other = stand.enrol("alice").await;
-    assert_eq!(until_too_many(async || want(&stand, &other, 1).await).await, 3);
+    assert_eq!(until_too_many(async || want(&stand, &other, 1, false).await).await, 3);
     assert_eq!(watch(&stand, &other).await.status(), 200);
 }
 
@@ -28,7 +29,7 @@ async fn many_changes_are_told_in_few_answers() {
 
     let asking = async {
         for seq in 1..=40 {
-            assert_eq!(want(&stand, &pc, seq).await.status(), 200);
+            assert_eq!(want(&stand, &pc, seq, false).await.status(), 200);
         }
     };
     let polling = async {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::stand::{PATIENCE, Pc, Stand, enrolment, is, problem, read};
 
-async fn want(stand: &Stand, pc: &Pc, seq: u64, eligible: bool) -> Response {
+pub(crate) async fn want(stand: &Stand, pc: &Pc, seq: u64, eligible: bool) -> Response {
     want_with(stand, pc, json!({ "seq": seq, "eligible": eligible, "holds": [] })).await
 }
 
@@ -166,6 +166,24 @@ async fn a_write_that_the_region_has_not_answered_may_still_change_the_node() {
     let applied = async { while !read::<WantedAnswer>(want(&stand, &pc, 2, false).await).await.applied {} };
     tokio::time::timeout(PATIENCE, applied).await.expect("the region should be brought to what is wanted");
     until_eligible(&stand, "n-1", false).await;
+    assert!(eligible_calls(&stand, "n-1").contains(&json!("ineligible")));
+}
+
+#[tokio::test]
+async fn a_write_that_a_server_in_trouble_took_may_still_change_the_node() {
+    let stand = Stand::start().await;
+    let pc = stand.enrol("alice").await;
+    stand.region.node("n-1", pc.id(), json!({ "SchedulingEligibility": "ineligible" }));
+    stand.until(&pc, |state| state.node.is_some()).await;
+    stand.region.answer("/v1/node/n-1/eligibility", 500);
+
+    let on: WantedAnswer = read(want(&stand, &pc, 1, true).await).await;
+    let off: WantedAnswer = read(want(&stand, &pc, 2, false).await).await;
+    stand.region.recover("/v1/node/n-1/eligibility");
+
+    assert_eq!((on.applied, off.applied), (false, false));
+    let applied = async { while !read::<WantedAnswer>(want(&stand, &pc, 2, false).await).await.applied {} };
+    tokio::time::timeout(PATIENCE, applied).await.expect("the region should be brought to what is wanted");
     assert!(eligible_calls(&stand, "n-1").contains(&json!("ineligible")));
 }
 

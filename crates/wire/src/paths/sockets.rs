@@ -1,4 +1,4 @@
-//! What the system says about the disk that the data lie on.
+//! Whether sockets can lie where the data do.
 
 use std::path::Path;
 

@@ -55,6 +55,9 @@ pub enum Agent {
     Start { id: StartId, tags: BTreeMap<String, String> },
     /// Stop every process and container of every job where it stands, and keep stopped what starts meanwhile.
     Freeze { id: StartId },
+    /// The settings are not read yet, and the owner wants the PC back: stop what an earlier life may have left running. No outcome:
+    /// what is asked then is carried out once it is known what there is.
+    FreezeEarlier,
     /// Let frozen work run again, at the lowest priority.
     Thaw { id: StartId },
     /// End a start that is under way, stop the agent, and leave no process, container or mount of ours. Work gets

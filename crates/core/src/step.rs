@@ -6,7 +6,7 @@ mod intents;
 mod outcomes;
 mod signals;
 
-use crate::effect::Effect;
+use crate::effect::{self, Effect};
 use crate::event::{Event, Intent, Signal};
 use crate::fault::{CloudFault, SettingsFault};
 use crate::state::State;
@@ -46,6 +46,9 @@ fn take_in(state: &mut State, event: Event, now: Now, effects: &mut Vec<Effect>)
     // What is asked or noticed before the settings are read must not be overwritten by them.
     let kept = !matches!(event, Event::Outcome(_) | Event::Signal(Signal::Tick));
     if kept && !state.loaded {
+        if wants_the_pc_back(&event) {
+            effects.push(effect::Agent::FreezeEarlier.into());
+        }
         state.early.push(event);
         return;
     }
@@ -56,6 +59,15 @@ fn take_in(state: &mut State, event: Event, now: Now, effects: &mut Vec<Effect>)
         }
         Event::Signal(signal) => signals::on_signal(state, signal, now, effects),
         Event::Outcome(outcome) => outcomes::on_outcome(state, outcome, now, effects),
+    }
+}
+
+/// With nothing left to ask.
+fn wants_the_pc_back(event: &Event) -> bool {
+    match event {
+        Event::Intent(Intent::Pause { .. } | Intent::Quit { confirmed: true }) => true,
+        Event::Signal(signal) => *signal == Signal::Terminate,
+        Event::Intent(_) | Event::Outcome(_) => false,
     }
 }
 

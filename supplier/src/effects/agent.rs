@@ -63,6 +63,9 @@ impl Shared {
                 let broken_off = Outcome::Frozen { id, result: Err(WorkFault::NotPermitted) };
                 self.run(broken_off, async move { Outcome::Frozen { id, result: shared.freeze().await } });
             }
+            Agent::FreezeEarlier => {
+                tokio::spawn(async move { shared.freeze().await });
+            }
             Agent::Thaw { id } => {
                 let broken_off = Outcome::Thawed { id, result: Err(WorkFault::NotPermitted) };
                 self.run(broken_off, async move { Outcome::Thawed { id, result: shared.thaw().await } });

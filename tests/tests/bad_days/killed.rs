@@ -1,12 +1,15 @@
 //! The app is killed, as by a crash or a power cut, and started again.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
+use std::time::Instant;
 
 use ionet_core::giving_back::Step;
 use ionet_core::target::PauseEnd;
 use ionet_core::{Intent, Phase};
+use journeys::freeze_watch::FreezeWatch;
 use journeys::machine::Machine;
-use journeys::processes::Process;
+use journeys::processes::{self, Process};
 use journeys::read;
 use journeys::site::{PATIENCE, Site, work};
 use journeys::wait::until_seen;
@@ -39,6 +42,32 @@ async fn an_app_that_is_killed_and_started_again_goes_on_with_the_agent_and_the_
     assert_eq!(work(&allocation), task);
     assert_eq!(now["ClientStatus"], "running");
     assert_eq!(now["TaskStates"]["work"]["Restarts"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_behind_a_silent_keyring_freezes_at_once_what_an_earlier_life_left() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    let allocation = site.job("render", &pc).await;
+    let bus = site.folder("pc").join("silent-bus");
+    // Connections are taken by the kernel, and nobody answers them.
+    let _silent = UnixListener::bind(&bus).unwrap();
+
+    pc.kill().await;
+    pc.pc.set("DBUS_SESSION_BUS_ADDRESS", &format!("unix:path={}", bus.display()));
+    pc.start_as_owner();
+    pc.phase(&Phase::Loading).await;
+    let watch = FreezeWatch::start(&processes::of_allocation(&allocation));
+    let asked = Instant::now();
+    pc.pc.ask(Intent::Pause { until: PauseEnd::Resumed }).await.unwrap();
+    watch.frozen(asked, PATIENCE).await.unwrap();
+    let meanwhile = pc.snapshot().await;
+    pc.idle(PATIENCE).await;
+
+    assert_eq!(*read::phase(&meanwhile), Phase::Loading, "the settings were read meanwhile");
+    assert_eq!(work(&allocation), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,6 +117,28 @@ fn an_engine_that_hangs_in_freezing_and_thawing_holds_up_nothing() {
 }
 
 #[test]
+fn a_pause_before_the_settings_are_read_freezes_at_once_what_an_earlier_life_left() {
+    let mut world = World::unread();
+
+    world.intent(UNTIL_RESUMED);
+    assert_eq!(world.giving_back(), ["freeze earlier"]);
+    world.read(adopted());
+
+    assert_eq!((world.phase(), world.shown().may_run), (PAUSED, false));
+}
+
+#[test]
+fn a_pause_that_is_taken_back_before_the_settings_are_read_leaves_nothing_frozen() {
+    let mut world = World::unread();
+
+    world.intent(UNTIL_RESUMED);
+    world.intent(Intent::Resume);
+    world.read(adopted());
+
+    assert_eq!(world.giving_back(), ["freeze earlier", "thaw"]);
+}
+
+#[test]
 fn a_pause_while_the_agent_starts_freezes_at_once_and_waits_for_no_start() {
     let mut world = World::earning();
     world.intent(UNTIL_RESUMED);

@@ -87,9 +87,18 @@ fn a_termination_before_the_settings_are_read_ends_the_program_after_them() {
     let mut world = World::unread();
 
     world.signal(Signal::Terminate);
-    assert_eq!(world.log, [], "what an earlier life left is not known yet");
+    assert_eq!(world.giving_back(), ["freeze earlier"], "what an earlier life left is not known yet");
     world.read(adopted());
 
-    let order = ["freeze", "ineligible", "thaw", "stop allocations", "stop agent", "flush logs", "exit"];
+    let order = [
+        "freeze earlier",
+        "freeze",
+        "ineligible",
+        "thaw",
+        "stop allocations",
+        "stop agent",
+        "flush logs",
+        "exit",
+    ];
     assert_eq!((world.giving_back(), world.phase()), (order.to_vec(), Phase::Quitting));
 }

@@ -190,7 +190,7 @@ impl World {
             Effect::Identity(effect::Identity::Renew) => Outcome::Renewed(cloud().map(|()| renewed())),
             Effect::Identity(effect::Identity::Leave) => Outcome::Left(cloud()),
             Effect::Work(effect::Work::Look) => Outcome::Looked(Ok(hardware())),
-            Effect::Agent(deed) => self.of_agent(deed),
+            Effect::Agent(deed) => return self.of_agent(deed),
             Effect::Region(effect::Region::SetWanted { seq, .. }) => {
                 Outcome::WantedSet { seq: *seq, result: cloud().map(|()| WantedTold::Kept { applied: true }) }
             }
@@ -207,18 +207,19 @@ impl World {
         })
     }
 
-    fn of_agent(&self, deed: &effect::Agent) -> Outcome {
-        match deed {
+    fn of_agent(&self, deed: &effect::Agent) -> Option<Outcome> {
+        Some(match deed {
             effect::Agent::Start { id, .. } => {
                 let result = if self.no_agent { Err(AgentFault::Missing) } else { Ok(()) };
                 Outcome::AgentStarted { id: *id, result }
             }
             effect::Agent::Freeze { id } => Outcome::Frozen { id: *id, result: Ok(()) },
+            effect::Agent::FreezeEarlier => return None,
             effect::Agent::Thaw { id } => Outcome::Thawed { id: *id, result: Ok(()) },
             effect::Agent::Stop { id, .. } => {
                 Outcome::AgentStopped { id: *id, result: self.left.clone().map_or(Ok(()), Err) }
             }
-        }
+        })
     }
 
     /// What giving the PC back consisted of, in the order it came.
@@ -242,6 +243,7 @@ pub(crate) fn is_freeze(effect: &Effect) -> bool {
 fn deed(effect: &Effect) -> Option<&'static str> {
     Some(match effect {
         Effect::Agent(effect::Agent::Freeze { .. }) => "freeze",
+        Effect::Agent(effect::Agent::FreezeEarlier) => "freeze earlier",
         Effect::Region(effect::Region::SetWanted { wanted: Wanted { eligible: false, .. }, .. }) => {
             "ineligible"
         }

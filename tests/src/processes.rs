@@ -49,6 +49,11 @@ impl Process {
         self.program().as_deref().and_then(name).unwrap_or_default()
     }
 
+    /// Our program in its guard's part.
+    pub fn is_guard(&self) -> bool {
+        self.command.contains(" guard --run-dir ")
+    }
+
     /// The environment it was started with.
     pub fn environment(&self) -> Vec<(String, String)> {
         let raw = fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default();

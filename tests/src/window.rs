@@ -28,8 +28,7 @@ pub struct Window {
 
 impl Window {
     pub async fn open(pc: &Pc) -> Result<Self> {
-        // Held until the driver is about to take it.
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let port = free_port()?;
         let driver = Command::new("WebKitWebDriver")
             .arg(format!("--port={port}"))
             .env_clear()
@@ -172,4 +171,15 @@ fn field(name: &str) -> By {
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(300).collect()
+}
+
+/// A port that nobody has. Until it is taken another may take it: whoever gets it is asked for an answer.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Waits until the window's process has the web view's for children.
+pub(crate) async fn web_view(window: u32, patience: Duration) -> Result<()> {
+    let family = || processes::family(window, &processes::all());
+    until_seen("the window's web view", patience, || Ok((family().len() > 2).then_some(()))).await
 }

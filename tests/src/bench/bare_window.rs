@@ -8,31 +8,25 @@ use tokio::process::Command;
 
 use super::{Peer, cost};
 use crate::processes;
-use crate::wait::until_seen;
+use crate::window::web_view;
 use crate::world::World;
 
 const PROGRAM: &str = "ionet-bare-window";
 
-/// None where it is not built.
-pub(super) async fn pss(world: &World, rest: Duration) -> Result<Option<Peer>> {
-    let program = world.pc.program(PROGRAM);
-    if !program.is_file() {
-        return Ok(None);
-    }
-    let mut window = Command::new(program)
+pub(super) async fn pss(world: &World, rest: Duration) -> Result<Peer> {
+    let mut window = Command::new(world.pc.program(PROGRAM))
         .env_clear()
         .envs(world.pc.environment())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
-        .spawn()?;
+        .spawn()
+        .context("the bare window cannot be started")?;
     let pid = window.id().context("the bare window ended at once")?;
-    let family = || processes::family(pid, &processes::all());
-    until_seen("the bare window's web view", world.patience, || Ok((family().len() > 2).then_some(())))
-        .await?;
+    web_view(pid, world.patience).await?;
     tokio::time::sleep(rest).await;
-    let value = cost::pss(&family())? as f64;
+    let value = cost::pss(&processes::family(pid, &processes::all()))? as f64;
     window.kill().await?;
-    Ok(Some(Peer { name: "a bare Tauri window".to_owned(), value }))
+    Ok(Peer { name: "a bare Tauri window".to_owned(), value })
 }

@@ -1,7 +1,6 @@
 //! BOINC's client as a peer: it, too, lends a computer and waits for work. It gets a folder of its own and no project,
 //! and asks nobody outside for anything.
 
-use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::needs;
 use crate::wait::until;
+use crate::window::free_port;
 
 const SETTINGS: &str = "<cc_config><options>\
     <no_info_fetch>1</no_info_fetch>\
@@ -36,8 +36,7 @@ impl Boinc {
         let name = format!("boinc-client {}", String::from_utf8_lossy(&version.stdout).trim());
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("cc_config.xml"), SETTINGS)?;
-        // Held until the client is about to take it.
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let port = free_port()?;
         let client = Command::new("boinc")
             .args(["--allow_multiple_clients", "--no_gpus", "--gui_rpc_port", &port.to_string(), "--dir"])
             .arg(folder.path())

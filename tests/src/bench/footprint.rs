@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +18,7 @@ use crate::processes;
 use crate::read;
 use crate::steps::{Step, walk_to};
 use crate::wait::until_seen;
+use crate::window::web_view;
 use crate::world::{Options, World};
 
 const MIB: u64 = 1 << 20;
@@ -39,9 +39,7 @@ const IDLE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When the app does not come so far.
-pub(super) async fn bench(samples: &Path) -> Result<Bench> {
-    std::fs::create_dir_all(samples.parent().unwrap_or(Path::new(".")))?;
-    let mut samples = File::create(samples)?;
+pub(super) async fn bench(mut samples: File) -> Result<Bench> {
     let mut world = World::start(Options::default()).await?;
     let measured = measure(&mut world, &mut samples).await;
     let agent = world.agent();
@@ -63,7 +61,7 @@ async fn measure(world: &mut World, samples: &mut File) -> Result<Vec<Figure>> {
     let taken = cost::pss(&processes::family(window, &processes::all()))?;
     close_window(world, window).await?;
     let bare = bare_window::pss(world, REST).await?;
-    figures.push(bytes("window_pss", taken, WINDOW_GOAL).beside(bare));
+    figures.push(bytes("window_pss", taken, WINDOW_GOAL).beside(Some(bare)));
     tokio::time::sleep(REST).await;
     let after = note(samples, "after_close", &resident_and_guard(world).await?)?;
     figures.push(bytes("after_close_pss", after, RESIDENT_GOAL));
@@ -125,10 +123,7 @@ async fn waiting(world: &World, samples: &mut File) -> Result<Vec<Figure>> {
 async fn open_window(world: &World) -> Result<u32> {
     command(world, "open").await?;
     let window = until_seen("the window's process", world.patience, || Ok(world.pc.windows().pop())).await?;
-    until_seen("the window's web view", world.patience, || {
-        Ok((processes::family(window.pid, &processes::all()).len() > 2).then_some(()))
-    })
-    .await?;
+    web_view(window.pid, world.patience).await?;
     Ok(window.pid)
 }
 
@@ -143,8 +138,7 @@ async fn resident_and_guard(world: &World) -> Result<Vec<u32>> {
 
 fn guard(world: &World) -> Result<u32> {
     let ours = world.pc.processes(None);
-    let guard = ours.iter().find(|process| process.command.contains(" guard --run-dir "));
-    Ok(guard.context("there is no guard")?.pid)
+    Ok(ours.iter().find(|process| process.is_guard()).context("there is no guard")?.pid)
 }
 
 async fn command(world: &World, argument: &str) -> Result<()> {

@@ -3,8 +3,8 @@
 #![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -31,9 +31,7 @@ const WALKS: usize = 5;
 ///
 /// # Errors
 /// When a walk does not hold: then there is nothing to measure.
-pub(super) async fn bench(samples: &Path) -> Result<Bench> {
-    std::fs::create_dir_all(samples.parent().unwrap_or(Path::new(".")))?;
-    let mut file = std::fs::File::create(samples)?;
+pub(super) async fn bench(mut samples: File) -> Result<Bench> {
     let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut agent = None;
     for turn in 1..=WALKS {
@@ -43,7 +41,7 @@ pub(super) async fn bench(samples: &Path) -> Result<Bench> {
             bail!("{} did not hold: {}", failed.name, failed.detail);
         }
         let seconds = seconds(&report);
-        writeln!(file, "{}", serde_json::to_string(&seconds)?)?;
+        writeln!(samples, "{}", serde_json::to_string(&seconds)?)?;
         for (name, value) in seconds {
             all.entry(name).or_default().push(value);
         }

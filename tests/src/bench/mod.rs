@@ -6,6 +6,7 @@ mod cost;
 pub mod footprint;
 pub mod journey;
 
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::Result;
@@ -54,9 +55,15 @@ struct Peer {
 /// When the app does not do what is to be measured.
 pub async fn bench(name: Name) -> Result<Bench> {
     match name {
-        Name::Journey => journey::bench(Path::new("target/bench/journey.jsonl")).await,
-        Name::Footprint => footprint::bench(Path::new("target/bench/footprint.jsonl")).await,
+        Name::Journey => journey::bench(samples("journey")?).await,
+        Name::Footprint => footprint::bench(samples("footprint")?).await,
     }
+}
+
+fn samples(bench: &str) -> Result<File> {
+    let folder = Path::new("target/bench");
+    std::fs::create_dir_all(folder)?;
+    Ok(File::create(folder.join(format!("{bench}.jsonl")))?)
 }
 
 impl Bench {

@@ -72,7 +72,7 @@ pub(super) fn agent(pc: &Pc) -> Result<Process> {
     let ours = pc.processes(None);
     let agents: Vec<&Process> = ours.iter().filter(|process| process.command.contains(" agent ")).collect();
     let [agent] = agents.as_slice() else { bail!("agents: {}", processes::listed(&ours)) };
-    let guard = |pid: u32| ours.iter().any(|one| one.pid == pid && one.command.contains(" guard"));
+    let guard = |pid: u32| ours.iter().any(|one| one.pid == pid && one.is_guard());
     ensure!(guard(agent.parent), "the agent's parent is not the guard: {}", processes::listed(&ours));
     Ok((*agent).clone())
 }

@@ -108,7 +108,7 @@ setup-needs-you = needs you
 
 today = Today
 today-empty = Your first amount appears here when a job has run.
-today-explained = Since midnight UTC, as the region counts it
+today-explained = Since midnight, as the region counts it
 job-title = This job
 job-running-for = running for { $duration }
 job-starting = is being prepared

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod commands;
+pub mod day;
 pub mod desktop;
 pub mod effects;
 pub mod memory;

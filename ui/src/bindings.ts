@@ -124,7 +124,7 @@ export type Driver = {
 };
 
 export type Earnings = {
-	/**  Since midnight UTC by the gateway's clock. */
+	/**  Since the owner's day began, by this PC's time zone. */
 	today: string,
 	/**  `USDC`. */
 	currency: string,

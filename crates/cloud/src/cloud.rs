@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ionet_core::UnixMs;
 use ionet_core::event::{Device, KeptSession, SignInMethod, SignedIn};
 use ionet_core::fault::{CloudFault, LogFault, SignInFault};
 use ionet_core::region::WatchAnswer;
@@ -260,12 +261,19 @@ impl Cloud {
         Ok(answer.stopping)
     }
 
-    /// Answers when there is something newer than `index`, else after `wait` (at most 60 s) with the same index.
-    pub async fn watch(&self, index: u64, wait: Duration) -> Result<(u64, WatchAnswer), CloudFault> {
+    /// Answers when there is something newer than `index`, else after `wait` (at most 60 s) with the same index. What was earned
+    /// today is counted from `day_began`.
+    pub async fn watch(
+        &self,
+        index: u64,
+        wait: Duration,
+        day_began: UnixMs,
+    ) -> Result<(u64, WatchAnswer), CloudFault> {
         let wait = wait.min(Duration::from_secs(60));
         let ask = Ask::get(path::WATCH)
             .query("index", index)
             .query("wait", wait.as_secs())
+            .query("day_began", day_began.0)
             .patience(wait + self.shared.options.answer_timeout);
         let (index, view) = read_view(&self.shared.device_send(ask).await?)?;
         if let Some(owner) = &view.owner {

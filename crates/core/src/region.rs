@@ -93,7 +93,7 @@ impl JobStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Earnings {
-    /// Since midnight UTC by the gateway's clock.
+    /// Since the owner's day began, by this PC's time zone.
     pub today: Money,
     /// `USDC`.
     pub currency: String,

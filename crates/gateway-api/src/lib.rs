@@ -284,7 +284,7 @@ pub struct DeviceState {
     pub wanted_seq: u64,
     /// The newest node that registered under this device's id.
     pub node: Option<NodeState>,
-    /// Live allocations, and those that ended today, newest first, at most 100.
+    /// Live allocations, and those that ended in the owner's day, newest first, at most 100.
     pub allocations: Vec<AllocationState>,
     pub earnings: EarningsState,
     /// Since when the region has not answered the gateway; what stands here is as of then. Absent while it answers.
@@ -314,7 +314,7 @@ pub struct AllocationState {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarningsState {
-    /// Since midnight UTC.
+    /// Since the owner's day began.
     pub today: String,
     pub currency: String,
     pub as_of_ms: i64,

@@ -27,6 +27,11 @@ const AFTER_REPLACED: Duration = Duration::from_secs(10);
 /// A poll that has seen something is answered no sooner than this after it came: many changes are one answer.
 const BETWEEN_ANSWERS: Duration = Duration::from_millis(500);
 const MOST_ALLOCATIONS: usize = 100;
+/// Two hours more than most: a clock is put back by one, and may be late by another.
+const LONGEST_DAY_NS: i64 = DAY_NS + 2 * HOUR_NS;
+/// A PC whose clock is further ahead is not asked when its day began.
+const CLOCKS_APART_NS: i64 = HOUR_NS;
+const HOUR_NS: i64 = DAY_NS / 24;
 
 /// A device that polls. Polls are counted by themselves: no number of them keeps a device from pausing.
 #[derive(Debug)]
@@ -84,6 +89,9 @@ pub(crate) struct WatchQuery {
     index: u64,
     /// Seconds; at most 60 count.
     wait: Option<u64>,
+    /// When the owner's day began, in milliseconds since 1970: a day begins where its owner lives. Where it is absent, or lies
+    /// where no owner's day can have begun, it is the day of UTC.
+    day_began: Option<i64>,
 }
 
 /// The device's state, at once for index 0; half a second after the question when it is newer than `index`; else at the
@@ -116,7 +124,7 @@ pub(crate) async fn watch(
     }
     // Read before the state: a change in between makes the next poll answer at once.
     let index = *changes.borrow_and_update();
-    state(&gateway, &device.id, index).await.map(Json)
+    state(&gateway, &device.id, index, query.day_began).await.map(Json)
 }
 
 /// Comes when there is something to tell to whoever has seen `query.index`.
@@ -131,14 +139,19 @@ async fn news(changes: &mut watch::Receiver<u64>, query: &WatchQuery) {
     tokio::time::sleep_until(came + BETWEEN_ANSWERS).await;
 }
 
-async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState, Refusal> {
+async fn state(
+    gateway: &Shared,
+    device: &str,
+    index: u64,
+    day_began_ms: Option<i64>,
+) -> Result<DeviceState, Refusal> {
     // What a silent region does not confirm is not counted as earned.
     let silent_since_ms = gateway.region.silent_since_ms();
     let now = gateway.region.confirmed_until_ms().map_or_else(now_ns, |ms| ms * 1_000_000);
-    let midnight = now - now.rem_euclid(DAY_NS);
+    let began = day_began(day_began_ms, now_ns(), now);
     let node = gateway.store.nodes_of(device).await?.into_iter().next();
-    let rows = gateway.store.allocations_since(device, midnight).await?;
-    let today = rows.iter().map(|row| row.entry().earned_between(midnight, now, row.silent_since_ns()));
+    let rows = gateway.store.allocations_since(device, began).await?;
+    let today = rows.iter().map(|row| row.entry().earned_between(began, now, row.silent_since_ns()));
     let today = today.fold(0_i64, i64::saturating_add);
     let allocations = rows.iter().take(MOST_ALLOCATIONS).map(|row| {
         let entry = row.entry();
@@ -165,6 +178,14 @@ async fn state(gateway: &Shared, device: &str, index: u64) -> Result<DeviceState
         region_silent_since_ms: silent_since_ms,
         rehearsal: gateway.nomad.is_double(),
     })
+}
+
+/// In nanoseconds; `now` may be earlier than the clock's, where the region confirms no later one.
+fn day_began(told_ms: Option<i64>, clock: i64, now: i64) -> i64 {
+    let told = told_ms.and_then(|ms| ms.checked_mul(1_000_000));
+    told.filter(|began| (clock - LONGEST_DAY_NS..=clock + CLOCKS_APART_NS).contains(began))
+        .unwrap_or(now - now.rem_euclid(DAY_NS))
+        .min(now)
 }
 
 fn clock_index() -> u64 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Local;
 use ionet_cloud::WantedFault;
 use ionet_core::effect::{Region, Wanted};
 use ionet_core::event::WantedTold;
@@ -11,6 +12,7 @@ use ionet_core::{Outcome, Signal};
 use tokio::time::timeout;
 
 use super::{Shared, unsaid};
+use crate::day;
 use crate::runners::spread;
 
 /// One poll is held open this long when nothing changes.
@@ -57,7 +59,7 @@ impl Shared {
     async fn watch(self: Arc<Self>) {
         let (mut index, mut failures) = (0, 0);
         while !self.events.is_closed() {
-            match self.tools.cloud.watch(index, HELD).await {
+            match self.tools.cloud.watch(index, HELD, day::today_began(&Local)).await {
                 Ok((seen, answer)) => {
                     (index, failures) = (seen, 0);
                     self.live_jobs.send_replace(answer.jobs.iter().any(|job| job.status.is_live()));

@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use ionet_cloud::{Cloud, CloudFault, WantedFault};
+use ionet_core::UnixMs;
 use ionet_core::region::NodeStatus;
 use ionet_gateway_api::{code, path};
 use serde_json::{Value, json};
@@ -84,7 +85,7 @@ async fn the_watch_gives_the_gateways_words_as_the_cores_and_whose_device_it_is_
         "account": {"subject": "bob", "shown": "bob@example.test"}, "wanted_seq": 4,
         "earnings": {"today": "0.012345", "currency": "USDC", "as_of_ms": 1}, "rehearsal": false});
     let watch = get(async move |uri: axum::http::Uri| {
-        assert_eq!(uri.query(), Some("index=7&wait=60"));
+        assert_eq!(uri.query(), Some("index=7&wait=60&day_began=1000"));
         Json(state.clone())
     });
     let routes = Router::new().route(path::WATCH, watch);
@@ -92,7 +93,7 @@ async fn the_watch_gives_the_gateways_words_as_the_cores_and_whose_device_it_is_
     let owner = async |cloud: &Cloud| cloud.load_device().await.unwrap().owner.unwrap().subject;
     let before = owner(&cloud).await;
 
-    let (index, view) = cloud.watch(7, Duration::from_secs(3600)).await.unwrap();
+    let (index, view) = cloud.watch(7, Duration::from_secs(3600), UnixMs(1_000)).await.unwrap();
 
     assert_eq!((index, view.wanted_seq), (8, 4));
     assert_eq!(view.node.unwrap().status, NodeStatus::Ready);

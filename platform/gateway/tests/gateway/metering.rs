@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use ionet_gateway_api::{AllocationState, DeviceState};
+use ionet_gateway_api::{AllocationState, DeviceState, path};
 use serde_json::{Value, json};
 
 use crate::stand::region::now_s;
@@ -234,6 +234,21 @@ async fn what_ran_into_today_counts_from_midnight() {
         let state = stand.until(&pc, ended).await;
         assert_eq!(only(&state).earned, "0.030000");
         assert_eq!(state.earnings.today, "0.010000");
+        let today = async |began: i64| {
+            let path = format!("{}?day_began={}", path::WATCH, began / 1_000_000);
+            stand.get(&pc.http, &path).await.json::<DeviceState>().await.unwrap().earnings.today
+        };
+        let hours = |count: i64| now_s() * SECOND - count * 3600 * SECOND;
+        assert_eq!(today(begin + 5 * SECOND).await, "0.025000", "the owner's day began then");
+        assert_eq!(today(end).await, "0.000000");
+        assert_eq!(
+            today(hours(-1) - 5 * SECOND).await,
+            "0.000000",
+            "by a clock that is ahead it has just begun"
+        );
+        for nonsense in [hours(-48), hours(48), 0, i64::MIN] {
+            assert_eq!(today(nonsense).await, "0.010000", "no day of the owner's: UTC's");
+        }
     })
     .await;
 }

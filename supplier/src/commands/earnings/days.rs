@@ -1,8 +1,10 @@
 //! The owner's days: where they begin and meet, by a time zone with its daylight saving.
 
 use anyhow::{Context as _, Result};
-use chrono::{Datelike as _, Days, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone};
+use chrono::{Datelike as _, Days, Months, NaiveDate, TimeZone};
 use ionet_core::UnixMs;
+
+use crate::day;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
@@ -36,21 +38,7 @@ pub(super) fn boundaries<Z: TimeZone>(
     zone: &Z,
 ) -> Result<Vec<UnixMs>> {
     let end = last.succ_opt().context("there is no day after that one")?;
-    starts.iter().chain([&end]).map(|day| begin(*day, zone)).collect()
-}
-
-/// The first moment of a day. Where a clock is put forward at midnight, the day begins with the first time that there is;
-/// where it is put back over midnight, with the first of the two.
-fn begin<Z: TimeZone>(day: NaiveDate, zone: &Z) -> Result<UnixMs> {
-    let mut time = day.and_time(NaiveTime::MIN);
-    // No clock was ever put forward by more than a day.
-    for _ in 0..=24 * 4 {
-        if let Some(at) = zone.from_local_datetime(&time).earliest() {
-            return Ok(UnixMs(at.timestamp_millis()));
-        }
-        time += TimeDelta::minutes(15);
-    }
-    anyhow::bail!("{day} does not exist in this time zone")
+    starts.iter().chain([&end]).map(|day| day::began(*day, zone)).collect()
 }
 
 #[cfg(test)]

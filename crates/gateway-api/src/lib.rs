@@ -11,6 +11,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// What suppliers are paid in, unless an operator says otherwise.
+pub const CURRENCY: &str = "USDC";
+
 /// Paths, so that client and server cannot disagree.
 pub mod path {
     pub const HEALTH: &str = "/healthz";

@@ -59,10 +59,16 @@ pub struct DeviceCertificates {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountIssuer {
-    /// The OpenID Connect issuer, exactly as it names itself.
+    /// The OpenID Connect issuer. Accounts are kept under this spelling; that of a slash at its end makes no other
+    /// difference.
     pub issuer: String,
     /// What an access token's `aud` must hold.
     pub audience: String,
+    /// The app's client ids at a provider whose access tokens have no `aud` (Amazon Cognito): such a token counts if its
+    /// `client_id` is one of these, since whoever signed in with the app meant this gateway. For no client of another
+    /// program, whose owner could use its people's tokens here. None: every token must hold the audience.
+    #[serde(default)]
+    pub clients_without_audience: Vec<String>,
 }
 
 /// The Nomad region that this gateway lets PCs into.
@@ -100,7 +106,7 @@ pub struct Storage {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    #[serde(default = "usd")]
+    #[serde(default = "usual_currency")]
     pub currency: String,
     /// For a job that asks for no GPU of the table.
     pub default_micros_per_hour: i64,
@@ -163,8 +169,8 @@ fn seven_days() -> u64 {
     7 * 24 * 3600
 }
 
-fn usd() -> String {
-    "USD".to_owned()
+fn usual_currency() -> String {
+    ionet_gateway_api::CURRENCY.to_owned()
 }
 
 #[cfg(test)]

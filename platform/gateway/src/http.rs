@@ -124,11 +124,11 @@ fn routers(patience: Duration) -> (Router<Shared>, utoipa::openapi::OpenApi) {
 
 /// Whether the gateway, its tasks and its database work, and whether a double of Nomad is in play. Says nothing else about the
 /// region.
-#[utoipa::path(get, path = path::HEALTH, tag = "nobody", responses((status = 200), (status = 500)))]
+#[utoipa::path(get, path = path::HEALTH, tag = "nobody", responses((status = 200), (status = 500), (status = 503)))]
 async fn health(_: Stranger, State(gateway): State<Shared>) -> Result<&'static str, Refusal> {
     gateway.store.ping().await?;
     if !gateway.panics.are_over(std::time::Instant::now()) {
-        return Err(Refusal::Internal(anyhow::anyhow!("a task broke less than a minute ago")));
+        return Err(Refusal::Unwell);
     }
     Ok(if gateway.nomad.is_double() { "ok (rehearsal: a double of Nomad is in play)\n" } else { "ok\n" })
 }

@@ -9,6 +9,7 @@ use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::access_token::{is_same, signs};
 use crate::problem::Refusal;
 
 /// Keys are fetched again after this time, so that a withdrawn one does not count for ever.
@@ -185,12 +186,13 @@ impl Inner {
     async fn fetch(&self) -> Result<Vec<Jwk>, FetchError> {
         let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let discovery: Discovery = self.get(&url).await?;
-        if discovery.issuer != self.issuer {
+        if !is_same(&discovery.issuer, &self.issuer) {
             return Err(FetchError::OtherIssuer);
         }
         let set: KeySet = self.get(&discovery.jwks_uri).await?;
         // Keys of kinds that we do not know are no reason to lose the others.
-        Ok(set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect())
+        let known = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+        Ok(known.filter(signs).collect())
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<T, reqwest::Error> {

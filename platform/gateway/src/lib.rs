@@ -3,6 +3,7 @@
 //! It alone holds a Nomad token and the bucket's keys. PCs enrol by an account, then speak to it by mTLS with the
 //! certificate that it gave them. It introduces their nodes, controls them, meters their work and grants their uploads.
 
+mod access_token;
 mod accounts;
 mod ca;
 mod clock;
@@ -92,25 +93,7 @@ pub async fn serve_with(
     config.check()?;
     let tls = tls::server_config(&config.tls, authority.trusted())?;
     let connections = connections::Connections::new(&config.limits, descriptors::limit());
-    let gateway = Arc::new(Gateway {
-        store: store::Store::open(&config.database_url).await?,
-        accounts: accounts::Accounts::new(&config.accounts)?,
-        authority,
-        nomad: nomad::Nomad::new(&config.region).context("the region's HTTP API")?,
-        uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
-        changes: watch::Changes::new(),
-        region: metering::Hearing::default(),
-        doubts: metering::Doubts::default(),
-        panics: tasks::Panics::default(),
-        keep: Notify::new(),
-        bringing: wanted::Bringing::default(),
-        limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),
-        polls: polls::Polls::default(),
-        turns: turns::Turns::new(),
-        document: http::rendered(&config.public_url)?,
-        shutdown: shutdown.clone(),
-        config,
-    });
+    let gateway = Gateway::open(config, authority, shutdown.clone()).await?;
     let tasks = start_tasks(&gateway);
     tracing::info!(address = %listener.local_addr()?, region = gateway.config.region.name, "the gateway listens");
     tls::serve(listener, tls, connections, http::router(Arc::clone(&gateway)), shutdown).await;
@@ -118,6 +101,34 @@ pub async fn serve_with(
     gateway.store.close().await;
     tracing::info!("the gateway has ended");
     Ok(())
+}
+
+impl Gateway {
+    async fn open(
+        config: Config,
+        authority: Box<dyn CertificateAuthority>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Shared> {
+        Ok(Arc::new(Self {
+            store: store::Store::open(&config.database_url).await?,
+            accounts: accounts::Accounts::new(&config.accounts)?,
+            authority,
+            nomad: nomad::Nomad::new(&config.region).context("the region's HTTP API")?,
+            uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
+            changes: watch::Changes::new(),
+            region: metering::Hearing::default(),
+            doubts: metering::Doubts::default(),
+            panics: tasks::Panics::default(),
+            keep: Notify::new(),
+            bringing: wanted::Bringing::default(),
+            limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),
+            polls: polls::Polls::default(),
+            turns: turns::Turns::new(),
+            document: http::rendered(&config.public_url)?,
+            shutdown,
+            config,
+        }))
+    }
 }
 
 /// What goes on beside the requests.
@@ -154,4 +165,63 @@ pub async fn report_lost(config: &Config, device: &str) -> anyhow::Result<()> {
     store.close().await;
     anyhow::ensure!(found, "there is no device {device}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use ionet_gateway_api::path;
+    use tower::Service as _;
+
+    use super::*;
+
+    /// Nobody enrols here.
+    struct NoAuthority;
+
+    #[async_trait::async_trait]
+    impl CertificateAuthority for NoAuthority {
+        async fn issue(&self, _: Order) -> Result<Issued, AuthorityError> {
+            unreachable!()
+        }
+
+        fn root_pem(&self) -> &str {
+            unreachable!()
+        }
+
+        fn trusted(&self) -> &[rustls::pki_types::CertificateDer<'static>] {
+            unreachable!()
+        }
+    }
+
+    /// A gateway without its listener and its tasks.
+    async fn gateway(folder: &std::path::Path) -> Shared {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut config: Config = toml::from_str(include_str!("../gateway.example.toml")).unwrap();
+        config.database_url = format!("sqlite://{}", folder.join("gateway.db").display());
+        (config.region.ca, config.region.certificate, config.region.key) = (None, None, None);
+        let secret = folder.join("secret");
+        std::fs::write(&secret, "secret").unwrap();
+        (config.s3.access_key_file, config.s3.secret_key_file) = (secret.clone(), secret);
+        Gateway::open(config, Box::new(NoAuthority), CancellationToken::new()).await.unwrap()
+    }
+
+    async fn health(gateway: &Shared) -> StatusCode {
+        let request = Request::get(path::HEALTH).body(Body::empty()).unwrap();
+        http::router(Arc::clone(gateway)).call(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn a_gateway_one_of_whose_tasks_breaks_says_that_it_is_not_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = gateway(folder.path()).await;
+        let before = health(&gateway).await;
+
+        let (tasks, ending) = (TaskTracker::new(), gateway.shutdown.clone());
+        spawn(&tasks, "test", &gateway, async |_| panic!("broken"), move |_| ending.cancel());
+        tasks.close();
+        tasks.wait().await;
+
+        assert_eq!((before, health(&gateway).await), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
+    }
 }

@@ -17,11 +17,8 @@ pub(crate) use self::demand::{AllocationFull, Demand, Tags};
 pub(crate) use self::types::{Allocation, Event, EventLine, Node, NodeStub, NodeUpdate};
 use crate::config::Region;
 
-#[path = "nomad/demand.rs"]
 mod demand;
-#[path = "nomad/events.rs"]
 mod events;
-#[path = "nomad/types.rs"]
 mod types;
 
 pub(crate) use self::events::EventStream;

@@ -50,6 +50,8 @@ pub(crate) enum Refusal {
     IssuerSilent,
     #[error("the request took too long")]
     TimedOut,
+    #[error("a part of the gateway broke less than a minute ago")]
+    Unwell,
     #[error("something went wrong inside the gateway")]
     Internal(#[source] anyhow::Error),
 }
@@ -80,7 +82,7 @@ impl Refusal {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::IssuerSilent | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Self::IssuerSilent | Self::TimedOut | Self::Unwell => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -103,7 +105,7 @@ impl Refusal {
             Self::TooLarge(_) => code::TOO_LARGE,
             Self::NotFound => code::NOT_FOUND,
             Self::MethodNotAllowed => code::METHOD_NOT_ALLOWED,
-            Self::IssuerSilent | Self::TimedOut => code::UNAVAILABLE,
+            Self::IssuerSilent | Self::TimedOut | Self::Unwell => code::UNAVAILABLE,
             Self::Internal(_) => code::INTERNAL,
         }
     }
@@ -135,7 +137,9 @@ impl Refusal {
             | Self::BadRequest(_)
             | Self::TooLarge(_)
             | Self::NotFound
-            | Self::MethodNotAllowed => tracing::debug!(code = self.code(), "a request was refused"),
+            | Self::MethodNotAllowed
+            // What broke was said as it did.
+            | Self::Unwell => tracing::debug!(code = self.code(), "a request was refused"),
         }
     }
 }

@@ -125,44 +125,56 @@ fn database(dir: &Path) -> PathBuf {
 /// In the order of `platform/gateway/gateway.example.toml`.
 fn config(dir: &Path, port: u16, around: &Surroundings<'_>) -> Value {
     let pki = around.pki;
-    let (access_key_file, secret_key_file) = around.bucket.key_files();
-    let mut config = json!({
+    json!({
         "listen": format!("127.0.0.1:{port}"),
         "public_url": url(port),
         "database_url": format!("sqlite://{}", database(dir).display()),
         "tls": { "certificate": pki.gateway.cert, "key": pki.gateway.key },
-        "devices": {
-            "root_ca": pki.ca,
-            "intermediate": pki.devices.cert,
-            "intermediate_key": pki.devices.key,
-        },
+        "devices": devices(pki, around.certificate_life),
         "accounts": { "issuer": around.issuer, "audience": "urn:ionet:gateway" },
-        "region": {
-            "name": around.region,
-            "datacenter": DATACENTER,
-            "node_pool": NODE_POOL,
-            "servers": [around.servers.rpc_address()],
-            "nomad": [around.servers.operator_files().address],
-            "ca": pki.ca,
-            "certificate": pki.gateway_api.cert,
-            "key": pki.gateway_api.key,
-            "token_file": around.tokens.gateway,
-        },
-        "s3": {
-            "endpoint": around.bucket.url(),
-            "region": LOCATION,
-            "bucket": BUCKET,
-            "access_key_file": access_key_file,
-            "secret_key_file": secret_key_file,
-        },
+        "region": region(around),
+        "s3": storage(around.bucket),
         "prices": {
-            "currency": "USDC",
             "default_micros_per_hour": MICROS_PER_HOUR,
             "gpus": BTreeMap::from(MICROS_BY_GPU),
         },
+    })
+}
+
+fn devices(pki: &Pki, certificate_life: Option<Duration>) -> Value {
+    let mut devices = json!({
+        "root_ca": pki.ca,
+        "intermediate": pki.devices.cert,
+        "intermediate_key": pki.devices.key,
     });
-    if let Some(life) = around.certificate_life {
-        config["devices"]["lifetime_s"] = json!(life.as_secs());
+    if let Some(life) = certificate_life {
+        devices["lifetime_s"] = json!(life.as_secs());
     }
-    config
+    devices
+}
+
+fn region(around: &Surroundings<'_>) -> Value {
+    let api = &around.pki.gateway_api;
+    json!({
+        "name": around.region,
+        "datacenter": DATACENTER,
+        "node_pool": NODE_POOL,
+        "servers": [around.servers.rpc_address()],
+        "nomad": [around.servers.operator_files().address],
+        "ca": around.pki.ca,
+        "certificate": api.cert,
+        "key": api.key,
+        "token_file": around.tokens.gateway,
+    })
+}
+
+fn storage(bucket: &Bucket) -> Value {
+    let (access_key_file, secret_key_file) = bucket.key_files();
+    json!({
+        "endpoint": bucket.url(),
+        "region": LOCATION,
+        "bucket": BUCKET,
+        "access_key_file": access_key_file,
+        "secret_key_file": secret_key_file,
+    })
 }

@@ -1,14 +1,18 @@
 //! What a job demands of the card that it runs on, by the scheduler's own record of its placement.
 //!
 //! A constraint is a demand for a card if a node without one could not meet it, however it is spelt: the check is done
-//! as Nomad's scheduler does it, on the node's tags with and without a card.
+//! as Nomad's scheduler does it, on the node's tags with and without a card. A job that says nothing to the scheduler may
+//! still take the card by what it asks of the container engine: then it gets the node's, of whatever kind.
 
 use std::collections::BTreeMap;
 
 use regex::RegexBuilder;
 use serde::Deserialize;
 
+use self::engine::{Asked, Takes};
 use crate::ledger::ClientStatus;
+
+mod engine;
 
 /// A node's tags under `ionet.`.
 pub(crate) type Tags = BTreeMap<String, String>;
@@ -82,7 +86,15 @@ struct TaskGroup {
     #[serde(flatten)]
     wishes: Wishes,
     #[serde(default)]
-    tasks: Option<Vec<Wishes>>,
+    tasks: Option<Vec<Task>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Task {
+    #[serde(flatten)]
+    wishes: Wishes,
+    #[serde(flatten)]
+    asked: Asked,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -115,28 +127,22 @@ impl AllocationFull {
     /// Which card it was placed for; `tags` are those of its node when it was placed.
     ///
     /// A card that the scheduler assigned counts first, then one that the job names, then the node's where the job's
-    /// demands admit it. The last is the PC's own word, within what its customer accepts.
+    /// demands admit it, or where a task takes it from the engine. The last is the PC's own word, within what its customer
+    /// accepts.
     pub(crate) fn demand(&self, tags: &Tags) -> Demand {
         if let Some(device) = self.devices().find(|device| device.kind == "gpu") {
             return Demand::Card(slug(&device.name));
         }
         let without = without_card(tags);
-        let groups = || self.job.iter().flat_map(|job| self.parts(job));
-        let demands: Vec<&Wish> = groups()
-            .flat_map(|part| part.constraints.iter().flatten())
-            .filter(|wish| wish.is_about_a_card() && wish.is_met(&without) == Some(false))
-            .collect();
+        let demands: Vec<&Wish> = self.demands(&without).collect();
         if let Some(named) = demands.iter().find_map(|wish| wish.named_card()) {
             return Demand::Card(named.to_owned());
         }
-        let preferred = || {
-            let affinities = groups().flat_map(|part| part.affinities.iter().flatten());
-            affinities
-                .filter(|wish| wish.weight > 0 && wish.is_about_a_card())
-                .any(|wish| wish.is_met(&without) == Some(false) && wish.is_met(tags) == Some(true))
-        };
-        if demands.is_empty() && !preferred() {
-            return Demand::None;
+        let asked = !demands.is_empty() || self.is_preferred(tags, &without);
+        match (asked, self.taken()) {
+            (false, Takes::Nothing) => return Demand::None,
+            (false, Takes::Untold) => return Demand::Unclear,
+            (true, _) | (_, Takes::Card) => {}
         }
         // What cannot be checked here was met when the scheduler checked it.
         let admitted = demands.iter().all(|wish| wish.is_met(tags) != Some(false));
@@ -146,17 +152,43 @@ impl AllocationFull {
         }
     }
 
+    /// What a node without a card could not meet.
+    fn demands(&self, without: &Tags) -> impl Iterator<Item = &Wish> {
+        let constraints = self.parts().flat_map(|part| part.constraints.iter().flatten());
+        constraints.filter(|wish| wish.is_about_a_card() && wish.is_met(without) == Some(false))
+    }
+
+    /// Whether it would rather have a card, and got one.
+    fn is_preferred(&self, tags: &Tags, without: &Tags) -> bool {
+        let affinities = self.parts().flat_map(|part| part.affinities.iter().flatten());
+        affinities
+            .filter(|wish| wish.weight > 0 && wish.is_about_a_card())
+            .any(|wish| wish.is_met(without) == Some(false) && wish.is_met(tags) == Some(true))
+    }
+
+    /// What its tasks take of themselves.
+    fn taken(&self) -> Takes {
+        let tasks = self.groups().flat_map(|group| group.tasks.iter().flatten());
+        tasks.map(|task| task.asked.takes()).max().unwrap_or(Takes::Nothing)
+    }
+
     fn devices(&self) -> impl Iterator<Item = &AllocatedDevice> {
         let tasks = self.allocated_resources.iter().flat_map(|allocated| allocated.tasks.iter().flatten());
         tasks.flat_map(|(_, task)| task.devices.iter().flatten())
     }
 
     /// The wishes of the job, of this allocation's group and of its tasks.
-    fn parts<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Wishes> {
-        let groups = job.task_groups.iter().flatten().filter(|group| group.name == self.task_group);
-        let of_groups =
-            groups.flat_map(|group| std::iter::once(&group.wishes).chain(group.tasks.iter().flatten()));
-        std::iter::once(&job.wishes).chain(of_groups)
+    fn parts(&self) -> impl Iterator<Item = &Wishes> {
+        let of_groups = self.groups().flat_map(|group| {
+            std::iter::once(&group.wishes).chain(group.tasks.iter().flatten().map(|task| &task.wishes))
+        });
+        self.job.iter().map(|job| &job.wishes).chain(of_groups)
+    }
+
+    /// This allocation's part of the job.
+    fn groups(&self) -> impl Iterator<Item = &TaskGroup> {
+        let groups = self.job.iter().flat_map(|job| job.task_groups.iter().flatten());
+        groups.filter(|group| group.name == self.task_group)
     }
 }
 
@@ -349,6 +381,64 @@ mod tests {
         let other = allocation(json!({ "TaskGroups": [group("h")] })).demand(&tags());
 
         assert_eq!((own, other), (Demand::Card(RTX.to_owned()), Demand::None));
+    }
+
+    fn demand_of_task(task: Value) -> Demand {
+        let group =
+            json!({ "Name": "g", "Tasks": [{ "Name": "beside", "Env": null, "Config": null }, task] });
+        allocation(json!({ "TaskGroups": [group] })).demand(&tags())
+    }
+
+    #[test]
+    fn a_task_that_takes_the_card_from_the_engine_is_on_its_nodes_card() {
+        for task in [
+            json!({ "Config": { "image": "i", "runtime": "nvidia" } }),
+            json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "all" } }),
+            json!({ "Config": { "runtime": "${meta.r}" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "0" } }),
+            json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "${meta.cards}" } }),
+            json!({ "Config": {}, "Env": { "NVIDIA_VISIBLE_DEVICES": 0 } }),
+            json!({ "Env": { "NVIDIA_VISIBLE_DEVICES": "GPU-12345678" } }),
+            json!({ "Config": { "devices": [{ "host_path": "/dev/nvidia0" }, { "host_path": "/dev/nvidiactl" }] } }),
+            json!({ "Config": { "devices": [{ "host_path": "/dev/nvidia0" }] }, "Env": { "NVIDIA_VISIBLE_DEVICES": "void" } }),
+        ] {
+            assert_eq!(demand_of_task(task.clone()), Demand::Card(RTX.to_owned()), "{task}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_leaves_the_card_alone_demands_none() {
+        for task in [
+            json!({ "Config": { "runtime": "runc" } }),
+            json!({ "Config": { "runtime": null, "devices": null }, "Env": {} }),
+            json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "void" } }),
+            json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "none" } }),
+            json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "" } }),
+            json!({ "Config": { "devices": [{ "host_path": "/dev/fuse" }, 7], "args": ["nvidia"] } }),
+            json!({ "Env": { "NVIDIA_DRIVER_CAPABILITIES": "compute", "nvidia_visible_devices": "all" } }),
+        ] {
+            assert_eq!(demand_of_task(task.clone()), Demand::None, "{task}");
+        }
+    }
+
+    #[test]
+    fn a_task_whose_runtime_only_its_pc_can_tell_is_unclear() {
+        assert_eq!(demand_of_task(json!({ "Config": { "runtime": "${meta.r}" } })), Demand::Unclear);
+        assert_eq!(
+            demand_of_task(json!({ "Env": { "NVIDIA_VISIBLE_DEVICES": "${meta.cards}" } })),
+            Demand::Unclear
+        );
+    }
+
+    #[test]
+    fn a_task_that_takes_a_card_on_a_node_that_names_none_is_unclear_and_one_of_another_group_takes_nothing()
+    {
+        let group = |name: &str| {
+            let task = json!({ "Config": { "runtime": "nvidia" } });
+            allocation(json!({ "TaskGroups": [{ "Name": name, "Tasks": [task] }] }))
+        };
+
+        assert_eq!(group("g").demand(&Tags::new()), Demand::Unclear);
+        assert_eq!(group("h").demand(&tags()), Demand::None);
     }
 
     #[test]

@@ -1,10 +1,13 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ionet_gateway_api::{DeviceList, code, path};
-use jsonwebtoken::Algorithm;
-use rcgen::KeyPair;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::stand::issuer::{Issuer, sign};
+use crate::stand::issuer::{Issuer, sign, sign_with};
 use crate::stand::{PATIENCE, Stand, enrolment, is, problem, read};
 
 fn account_endpoints() -> [(Method, String); 6] {
@@ -44,6 +47,12 @@ async fn no_account_endpoint_takes_a_worthless_token() {
         ("for the app itself", issuer.sign(json!({ "aud": "ionet-supplier" }))),
         ("without audience", issuer.sign(json!({ "aud": null }))),
         ("of another issuer", issuer.sign(json!({ "iss": "https://elsewhere.example" }))),
+        ("for the app's client, without audience", issuer.sign(json!({ "aud": null, "client_id": "app" }))),
+        ("for nobody", issuer.sign(json!({ "aud": [], "client_id": "app" }))),
+        ("for a number", issuer.sign(json!({ "aud": 7 }))),
+        ("of a longer issuer", issuer.sign(json!({ "iss": format!("{}//", issuer.url) }))),
+        ("of somebody without a name", issuer.sign(json!({ "sub": "" }))),
+        ("that expires at no time", issuer.sign(json!({ "exp": "soon" }))),
         ("without issuer", issuer.sign(json!({ "iss": null }))),
         ("without subject", issuer.sign(json!({ "sub": null }))),
         ("by a stranger's key", sign(&stranger, "first", Algorithm::ES256, &issuer.claims(json!({})))),
@@ -52,6 +61,7 @@ async fn no_account_endpoint_takes_a_worthless_token() {
             "by a public key as a secret",
             sign(&stranger, "first", Algorithm::HS256, &issuer.claims(json!({}))),
         ),
+        ("by nobody", unsigned(&issuer.claims(json!({})))),
         ("by a real issuer elsewhere", elsewhere.token("alice")),
         ("an unknown enrolment token", "ietk_AAAA".to_owned()),
     ];
@@ -65,6 +75,166 @@ async fn no_account_endpoint_takes_a_worthless_token() {
             assert!([code::NOT_SIGNED_IN, code::TOKEN_SPENT].contains(&code.as_str()), "{what}: {code}");
         }
     }
+}
+
+/// Says that it needs no signature.
+fn unsigned(claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}.", part(&json!({ "alg": "none", "kid": "first" })), part(claims))
+}
+
+async fn status(stand: &Stand, token: &str) -> u16 {
+    stand.send_as(token, Method::GET, path::DEVICES, None).await.status().as_u16()
+}
+
+#[tokio::test]
+async fn an_access_tokens_claims_are_read_as_the_large_providers_write_them() {
+    let stand = Stand::start().await;
+    let written = [
+        json!({ "auth_time": "1700000000", "email_verified": "true" }),
+        json!({ "auth_time": 1_700_000_000.5, "updated_at": "2026-01-02T03:04:05.678Z" }),
+        json!({ "auth_time": {}, "name": ["a"], "email": false }),
+        json!({ "exp": "4000000000", "nbf": "1700000000", "iat": "soon" }),
+        json!({ "exp": 4_000_000_000.5, "nbf": 1_700_000_000.5 }),
+        json!({ "aud": ["urn:other", 7, "urn:ionet:gateway"], "azp": "app", "cnf": 1 }),
+        json!({ "iss": format!("{}/", stand.issuer.url) }),
+        json!({ "sub": 4711 }),
+    ];
+
+    for changes in written {
+        assert_eq!(status(&stand, &stand.issuer.sign(changes.clone())).await, 200, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_slash_at_the_issuers_end_is_no_difference_on_either_side() {
+    for (told, named) in [("/", ""), ("", "/")] {
+        let mut stand = Stand::start().await;
+        stand.pause().await;
+        stand.issuer = Issuer::start_named(named).await;
+        stand.config.accounts.issuer = format!("{}{told}", stand.issuer.url);
+        stand.resume().await;
+
+        let token = stand.issuer.sign(json!({ "iss": format!("{}{named}", stand.issuer.url) }));
+
+        assert_eq!(status(&stand, &token).await, 200, "{told:?} {named:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_audience_counts_only_for_the_clients_that_the_operator_names() {
+    let stand = Stand::start_with(|config| {
+        config.accounts.clients_without_audience = vec!["app".to_owned()];
+    })
+    .await;
+    let with = |changes: Value| stand.issuer.sign(changes);
+
+    // As Amazon Cognito writes them.
+    let ours = with(json!({ "aud": null, "client_id": "app", "token_use": "access" }));
+    let others = [
+        with(json!({ "aud": null, "client_id": "another" })),
+        with(json!({ "aud": null, "client_id": ["app"] })),
+        with(json!({ "aud": null, "azp": "app" })),
+        with(json!({ "aud": null })),
+        // An id token, by its own word or by whom it is for.
+        with(json!({ "aud": null, "client_id": "app", "token_use": "id" })),
+        with(json!({ "aud": "app", "client_id": "app" })),
+        with(json!({ "aud": [], "client_id": "app" })),
+    ];
+
+    assert_eq!(status(&stand, &ours).await, 200);
+    for token in others {
+        assert_eq!(status(&stand, &token).await, 401, "{token}");
+    }
+}
+
+/// A key of each kind, and how an issuer publishes it.
+fn keys() -> Vec<(Algorithm, EncodingKey, Value)> {
+    let of_pair = |algorithm: Algorithm, key: EncodingKey| {
+        let jwk = serde_json::to_value(Jwk::from_encoding_key(&key, algorithm).unwrap()).unwrap();
+        (algorithm, key, jwk)
+    };
+    let rsa = [Algorithm::RS256, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384];
+    let rsa = rsa.map(|algorithm| of_pair(algorithm, rsa_key()));
+    let p384 = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    let p384 = of_pair(Algorithm::ES384, EncodingKey::from_ec_der(&p384.serialize_der()));
+    let ed = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(ed.public_key_raw());
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "x": x });
+    let ed = (Algorithm::EdDSA, EncodingKey::from_ed_der(&ed.serialize_der()), jwk);
+    rsa.into_iter().chain([p384, ed]).collect()
+}
+
+fn rsa_key() -> EncodingKey {
+    let pem = include_str!("../../../../crates/cloud/src/sign_in/id_token/test-key.pem");
+    EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap()
+}
+
+/// A published key with some members changed; null takes one away.
+fn with(jwk: &Value, changes: Value) -> Value {
+    let mut jwk = jwk.clone();
+    let members = jwk.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
+    jwk
+}
+
+#[tokio::test]
+async fn every_usual_signature_by_a_key_pair_is_taken() {
+    let stand = Stand::start().await;
+    let keys = keys();
+    let published = keys.iter().enumerate().flat_map(|(number, (_, _, jwk))| {
+        let undeclared = json!({ "kid": format!("undeclared-{number}"), "alg": null, "use": null });
+        [with(jwk, json!({ "kid": format!("declared-{number}") })), with(jwk, undeclared)]
+    });
+    stand.issuer.publish(published.collect());
+
+    for (number, (algorithm, key, _)) in keys.iter().enumerate() {
+        for id in [format!("declared-{number}"), format!("undeclared-{number}")] {
+            let token = sign_with(key, Some(&id), *algorithm, &stand.issuer.claims(json!({})));
+            assert_eq!(status(&stand, &token).await, 200, "{algorithm:?} {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_vouches_by_no_other_means_than_it_declares() {
+    let stand = Stand::start().await;
+    let (_, key, jwk) = keys().into_iter().next().unwrap();
+    let changes = [
+        json!({ "alg": "RS384" }),
+        json!({ "alg": "PS256" }),
+        json!({ "alg": "RSA-OAEP" }),
+        json!({ "alg": "of-tomorrow" }),
+        json!({ "use": "enc" }),
+        json!({ "key_ops": ["encrypt"] }),
+    ];
+    let numbered = changes.iter().enumerate();
+    let published = numbered
+        .map(|(number, change)| with(&with(&jwk, json!({ "kid": number.to_string() })), change.clone()));
+    let secret = json!({ "kty": "oct", "kid": "shared", "k": URL_SAFE_NO_PAD.encode("published") });
+    stand.issuer.publish(published.chain([secret]).collect());
+    let claims = stand.issuer.claims(json!({}));
+
+    for (number, change) in changes.iter().enumerate() {
+        let token = sign_with(&key, Some(&number.to_string()), Algorithm::RS256, &claims);
+        assert_eq!(status(&stand, &token).await, 401, "{change}");
+    }
+    let shared = EncodingKey::from_secret(b"published");
+    let token = sign_with(&shared, Some("shared"), Algorithm::HS256, &claims);
+    assert_eq!(status(&stand, &token).await, 401);
+}
+
+#[tokio::test]
+async fn a_token_that_names_no_key_is_by_the_only_one_that_signs() {
+    let stand = Stand::start().await;
+    let (algorithm, key, jwk) = keys().into_iter().next().unwrap();
+    let for_encryption = with(&jwk, json!({ "kid": "enc", "use": "enc", "alg": "RSA-OAEP" }));
+    stand.issuer.publish(vec![for_encryption, with(&jwk, json!({ "kid": "sig" }))]);
+
+    let token = sign_with(&key, None, algorithm, &stand.issuer.claims(json!({})));
+
+    assert_eq!(status(&stand, &token).await, 200);
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ async fn ten_thousand_jobs_are_paged_through_whole_and_add_up_with_the_periods_t
         let periods: PeriodsAnswer = read(answer).await;
         assert_eq!(periods.amounts.len(), 999);
         assert_eq!(sum(&periods.amounts), ledger + later, "{path}");
-        assert_eq!(periods.currency, "USD");
+        assert_eq!(periods.currency, ionet_gateway_api::CURRENCY);
     }
 }
 

@@ -5,8 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::routing::get;
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
@@ -25,12 +24,17 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     pub(crate) async fn start() -> Self {
+        Self::start_named("").await
+    }
+
+    /// One that writes this after its own address wherever it names itself.
+    pub(crate) async fn start_named(ending: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let published = Arc::new(Mutex::new(json!({ "keys": [] })));
-        let (keys, issuer) = (Arc::clone(&published), url.clone());
+        let (keys, issuer) = (Arc::clone(&published), format!("{url}{ending}"));
         let (hang, hung) = (watch::Sender::new(false), Arc::new(watch::Sender::new(0)));
-        let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/jwks") });
+        let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{url}/jwks") });
         let (hanging, waiting) = (hang.subscribe(), Arc::clone(&hung));
         let discover = async move || {
             if *hanging.borrow() {
@@ -52,13 +56,16 @@ impl Issuer {
     /// Signs with a new key from now on, and publishes only that one (and one of a kind that nobody knows).
     pub(crate) fn rotate(&self, id: &str) {
         let key = KeyPair::generate().unwrap();
-        let point = key.public_key_raw();
-        let jwk = json!({
-            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": id,
-            "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..]),
-        });
-        *self.published.lock().unwrap() = json!({ "keys": [{ "kty": "AKP", "kid": "odd" }, jwk] });
+        let pair = EncodingKey::from_ec_der(&key.serialize_der());
+        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&pair, Algorithm::ES256).unwrap()).unwrap();
+        jwk["kid"] = json!(id);
+        self.publish(vec![json!({ "kty": "AKP", "kid": "odd" }), jwk]);
         *self.key.lock().unwrap() = (id.to_owned(), key);
+    }
+
+    /// Publishes these keys and no other.
+    pub(crate) fn publish(&self, keys: Vec<Value>) {
+        *self.published.lock().unwrap() = json!({ "keys": keys });
     }
 
     /// From now on takes every question and answers none.
@@ -117,12 +124,16 @@ impl Drop for Issuer {
 }
 
 pub(crate) fn sign(key: &KeyPair, id: &str, algorithm: Algorithm, claims: &Value) -> String {
-    let mut header = Header::new(algorithm);
-    header.kid = Some(id.to_owned());
     let key = if algorithm == Algorithm::HS256 {
         EncodingKey::from_secret(key.public_key_raw())
     } else {
         EncodingKey::from_ec_der(&key.serialize_der())
     };
-    jsonwebtoken::encode(&header, claims, &key).unwrap()
+    sign_with(&key, Some(id), algorithm, claims)
+}
+
+pub(crate) fn sign_with(key: &EncodingKey, id: Option<&str>, algorithm: Algorithm, claims: &Value) -> String {
+    let mut header = Header::new(algorithm);
+    header.kid = id.map(str::to_owned);
+    jsonwebtoken::encode(&header, claims, key).unwrap()
 }

@@ -74,7 +74,7 @@ async fn an_allocation_earns_by_the_servers_clock_from_when_it_ran_to_its_end() 
         assert_eq!(only(&state).job, "render");
         assert_eq!(only(&state).placed_at_ms, day / 1_000_000);
         assert_eq!(state.earnings.today, "0.009000");
-        assert_eq!(state.earnings.currency, "USD");
+        assert_eq!(state.earnings.currency, ionet_gateway_api::CURRENCY);
         assert!(!state.rehearsal);
     })
     .await;

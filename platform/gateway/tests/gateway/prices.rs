@@ -23,7 +23,17 @@ async fn earns(
     id: &str,
     constraint: Option<Value>,
 ) -> String {
-    let job = json!({ "Constraints": constraint.map(|c| json!([c])), "TaskGroups": [{ "Name": "g" }] });
+    earns_by(
+        stand,
+        pc,
+        day,
+        id,
+        json!({ "Constraints": constraint.map(|c| json!([c])), "TaskGroups": [{ "Name": "g" }] }),
+    )
+    .await
+}
+
+async fn earns_by(stand: &Stand, pc: &crate::stand::Pc, day: i64, id: &str, job: Value) -> String {
     let placed = json!({ "CreateTime": day, "ModifyTime": day, "ClientStatus": "running", "Job": job });
     stand.region.allocation(id, "n-1", placed);
     // Only what the servers were heard to record as running is paid.
@@ -65,6 +75,27 @@ async fn the_price_is_that_of_the_card_that_the_job_was_placed_for_however_it_as
             let earned = earns(&stand, &pc, day, &format!("b-{number}"), asked.clone()).await;
             assert_eq!(earned, "0.010000", "{asked:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_takes_the_card_without_a_word_about_it_is_priced_as_its_nodes_card() {
+    on_one_day(async |day| {
+        let stand = priced_stand().await;
+        let pc = stand.enrol("alice").await;
+        stand.region.node("n-1", pc.id(), json!({ "Meta": { "ionet.gpu": RTX } }));
+        stand.until(&pc, |state| state.node.is_some()).await;
+        let of_tasks = |tasks: Value| json!({ "TaskGroups": [{ "Name": "g", "Tasks": tasks }] });
+
+        let takes = of_tasks(json!([
+            { "Name": "beside", "Driver": "docker", "Config": { "image": "i" }, "Env": null },
+            { "Name": "main", "Driver": "docker", "Config": { "image": "i", "runtime": "nvidia" } },
+        ]));
+        let none = of_tasks(json!([{ "Name": "main", "Driver": "docker", "Config": { "runtime": "runc" } }]));
+
+        assert_eq!(earns_by(&stand, &pc, day, "a-1", takes).await, "0.020000");
+        assert_eq!(earns_by(&stand, &pc, day, "a-2", none).await, "0.010000");
     })
     .await;
 }

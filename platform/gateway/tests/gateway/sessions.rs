@@ -46,6 +46,37 @@ async fn a_session_that_began_before_the_loss_can_do_nothing_for_the_account_any
 }
 
 #[tokio::test]
+async fn when_a_session_began_is_read_in_every_spelling_and_a_time_to_come_is_none() {
+    let stand = Stand::start().await;
+    let stolen = stand.enrol("alice").await;
+    assert_eq!(report_lost(&stand, &session(&stand, "alice", 60), stolen.id()).await.status(), 204);
+    let now = now_s();
+    let began = |auth_time: Value| stand.issuer.sign(json!({ "auth_time": auth_time }));
+
+    let fresh = [json!(now), json!(now.to_string()), json!(now as f64 + 0.25)];
+    let old = [
+        json!((now - 60).to_string()),
+        json!(now as f64 - 60.5),
+        json!(null),
+        json!("now"),
+        json!([now]),
+        // In milliseconds, or made up: no loss would ever end such a session.
+        json!(now * 1000),
+        json!(1e300),
+        json!((now + 3600).to_string()),
+    ];
+
+    for auth_time in fresh {
+        let answer = stand.send_as(&began(auth_time.clone()), Method::GET, path::DEVICES, None).await;
+        assert_eq!(answer.status(), 200, "{auth_time}");
+    }
+    for auth_time in old {
+        let answer = stand.send_as(&began(auth_time.clone()), Method::GET, path::DEVICES, None).await;
+        assert_eq!(problem(answer).await, is(code::SESSION_ENDED, 401), "{auth_time}");
+    }
+}
+
+#[tokio::test]
 async fn a_fresh_sign_in_works_and_other_accounts_notice_nothing() {
     let stand = Stand::start().await;
     let stolen = stand.enrol("alice").await;

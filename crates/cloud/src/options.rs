@@ -13,6 +13,8 @@ pub struct Options {
     pub sign_in_abandoned_after: Duration,
     /// When a sign-in that waits for the browser says so once more: see [`crate::SignInHooks::still_waiting`].
     pub still_waiting_after: Duration,
+    /// How long the provider is asked on, where it gives no answer, once the person has done their part.
+    pub grant_patience: Duration,
     pub connect_timeout: Duration,
     /// From the request to the end of its answer. The long poll has its own wait on top.
     pub answer_timeout: Duration,
@@ -30,6 +32,7 @@ impl Default for Options {
             keyring: true,
             sign_in_abandoned_after: Duration::from_secs(600),
             still_waiting_after: Duration::from_secs(60),
+            grant_patience: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
             rehearsal: false,

@@ -12,6 +12,7 @@ mod discovery;
 mod grant;
 mod hooks;
 mod id_token;
+mod patience;
 mod provider;
 mod token_answer;
 

@@ -115,7 +115,7 @@ impl Attempt<'_> {
             ("redirect_uri", self.redirect.as_str()),
             ("code_verifier", self.verifier.secret()),
         ];
-        let tokens = self.provider.tokens(&self.found, &form).await?;
+        let tokens = self.provider.tokens_for_code(&self.found, &form).await?;
         self.provider.grant(&self.found, tokens, Some(self.nonce.secret())).await
     }
 

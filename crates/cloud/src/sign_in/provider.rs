@@ -13,6 +13,7 @@ use url::Url;
 use super::discovery::{self, Metadata};
 use super::grant::{Grant, TokenPair};
 use super::id_token::{self, Claims, Expected, NotVerified};
+use super::patience::Patience;
 use super::token_answer::{self, NoTokens, TokenAnswer};
 use crate::clock::Skew;
 use crate::explain::{self, Cut};
@@ -127,6 +128,22 @@ impl Provider {
         })
     }
 
+    /// The same for the code that a person's work gave, and that is spent by an answer alone.
+    pub(super) async fn tokens_for_code(
+        &self,
+        found: &Metadata,
+        form: &[(&str, &str)],
+    ) -> Result<TokenAnswer, TokenFault> {
+        let mut patience = Patience::new(self.options.grant_patience);
+        loop {
+            let answer = self.tokens(found, form).await;
+            let none = matches!(answer, Err(TokenFault::Cut(_) | TokenFault::No(NoTokens::Busy, _)));
+            if !none || !patience.lasts().await {
+                return answer;
+            }
+        }
+    }
+
     /// Checks the id token, and finds out who it is.
     pub(super) async fn grant(
         &self,
@@ -185,9 +202,18 @@ impl Provider {
         Err(SignInFault::NotOurs("signature"))
     }
 
+    /// The tokens are there already: whatever comes instead of keys is no answer.
     async fn keys(&self, found: &Metadata) -> Result<CoreJsonWebKeySet, SignInFault> {
-        let body = self.get(&found.jwks_uri, None).await?;
-        serde_json::from_slice(&body).map_err(|_| SignInFault::Unreadable("keys".into()))
+        let mut patience = Patience::new(self.options.grant_patience);
+        loop {
+            let answer = self.get(&found.jwks_uri, None).await;
+            let keys = answer.and_then(|body| {
+                serde_json::from_slice(&body).map_err(|_| SignInFault::Unreadable("keys".into()))
+            });
+            if keys.is_ok() || !patience.lasts().await {
+                return keys;
+            }
+        }
     }
 
     /// Some providers tell the address at the userinfo endpoint only. Without it something else is shown.

@@ -1,5 +1,6 @@
-//! An identity provider of a few lines, for what a well-behaved one never does. It gives no id tokens.
+//! An identity provider of a few lines, for what a well-behaved one never does. It gives no id tokens of itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Form, State};
@@ -7,6 +8,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use openidconnect::core::{CoreJwsSigningAlgorithm, CoreRsaPrivateSigningKey};
+use openidconnect::{JsonWebKeyId, PrivateSigningKey as _};
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -28,6 +33,9 @@ struct Seen {
     revoked: Mutex<Vec<String>>,
     /// Taken from the front; when there is none, a refresh gives the next pair.
     answers: Mutex<Vec<(u16, Value)>>,
+    /// The same of the keys.
+    keys: Mutex<Vec<(u16, Value)>>,
+    keys_asked: AtomicUsize,
     code_lives_s: Mutex<u64>,
 }
 
@@ -39,7 +47,7 @@ impl Issuer {
         let seen = Arc::new(Seen { root, code_lives_s: Mutex::new(2), ..Seen::default() });
         let routes = Router::new()
             .route("/realms/io/.well-known/openid-configuration", get(discovery))
-            .route("/jwks", get(async || Json(json!({"keys": []}))))
+            .route("/jwks", get(keys))
             .route("/token", post(token))
             .route("/device", post(device))
             .route("/revoke", post(revoke))
@@ -50,6 +58,26 @@ impl Issuer {
 
     pub(crate) fn will_answer(&self, answers: impl IntoIterator<Item = (u16, Value)>) {
         self.seen.answers.lock().unwrap().extend(answers);
+    }
+
+    pub(crate) fn will_answer_for_keys(&self, answers: impl IntoIterator<Item = (u16, Value)>) {
+        self.seen.keys.lock().unwrap().extend(answers);
+    }
+
+    pub(crate) fn keys_asked(&self) -> usize {
+        self.seen.keys_asked.load(Ordering::Relaxed)
+    }
+
+    /// A token answer that is as it should be.
+    pub(crate) fn tokens(&self, nonce: Option<&str>) -> Value {
+        let claims = json!({"iss": self.url, "aud": "ionet-supplier", "sub": "alice", "exp": 4_000_000_000_u64,
+            "nonce": nonce, "email": "alice@example.test"});
+        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&json!({"alg": "RS256", "kid": "rsa"})), part(&claims));
+        let signature = key().sign(&CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256, signed.as_bytes());
+        let id_token = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.unwrap()));
+        json!({"access_token": "access", "refresh_token": "refresh", "id_token": id_token,
+            "token_type": "Bearer", "expires_in": 300})
     }
 
     pub(crate) fn code_lives_s(&self, seconds: u64) {
@@ -83,6 +111,22 @@ async fn discovery(State(seen): State<Arc<Seen>>) -> Json<Value> {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
     }))
+}
+
+fn key() -> CoreRsaPrivateSigningKey {
+    let kid = Some(JsonWebKeyId::new("rsa".into()));
+    CoreRsaPrivateSigningKey::from_pem(include_str!("../../src/sign_in/id_token/test-key.pem"), kid).unwrap()
+}
+
+async fn keys(State(seen): State<Arc<Seen>>) -> Response {
+    seen.keys_asked.fetch_add(1, Ordering::Relaxed);
+    let mut answers = seen.keys.lock().unwrap();
+    let (status, body) = if answers.is_empty() {
+        (200, json!({"keys": [key().as_verification_key()]}))
+    } else {
+        answers.remove(0)
+    };
+    (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
 }
 
 async fn token(State(seen): State<Arc<Seen>>, Form(form): Form<Fields>) -> Response {

@@ -118,19 +118,26 @@ impl Fingerprint {
     }
 
     /// Where nothing but network cards differs, nothing is decided: an identity that is set aside for a dock that is not
-    /// plugged in costs its owner a device; one that is shared for a while until the GPUs are known costs nobody much.
+    /// plugged in costs its owner a device; one that is shared for a while until the GPUs are known costs nobody much. Nor
+    /// does a system that was installed anew beside them decide, where a GPU on record has yet to be found or missed.
     pub(super) fn compare(&self, facts: &Facts) -> Likeness {
         let tells = facts.0.iter().filter(|fact| fact.kind != Kind::System);
         if tells.into_iter().any(|fact| self.knows(fact)) {
             return Likeness::Same;
         }
-        let elsewhere = self.contradicts(facts, Kind::NetworkCard) && self.contradicts(facts, Kind::System);
+        let anew = self.contradicts(facts, Kind::NetworkCard) && self.contradicts(facts, Kind::System);
+        let elsewhere = anew && !self.awaits(facts, Kind::Gpu);
         let other = elsewhere || STRONG.into_iter().any(|kind| self.contradicts(facts, kind));
         if other { Likeness::Other } else { Likeness::Undecided }
     }
 
     fn knows(&self, fact: &Fact) -> bool {
         self.facts.contains(&hashed(&self.salt, fact))
+    }
+
+    /// Parts of this kind then, and none known now.
+    fn awaits(&self, facts: &Facts, kind: Kind) -> bool {
+        self.facts.iter().any(|known| known.kind == kind) && !facts.0.iter().any(|fact| fact.kind == kind)
     }
 
     /// Parts of this kind then and now, and none of them the same.

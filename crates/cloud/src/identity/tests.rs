@@ -211,8 +211,12 @@ fn a_record_of_before_the_gateway_told_has_no_owner() {
 
 /// A laptop with a radio whose address is made up: its parts are its dock's network card and its GPU.
 fn laptop(cards: &[&str], gpus: &[&str]) -> Facts {
+    laptop_with(cards, gpus, "system-1")
+}
+
+fn laptop_with(cards: &[&str], gpus: &[&str], system: &str) -> Facts {
     let owned = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-    Facts::of_parts([], owned(cards), owned(gpus)).with_system(Some("system-1".into()))
+    Facts::of_parts([], owned(cards), owned(gpus)).with_system(Some(system.to_owned()))
 }
 
 const GPU: &str = "GPU-bbbbbbbb-0000-4000-8000-000000000002";
@@ -230,6 +234,23 @@ fn a_laptop_without_its_dock_keeps_its_device_before_and_after_its_card_is_known
     assert_eq!((early.unwrap().id.as_str(), belonging), ("d-0123", Belonging::Ours));
     assert_eq!(on_the_sofa.device().unwrap().id, "d-0123");
     assert!(with_yet_another_card.load(&pins()).is_some());
+}
+
+#[test]
+fn a_system_that_was_installed_anew_without_the_dock_waits_for_the_card_to_tell() {
+    for (found, expected) in
+        [(GPU, Belonging::Ours), ("GPU-cccccccc-0000-4000-8000-000000000003", Belonging::Elsewhere)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        enrolled_on(dir.path(), laptop(&["0c:37:96:11:22:33"], &[GPU]));
+        let anew =
+            IdentityFolder::with_facts(dir.path(), laptop_with(&["3c:a8:2a:44:55:66"], &[], "system-2"));
+
+        let early = anew.load(&pins());
+        let belonging = anew.know_gpus([found.to_owned()]);
+
+        assert_eq!((early.is_some(), belonging), (true, expected), "{found}");
+    }
 }
 
 #[test]

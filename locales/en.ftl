@@ -310,10 +310,13 @@ problem-proxy-in-the-way-title = { $why ->
     [password] The proxy { $host } wants a password
    *[refuses] The proxy { $host } refuses
 }
-problem-proxy-in-the-way-body = { $why ->
-    [unreachable] Your system sends everything through this proxy, and it does not answer. Check the proxy in your system’s settings, then try again.
-    [password] Your system sends everything through this proxy, and it does not know you. Put its name and password into your system’s settings, then try again.
-   *[refuses] Your system sends everything through this proxy, and it does not let Supplier reach io.net. Ask whoever runs it to allow io.net, or use another network.
+problem-proxy-in-the-way-body = { $by ->
+    [environment] The environment that Supplier was started in names this proxy for everything (HTTPS_PROXY; after a change there, start Supplier anew),
+   *[settings] Your system’s settings name this proxy for everything,
+} { $why ->
+    [unreachable] and it does not answer. Check the proxy there, then try again.
+    [password] and it does not know you. Put its name and password there, then try again.
+   *[refuses] and it does not let Supplier reach io.net. Ask whoever runs it to allow io.net, or use another network.
 }
 problem-connection-opened-title = Something opens your secure connections
 problem-connection-opened-body = An antivirus program or this network answers in io.net’s place, as “{ $issuer }”. This PC earns only over a connection that nobody opens: make an exception for io.net there, or use another network, then try again.

@@ -79,7 +79,7 @@ impl Cloud {
         let Endpoints { issuer, client_id, gateway, gateway_ca_pem, upload_hosts, .. } = endpoints;
         let skew = Skew::new();
         let open = http::open_client(&options, gateway_ca_pem.as_deref())?;
-        let store = Store::new(open.clone(), upload_hosts, options.rehearsal);
+        let store = Store::new(open.clone(), options.proxy.clone(), upload_hosts, options.rehearsal);
         let ring = Arc::new(DesktopRing);
         let keyring = options.keyring.then(|| Entry::new(ring, issuer.clone(), KEYRING_PATIENCE));
         let vault = Vault::new(issuer.clone(), session_file.into(), keyring);

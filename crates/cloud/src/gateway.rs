@@ -145,6 +145,7 @@ impl Gateway {
     /// Whatever the gateway answers.
     pub(crate) async fn answer(&self, client: &Client, ask: Ask) -> Result<Answer, CloudFault> {
         let url = self.base.join(&ask.path).map_err(|_| CloudFault::Garbled)?;
+        self.options.proxy.learn(&url).await;
         let answer = match request(client, url, ask).send().await {
             Ok(answer) => answer,
             Err(error) => return Err(self.fault_of(&error).await),
@@ -179,14 +180,16 @@ impl Gateway {
     async fn fault_of(&self, error: &reqwest::Error) -> CloudFault {
         // The address is one of the endpoints, and what went wrong is no secret.
         tracing::debug!(%error, "no answer from the gateway");
-        match explain::cut(error) {
+        let fault = match explain::cut(error) {
             Cut::Their => self.impostor().await,
             Cut::TheirDates => self.wrong_clock().await.unwrap_or(CloudFault::Unavailable(None)),
             Cut::Ours => self.wrong_clock().await.unwrap_or(CloudFault::CertificateRefused),
             cut @ (Cut::NoWay | Cut::Refused | Cut::Slow | Cut::Nonsense | Cut::Unsaid) => {
                 self.cut_off(cut).await
             }
-        }
+        };
+        self.options.proxy.doubt(&self.base);
+        fault
     }
 
     /// A certificate for the gateway's name by somebody else's authority is made by who opens connections; any other is

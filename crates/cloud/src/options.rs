@@ -36,7 +36,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
             rehearsal: false,
-            proxy: SystemProxy::of_environment(),
+            proxy: SystemProxy::of_this_pc(),
         }
     }
 }

@@ -49,6 +49,7 @@ pub(crate) async fn look(options: &Options, url: Url) -> Option<Seen> {
         .timeout(ANSWERED_WITHIN)
         .build()
         .ok()?;
+    options.proxy.learn(&url).await;
     let answer = client.get(url).send().await;
     let (issuer, for_this_name) = eyes.shown.get()?.clone();
     let headers = answer.map(|answer| answer.headers().clone()).unwrap_or_default();

@@ -1,25 +1,36 @@
-//! The way out that the system names: a proxy, and what goes past it.
+//! The way out that the system names: a proxy, and what goes past it. The environment's word counts where it names one, else
+//! that of the desktop's own settings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use ionet_core::fault::ProxyFault;
+use ionet_core::fault::{NamedBy, ProxyFault, ProxyTrouble};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
+use self::desktop::Desktop;
 use crate::address::is_loopback;
+
+mod desktop;
+#[cfg_attr(target_os = "linux", path = "proxy/portal.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "proxy/settings.rs")]
+mod platform;
 
 /// A proxy that works answers at once.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Which proxy the system wants for which address. What is on this PC never goes through one.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct SystemProxy {
     http: String,
     https: String,
     /// Comma-separated: domains, addresses and networks that are reached without it.
     except: String,
+    /// Asked instead, where the environment names no proxy.
+    desktop: Option<Arc<Desktop>>,
 }
 
 /// Names no proxy: its address may hold a password.
@@ -35,13 +46,15 @@ impl SystemProxy {
         Self::default()
     }
 
-    /// From `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the same in small letters.
-    pub fn of_environment() -> Self {
-        Self::named_by(|name| std::env::var(name).ok())
+    /// From `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the same in small letters; where they name no proxy, from
+    /// the desktop's settings.
+    pub fn of_this_pc() -> Self {
+        let environment = Self::of_environment(|name| std::env::var(name).ok());
+        environment.or_of_desktop(|url| Box::pin(platform::lookup(url)))
     }
 
-    /// The same from another source of names and values: the desktop's own settings use these too.
-    pub fn named_by(value: impl Fn(&str) -> Option<String>) -> Self {
+    /// By variables of these names.
+    pub fn of_environment(value: impl Fn(&str) -> Option<String>) -> Self {
         let first = |name: &str| {
             let found = [name.to_lowercase(), name.to_owned()].iter().find_map(|name| value(name));
             found.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
@@ -52,13 +65,37 @@ impl SystemProxy {
             http: or_all("HTTP_PROXY"),
             https: or_all("HTTPS_PROXY"),
             except: first("NO_PROXY").unwrap_or_default(),
+            desktop: None,
         }
     }
 
-    /// For an HTTP client.
+    /// The same; where it names no proxy, whoever is asked like this knows of each address which ones lead there.
+    pub fn or_of_desktop(
+        self,
+        ask: impl Fn(Url) -> BoxFuture<'static, Vec<String>> + Send + Sync + 'static,
+    ) -> Self {
+        let desktop = (!self.is_set()).then(|| Arc::new(Desktop::new(Box::new(ask))));
+        Self { desktop, ..self }
+    }
+
+    /// For an HTTP client. Of each address it has to be learnt first.
     pub(crate) fn of_client(&self) -> Option<reqwest::Proxy> {
         let own = self.clone();
         self.is_set().then(|| reqwest::Proxy::custom(move |url| own.url_for(url)))
+    }
+
+    /// Finds out about the way there, in a moment.
+    pub(crate) async fn learn(&self, url: &Url) {
+        if let Some(desktop) = self.desktop.as_ref().filter(|_| !is_loopback(url)) {
+            desktop.learn(url).await;
+        }
+    }
+
+    /// The way did not lead there: before the next time it is found out about anew.
+    pub(crate) fn doubt(&self, url: &Url) {
+        if let Some(desktop) = &self.desktop {
+            desktop.doubt(url);
+        }
     }
 
     /// Why `target` cannot be reached, where that is its proxy's doing. Asks the proxy.
@@ -66,34 +103,41 @@ impl SystemProxy {
         let proxy = self.intercept(target)?;
         let host = named(&proxy)?;
         let asked = tokio::time::timeout(ASKED_WITHIN, ask(&proxy, &host, target)).await;
-        match asked {
-            Ok(Ok(Some(200..=299) | None)) => None,
-            Ok(Ok(Some(407))) => Some(ProxyFault::WantsPassword(host)),
-            Ok(Ok(Some(status))) => Some(ProxyFault::Refuses { host, status }),
-            Ok(Err(_)) | Err(_) => Some(ProxyFault::Unreachable(host)),
-        }
+        let why = match asked {
+            Ok(Ok(Some(200..=299) | None)) => return None,
+            Ok(Ok(Some(407))) => ProxyTrouble::WantsPassword,
+            Ok(Ok(Some(status))) => ProxyTrouble::Refuses { status },
+            Ok(Err(_)) | Err(_) => ProxyTrouble::Unreachable,
+        };
+        let named_by = if self.desktop.is_some() { NamedBy::Settings } else { NamedBy::Environment };
+        Some(ProxyFault { host, named_by, why })
     }
 
+    /// Whether anything may go through a proxy.
     fn is_set(&self) -> bool {
-        !self.http.is_empty() || !self.https.is_empty()
+        !self.http.is_empty() || !self.https.is_empty() || self.desktop.is_some()
     }
 
     fn url_for(&self, url: &Url) -> Option<String> {
         self.intercept(url)?;
-        let value = if url.scheme() == "https" { &self.https } else { &self.http };
-        Some(if value.contains("://") { value.clone() } else { format!("http://{value}") })
+        let value = self.told_for(url)?;
+        Some(if value.contains("://") { value } else { format!("http://{value}") })
     }
 
     fn intercept(&self, url: &Url) -> Option<Intercept> {
         if is_loopback(url) {
             return None;
         }
-        let matcher = Matcher::builder()
-            .http(self.http.as_str())
-            .https(self.https.as_str())
-            .no(self.except.as_str())
-            .build();
+        let matcher = Matcher::builder().all(self.told_for(url)?).no(self.except.as_str()).build();
         matcher.intercept(&url.as_str().parse().ok()?)
+    }
+
+    fn told_for(&self, url: &Url) -> Option<String> {
+        match (&self.desktop, url.scheme()) {
+            (Some(desktop), _) => desktop.known(url),
+            (None, "https") => Some(self.https.clone()),
+            (None, _) => Some(self.http.clone()),
+        }
     }
 }
 
@@ -132,7 +176,7 @@ mod tests {
     use super::*;
 
     fn system(pairs: &'static [(&str, &str)]) -> SystemProxy {
-        SystemProxy::named_by(|asked| {
+        SystemProxy::of_environment(|asked| {
             pairs.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned())
         })
     }
@@ -164,6 +208,43 @@ mod tests {
             assert_eq!(way(&own, url), None, "{url}");
         }
         assert_eq!(way(&own, "https://outside.test/").as_deref(), Some("http://proxy:3128"));
+    }
+
+    fn desktop(system: SystemProxy) -> SystemProxy {
+        system.or_of_desktop(|url| {
+            let inside = url.host_str() == Some("inside.test");
+            let told = if inside { "direct://" } else { "http://desktop:3128" };
+            Box::pin(std::future::ready(vec![told.to_owned()]))
+        })
+    }
+
+    #[tokio::test]
+    async fn the_desktop_is_asked_where_the_environment_names_no_proxy() {
+        let own = desktop(system(&[("NO_PROXY", "10.0.0.0/8")]));
+        let urls =
+            ["https://outside.test/a", "https://inside.test/", "https://10.1.2.3/", "https://127.0.0.1/"];
+
+        let unasked = way(&own, urls[0]);
+        let mut ways = Vec::new();
+        for url in urls {
+            own.learn(&url.parse().unwrap()).await;
+            ways.push(way(&own, url));
+        }
+
+        assert_eq!(unasked, None);
+        assert_eq!(ways, [Some("http://desktop:3128".to_owned()), None, None, None]);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_of_the_environment_wins_over_the_desktops() {
+        let own = desktop(system(&[("https_proxy", "http://one:1")]));
+
+        for (url, expected) in
+            [("https://outside.test/", Some("http://one:1")), ("http://outside.test/", None)]
+        {
+            own.learn(&url.parse().unwrap()).await;
+            assert_eq!(way(&own, url).as_deref(), expected);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use reqwest::{Body, Client};
 use url::Url;
 
 use crate::address::is_loopback;
+use crate::proxy::SystemProxy;
 
 /// A few megabytes on the slowest line. A store that takes the connection and never answers holds the logs up no longer.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -33,6 +34,7 @@ const HEADER_FAMILIES: [&str; 5] = [
 
 pub(crate) struct Store {
     client: Client,
+    proxy: SystemProxy,
     /// `host`, or `host:port`.
     hosts: Vec<String>,
     rehearsal: bool,
@@ -44,8 +46,8 @@ pub(crate) struct Store {
 pub(crate) struct NotAllowed(pub(crate) String);
 
 impl Store {
-    pub(crate) fn new(client: Client, hosts: Vec<String>, rehearsal: bool) -> Self {
-        Self { client, hosts, rehearsal }
+    pub(crate) fn new(client: Client, proxy: SystemProxy, hosts: Vec<String>, rehearsal: bool) -> Self {
+        Self { client, proxy, hosts, rehearsal }
     }
 
     pub(crate) fn check(&self, grant: &UploadGrant) -> Result<Url, NotAllowed> {
@@ -73,13 +75,17 @@ impl Store {
             tracing::warn!(%why, "a log is not sent there");
             LogFault::Refused(403)
         })?;
-        let mut request = self.client.put(url).timeout(LIMIT).body(body);
+        self.proxy.learn(&url).await;
+        let mut request = self.client.put(url.clone()).timeout(LIMIT).body(body);
         for (name, value) in &grant.headers {
             if !name.eq_ignore_ascii_case("host") {
                 request = request.header(name, value);
             }
         }
-        let answer = request.send().await.map_err(|_| LogFault::Unreachable)?;
+        let answer = request.send().await.map_err(|_| {
+            self.proxy.doubt(&url);
+            LogFault::Unreachable
+        })?;
         if answer.status().is_success() { Ok(()) } else { Err(LogFault::Refused(answer.status().as_u16())) }
     }
 
@@ -108,7 +114,7 @@ mod tests {
         crate::http::install_tls();
         let hosts =
             ["logs.example.test", "other.example.test:8443", "127.0.0.1:9000", "127.0.0.1", "localhost"];
-        Store::new(Client::new(), hosts.map(str::to_owned).into(), rehearsal)
+        Store::new(Client::new(), SystemProxy::none(), hosts.map(str::to_owned).into(), rehearsal)
     }
 
     fn grant(url: &str, headers: &[(&str, &str)]) -> UploadGrant {

@@ -89,15 +89,33 @@ pub enum CloudFault {
     CannotStore(String),
 }
 
-/// The proxy that the system names is in the way. It is named `host:port`, without credentials.
+/// The proxy that the system names is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProxyFault {
-    #[error("the proxy {0} cannot be reached")]
-    Unreachable(String),
-    #[error("the proxy {0} wants a name and a password")]
-    WantsPassword(String),
-    #[error("the proxy {host} refuses with {status}")]
-    Refuses { host: String, status: u16 },
+#[error("the proxy {host} ({named_by:?}) {why}")]
+pub struct ProxyFault {
+    /// `host:port`, without credentials.
+    pub host: String,
+    pub named_by: NamedBy,
+    pub why: ProxyTrouble,
+}
+
+/// Where a proxy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// Variables such as `HTTPS_PROXY`, of whatever started the app.
+    Environment,
+    /// The desktop's or the system's own settings.
+    Settings,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyTrouble {
+    #[error("cannot be reached")]
+    Unreachable,
+    #[error("wants a name and a password")]
+    WantsPassword,
+    #[error("refuses with {status}")]
+    Refuses { status: u16 },
 }
 
 /// No card of this PC can work. All of these pass: a driver is installed, loaded or restarted, a card comes back.

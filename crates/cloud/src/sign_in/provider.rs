@@ -243,6 +243,7 @@ impl Provider {
     }
 
     async fn exchange(&self, url: &Url, request: RequestBuilder) -> Result<Reply, SignInFault> {
+        self.options.proxy.learn(url).await;
         let answer = match request.header(ACCEPT, "application/json").send().await {
             Ok(answer) => answer,
             Err(error) => return Err(self.fault_of(url, &error).await),
@@ -258,11 +259,14 @@ impl Provider {
 
     async fn fault_of(&self, url: &Url, error: &reqwest::Error) -> SignInFault {
         if explain::cut(error) == Cut::Their {
+            self.options.proxy.doubt(url);
             let seen = probe::look(&self.options, url.clone()).await.filter(|seen| seen.for_this_name);
             return seen
                 .map_or(SignInFault::ProviderDown, |seen| SignInFault::Inspected { issuer: seen.issuer });
         }
-        self.options.proxy.blamed(url).await.map_or(SignInFault::ProviderDown, SignInFault::Proxy)
+        let blamed = self.options.proxy.blamed(url).await;
+        self.options.proxy.doubt(url);
+        blamed.map_or(SignInFault::ProviderDown, SignInFault::Proxy)
     }
 
     async fn ask_to_revoke(&self, token: &Secret<String>, kind: &str) -> Option<StatusCode> {

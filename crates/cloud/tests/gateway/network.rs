@@ -1,12 +1,12 @@
 //! Whatever stands between PC and gateway.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ionet_cloud::{Cloud, CloudFault, Endpoints, Options, SystemProxy};
-use ionet_core::fault::ProxyFault;
+use ionet_core::fault::{NamedBy, ProxyFault, ProxyTrouble};
 
 use super::support::gateway::{Authority, Gateway, HOUR_MS};
 use super::{enrol, introduction, support};
@@ -71,10 +71,25 @@ async fn proxy(gateway: &Gateway, answer: &'static str) -> (String, Arc<AtomicUs
     (host, count)
 }
 
-/// A PC whose gateway is somewhere outside, and whose system names this proxy.
+/// A PC whose gateway is somewhere outside, and whose environment names this proxy.
 fn behind(home: &Path, gateway: &Gateway, proxy: &str) -> Cloud {
     let address = format!("http://me:hunter2@{proxy}");
-    let proxy = SystemProxy::named_by(|name| (name == "HTTPS_PROXY").then(|| address.clone()));
+    let proxy = SystemProxy::of_environment(|name| (name == "HTTPS_PROXY").then(|| address.clone()));
+    outward(home, gateway, proxy)
+}
+
+/// The same where only the desktop's settings do, which may change.
+fn behind_the_desktops(home: &Path, gateway: &Gateway, proxy: &Arc<Mutex<String>>) -> Cloud {
+    let proxy = proxy.clone();
+    let desktop = SystemProxy::none().or_of_desktop(move |url| {
+        assert_eq!(url.as_str(), "https://gateway.example.test/");
+        let told = format!("http://{}", proxy.lock().unwrap());
+        Box::pin(std::future::ready(vec![told]))
+    });
+    outward(home, gateway, desktop)
+}
+
+fn outward(home: &Path, gateway: &Gateway, proxy: SystemProxy) -> Cloud {
     let endpoints = support::endpoints("https://gateway.example.test/", Some(gateway.ca_pem.clone()));
     support::cloud_of(home, endpoints, Options { proxy, ..Options::default() })
 }
@@ -112,11 +127,31 @@ async fn a_proxy_that_is_in_the_way_is_named_without_its_password() {
     let faults = [fault(&knows_nobody).await, fault(&refuses).await, fault(&closed).await];
 
     let expected = [
-        ProxyFault::WantsPassword(knows_nobody),
-        ProxyFault::Refuses { host: refuses, status: 403 },
-        ProxyFault::Unreachable(closed),
+        (knows_nobody, ProxyTrouble::WantsPassword),
+        (refuses, ProxyTrouble::Refuses { status: 403 }),
+        (closed, ProxyTrouble::Unreachable),
     ];
+    let expected = expected.map(|(host, why)| ProxyFault { host, named_by: NamedBy::Environment, why });
     assert_eq!(faults, expected.map(CloudFault::Proxy));
+}
+
+#[tokio::test]
+async fn a_proxy_that_only_the_desktops_settings_name_is_used_and_blamed_as_theirs_until_they_change() {
+    let home = tempfile::tempdir().unwrap();
+    let gateway = outside().await;
+    let (refuses, _) = proxy(&gateway, "403 Forbidden").await;
+    let (works, asked) = proxy(&gateway, "200 OK").await;
+    let settings = Arc::new(Mutex::new(refuses.clone()));
+    let cloud = behind_the_desktops(home.path(), &gateway, &settings);
+
+    let refused = enrol(&cloud).await;
+    *settings.lock().unwrap() = works;
+    let enrolled = enrol(&cloud).await;
+
+    let why = ProxyTrouble::Refuses { status: 403 };
+    let expected = ProxyFault { host: refuses, named_by: NamedBy::Settings, why };
+    assert_eq!(refused, Err(CloudFault::Proxy(expected)));
+    assert_eq!((enrolled.is_ok(), asked.load(Ordering::Relaxed)), (true, 1));
 }
 
 #[tokio::test]

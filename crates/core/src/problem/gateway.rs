@@ -1,7 +1,7 @@
 //! Problems on the way to io.net, and of its word.
 
 use super::{Action, Problem, ProblemCode, Stops, plain, with};
-use crate::fault::{CloudFault, ProxyFault, RegistrationFault};
+use crate::fault::{CloudFault, NamedBy, ProxyFault, ProxyTrouble, RegistrationFault};
 
 /// What a fault of the gateway is, in the place where it stops this much.
 pub fn of_cloud(fault: &CloudFault, stops: Stops) -> Problem {
@@ -32,14 +32,18 @@ pub fn of_cloud(fault: &CloudFault, stops: Stops) -> Problem {
     }
 }
 
-/// `why` is `unreachable`, `password` or `refuses`.
+/// `why` is `unreachable`, `password` or `refuses`; `by` is `environment` or `settings`: who names the proxy.
 pub(super) fn of_proxy(fault: &ProxyFault, action: Action, stops: Stops) -> Problem {
-    let (host, why) = match fault {
-        ProxyFault::Unreachable(host) => (host, "unreachable"),
-        ProxyFault::WantsPassword(host) => (host, "password"),
-        ProxyFault::Refuses { host, .. } => (host, "refuses"),
+    let why = match fault.why {
+        ProxyTrouble::Unreachable => "unreachable",
+        ProxyTrouble::WantsPassword => "password",
+        ProxyTrouble::Refuses { .. } => "refuses",
     };
-    let args = [("host", host.clone()), ("why", why.to_owned())];
+    let by = match fault.named_by {
+        NamedBy::Environment => "environment",
+        NamedBy::Settings => "settings",
+    };
+    let args = [("host", fault.host.clone()), ("why", why.to_owned()), ("by", by.to_owned())];
     with(ProblemCode::ProxyInTheWay, action, stops, &args)
 }
 

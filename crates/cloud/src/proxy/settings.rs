@@ -4,7 +4,10 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 pub(super) async fn lookup(url: Url) -> Vec<String> {
-    let target = url.as_str().parse();
-    let found = target.ok().and_then(|target| Matcher::from_system().intercept(&target));
-    found.map(|proxy| proxy.uri().to_string()).into_iter().collect()
+    named_for(&url).into_iter().collect()
+}
+
+fn named_for(url: &Url) -> Option<String> {
+    let proxy = Matcher::from_system().intercept(&url.as_str().parse().ok()?)?;
+    Some(proxy.uri().to_string())
 }

@@ -29,6 +29,19 @@ fn main() -> anyhow::Result<()> {
     if let Some(path) = arguments.write_bindings {
         return bindings::write(&path);
     }
+    #[cfg(target_os = "linux")]
+    leave_the_card_alone();
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     window::run(arguments.scene.as_deref())
+}
+
+/// WebKitGTK paints with the processor: the card is what is lent, some of its drivers show an empty window, and where there is none
+/// the software in its place takes more memory than the page. Whoever has set the variable keeps what they chose.
+#[cfg(target_os = "linux")]
+fn leave_the_card_alone() {
+    const WITHOUT_THE_CARD: &str = "WEBKIT_DISABLE_COMPOSITING_MODE";
+    if std::env::var_os(WITHOUT_THE_CARD).is_none() {
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var(WITHOUT_THE_CARD, "1") };
+    }
 }

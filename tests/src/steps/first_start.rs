@@ -34,12 +34,17 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     ensure!(pc.resident_pid().await? == resident, "the resident program ended with the window");
     world.open_window().await?;
     world.window()?.shows(&["welcome"], world.patience).await?;
+    let web_view = until_seen("the window's web view", world.patience, || Ok(web_view(&world.pc))).await?;
+    ensure!(
+        !draws_by_a_card(&web_view)?,
+        "the window's page is drawn by a graphics card, or by what stands in for one"
+    );
     let heading = world.window()?.field("phase", world.patience).await?;
     let lead = world.window()?.field("phase-detail", world.patience).await?;
     let title = world.desktop.tray.titled(&heading, world.patience).await?;
     Ok(format!(
         "tray item “{title}” with an icon, window “{heading}: {lead}”; window process {} held the wire to resident {resident}, \
-         a second start ended with 0 and left one of each, the resident stayed when the window closed",
+         a second start ended with 0 and left one of each, the resident stayed when the window closed; the page is painted by the processor",
         window.pid
     ))
 }
@@ -49,6 +54,18 @@ fn one_window(pc: &Pc) -> Result<Option<Process>> {
     ensure!(windows.len() <= 1, "windows: {}", processes::listed(&windows));
     let open = processes::connections(&pc.folders().run.join("supplier.sock"))?;
     Ok(windows.into_iter().next().filter(|_| open == 1))
+}
+
+fn web_view(pc: &Pc) -> Option<Process> {
+    let all = processes::all();
+    let family = processes::family(pc.windows().first()?.pid, &all);
+    all.into_iter().find(|process| family.contains(&process.pid) && process.name() == "WebKitWebProcess")
+}
+
+/// Whether it has a card's driver for OpenGL, which WebKit loads for a page that it draws by a card.
+fn draws_by_a_card(web_view: &Process) -> Result<bool> {
+    let mapped = std::fs::read_to_string(format!("/proc/{}/maps", web_view.pid))?;
+    Ok(["/dri/", "libLLVM", "libnvidia-gl", "libgallium"].iter().any(|driver| mapped.contains(driver)))
 }
 
 fn residents(pc: &Pc) -> Vec<Process> {

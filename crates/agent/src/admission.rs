@@ -9,6 +9,8 @@ use std::path::Path;
 use hyper::Method;
 use serde_json::Value;
 
+pub(crate) mod json;
+
 /// What to do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -205,12 +207,11 @@ fn nothing(object: &Value, name: &str) -> Result<(), Refusal> {
     if list(object, name)?.is_empty() { Ok(()) } else { refuse(name) }
 }
 
-/// The engine does not mind capitals, so neither must the gate; and it takes the last of two, so two are refused.
+/// The engine does not mind capitals, so neither must the gate; and it puts two together, so two are refused.
 fn field<'a>(object: &'a Value, name: &str) -> Result<&'a Value, Refusal> {
     static ABSENT: Value = Value::Null;
     let Value::Object(fields) = object else { return Ok(&ABSENT) };
-    let mut named =
-        fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    let mut named = fields.iter().filter(|(field, _)| json::is_name(field, name)).map(|(_, value)| value);
     match (named.next(), named.next()) {
         (found, None) => Ok(found.unwrap_or(&ABSENT)),
         (_, Some(_)) => refuse(format!("{name} twice")),
@@ -339,6 +340,17 @@ mod tests {
 
         let asked = json!({"NetworkingConfig": {"EndpointsConfig": {"somebodys_network": {}}}});
         assert!(container(&asked, pc.path()).is_err());
+
+        // Letters that are no others to the engine: the long s, the sign of kelvin.
+        for asked in [
+            json!({"Ho\u{17f}tConfig": {"NetworkMode": "host"}}),
+            json!({"HostConfig": {"Networ\u{212a}Mode": "host"}}),
+            json!({"HostConfig": {"NetworkMode": "none", "Networ\u{212a}Mode": "host"}}),
+            json!({"HostConfig": {"Bind\u{17f}": ["/etc:/etc"]}}),
+            json!({"HostConfig": {"Device\u{17f}": [{"PathOnHost": "/dev/sda"}]}}),
+        ] {
+            assert!(container(&asked, pc.path()).is_err(), "{asked}");
+        }
     }
 
     #[test]

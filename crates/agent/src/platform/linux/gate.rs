@@ -138,9 +138,9 @@ impl Way {
             return Ok(request.map(BodyExt::boxed));
         }
         let (head, body) = request.into_parts();
-        let unread = || Refusal("a description that cannot be read".to_owned());
+        let unread = || Refusal("a description that cannot be read or says one thing twice".to_owned());
         let bytes = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
-        let asked: Value = serde_json::from_slice(&bytes).map_err(|_| unread())?;
+        let asked = admission::json::read(&bytes).ok_or_else(unread)?;
         match route {
             Route::Free => {}
             Route::Container => admission::container(&asked, &self.data_dir)?,

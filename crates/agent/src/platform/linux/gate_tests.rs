@@ -111,6 +111,27 @@ async fn what_is_admitted_reaches_the_engine_and_what_is_not_is_refused_with_its
     assert_eq!(made, ["c0ffee"], "found again without asking the engine");
 }
 
+/// The engine puts together what is said twice, and takes any letters for a name that are the same to it.
+#[tokio::test]
+async fn what_the_engine_would_read_otherwise_than_the_gate_never_reaches_it() {
+    let engine = Engine::start();
+    let (_gate, socket) = engine.gate();
+
+    for body in [
+        r#"{"HostConfig": {"NetworkMode": "host"}, "HostConfig": {"Memory": 1}}"#,
+        r#"{"HostConfig": {"NetworkMode": "host", "NetworkMode": "none"}}"#,
+        r#"{"HostConfig": {"Binds": ["/etc:/etc"], "\u0042inds": null}}"#,
+        "{\"Ho\u{17f}tConfig\": {\"NetworkMode\": \"host\"}}",
+        "{\"HostConfig\": {\"Networ\u{212a}Mode\": \"host\"}}",
+    ] {
+        let answer = say(&socket, &post("/v1.41/containers/create", body)).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{body}: {answer}");
+    }
+    let twice = r#"{"Cmd": ["sh"], "Privileged": true, "Privileged": false}"#;
+    assert!(say(&socket, &post("/containers/c0ffee/exec", twice)).await.starts_with("HTTP/1.1 403"));
+    assert_eq!(engine.heard(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_connection_that_the_engine_takes_over_is_joined_end_to_end() {
     let engine = Engine::start();

@@ -72,6 +72,28 @@ const SYSTEM: &[&str] = &[
     "too many open files",
     "cannot allocate memory",
     "resource temporarily unavailable",
+    "structure needs cleaning",
+    "no such device",
+    "bad message",
+    "remote I/O error",
+    "no data available",
+    "connection timed out",
+    "host is down",
+    "no locks available",
+    "device or resource busy",
+    "interrupted system call",
+    "operation not supported",
+    "function not implemented",
+    "required key not available",
+    // Whatever the system says of the database's file: the database's own words name none.
+    "state database: open /",
+    "state database: stat /",
+    "state database: read /",
+    "state database: write /",
+    "state database: truncate /",
+    "file resize error: ",
+    "mmap stat error: ",
+    "mmap allocate error: ",
 ];
 
 const CERTIFICATE: &[&str] = &[
@@ -234,12 +256,23 @@ mod tests {
             "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: input/output error",
             "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: too many open files",
             "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: stale file handle",
+            "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: cannot allocate memory",
+            "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: structure needs cleaning",
+            "failed to initialize client: failed to open state database: failed to create state database: read /data/client/state.db: bad message",
+            "failed to initialize client: failed to open state database: failed to create state database: open /data/client/state.db: too many levels of symbolic links",
+            "failed to initialize client: failed to open state database: stat /data/client/state.db: required key not available",
+            "failed to initialize client: failed to open state database: failed to create state database: file resize error: truncate /data/client/state.db: file too large",
             "node setup failed: node ID setup failed: open /data/client/client-id: permission denied",
         ] {
             assert!(
                 matches!(client(cause), AgentFault::FolderUnwritable(why) if why.contains("/data/")),
                 "{cause}"
             );
+        }
+        // What a lock, a map or a write to the disk says has no name of a file.
+        for bare in ["input/output error", "no locks available", "mmap allocate error: no such device"] {
+            let cause = format!("failed to initialize client: failed to open state database: failed to create state database: {bare}");
+            assert!(matches!(client(&cause), AgentFault::FolderUnwritable(_)), "{bare}");
         }
         let used = "failed to initialize client: failed to open state database: timed out while opening database, is another Nomad process accessing data_dir /data/client?";
         assert_eq!(client(used), AgentFault::FolderInUse);

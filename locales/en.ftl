@@ -398,6 +398,8 @@ problem-agent-shim-title = That is not Nomad itself
 problem-agent-shim-body = { $path } is a script that looks for Nomad, as asdf and mise make them; it finds none without your settings. Name the real program in NOMAD (“asdf which nomad” or “mise which nomad” shows it), then try again.
 problem-agent-silent-title = The program that runs jobs does not answer
 problem-agent-silent-body = { $path } was asked for its version and said nothing. Install Nomad again or restart this PC, then try again.
+problem-app-upgraded-title = Supplier was upgraded while it ran
+problem-app-upgraded-body = Its new parts need the new Supplier, and the old one still runs, so no new job comes. Quit Supplier, then start it again.
 problem-agent-no-network-title = No way out for jobs
 problem-agent-no-network-body = This PC has no network connection that leads outside, so the program that runs jobs cannot start. Connect it to a network; it starts by itself then.
 problem-agent-state-damaged-title = The notes of the program that runs jobs were damaged
@@ -440,6 +442,8 @@ problem-engine-foreign-title = That is not a container program for jobs
 problem-engine-foreign-body = Jobs need Docker with Linux containers, and something else answers in its place: { $what }. Start Docker with Linux containers, then try again.
 problem-engine-no-card-title = Containers cannot use the graphics card
 problem-engine-no-card-body = Docker runs, but NVIDIA’s Container Toolkit is not set up for it, so that every job would fail. Install the toolkit, run “nvidia-ctk runtime configure”, restart Docker, then try again.
+problem-engine-no-card-runtime-title = Docker knows the graphics card by another name
+problem-engine-no-card-runtime-body = Jobs ask Docker for the runtime called “nvidia”, and this one knows the card by CDI or another runtime only, so that every job would fail. Run “sudo nvidia-ctk runtime configure --runtime=docker” and restart Docker; Supplier goes on by itself then.
 problem-engine-confined-title = This Docker cannot see jobs’ files
 problem-engine-confined-body = It was installed as a snap, which is shut away from most folders. Remove the snap, install Docker’s own packages, then try again.
 problem-log-disk-full-title = No room for logs

@@ -284,6 +284,9 @@ mod tests {
             ("Mounts", json!([{"Type": "tmpfs", "Target": "/scratch"}])),
             ("CapAdd", json!(["CAP_CHOWN"])),
             ("NetworkMode", json!("none")),
+            // As the driver asks where the engine tells files apart by labels.
+            ("Binds", json!([format!("{}:/local:z", pc.path().join("alloc/a1/work/local").display())])),
+            ("Binds", json!([format!("{}:/local:ro,z", pc.path().join("alloc/a1/work/local").display())])),
         ] {
             assert_eq!(with(&pc, name, value), Ok(()), "{name}");
         }

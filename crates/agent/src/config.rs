@@ -50,6 +50,7 @@ enum Kind {
     Docker {
         engine: PathBuf,
         gate: PathBuf,
+        labels: bool,
     },
     #[cfg(feature = "rehearsal")]
     RawExec,
@@ -60,7 +61,18 @@ impl Drivers {
     /// user namespaces. Nomad's docker driver has no switch against a job that asks for the host's network or a
     /// device: so the agent does not get the engine's socket but the guard's gate to it, which has.
     pub fn production(engine: impl Into<PathBuf>, gate: impl Into<PathBuf>) -> Self {
-        Self(Kind::Docker { engine: engine.into(), gate: gate.into() })
+        Self(Kind::Docker { engine: engine.into(), gate: gate.into(), labels: false })
+    }
+
+    /// The same on an engine that keeps containers from all files without a label of theirs (SELinux): a job's own folders
+    /// get one.
+    #[must_use]
+    pub fn with_labels(self, labels: bool) -> Self {
+        match self.0 {
+            Kind::Docker { engine, gate, .. } => Self(Kind::Docker { engine, gate, labels }),
+            #[cfg(feature = "rehearsal")]
+            Kind::RawExec => self,
+        }
     }
 
     /// Raw processes with this user's rights, on the loopback interface, and no container engine at all: for
@@ -73,7 +85,7 @@ impl Drivers {
     /// The container engine that jobs of this plan run in.
     pub fn docker_socket(&self) -> Option<&Path> {
         match &self.0 {
-            Kind::Docker { engine, gate: _ } => Some(engine),
+            Kind::Docker { engine, .. } => Some(engine),
             #[cfg(feature = "rehearsal")]
             Kind::RawExec => None,
         }
@@ -97,7 +109,7 @@ impl Drivers {
 
     fn plugin(&self) -> Block {
         match &self.0 {
-            Kind::Docker { engine: _, gate } => plugin("docker", docker(gate)),
+            Kind::Docker { engine: _, gate, labels } => plugin("docker", docker(gate, *labels)),
             #[cfg(feature = "rehearsal")]
             Kind::RawExec => plugin("raw_exec", Block::builder("config").add_attribute(("enabled", true))),
         }
@@ -208,8 +220,11 @@ fn plugin(name: &str, config: BlockBuilder) -> Block {
 
 /// Two agents on one engine end each other's containers as dangling ones: the owner may run a Nomad too, so that
 /// collection is off. Ours are found by their label and mounts.
-fn docker(gate: &Path) -> BlockBuilder {
+fn docker(gate: &Path, labels: bool) -> BlockBuilder {
     let none = || Expression::Array(Vec::new());
+    let volumes = Block::builder("volumes").add_attribute(("enabled", false));
+    // Shared by all containers: an allocation's tasks share its folder.
+    let volumes = if labels { volumes.add_attribute(("selinuxlabel", "z")) } else { volumes };
     Block::builder("config")
         .add_attributes([
             Attribute::from(("endpoint", format!("unix://{}", text(gate)))),
@@ -217,7 +232,7 @@ fn docker(gate: &Path) -> BlockBuilder {
             ("allow_runtimes", vec!["runc", "nvidia"]).into(),
             ("extra_labels", vec!["job_name", "task_group_name", "task_name"]).into(),
         ])
-        .add_block(Block::builder("volumes").add_attribute(("enabled", false)).build())
+        .add_block(volumes.build())
         .add_block(
             Block::builder("allowed_modes")
                 .add_attributes([("pid", none()), ("ipc", none()), ("uts", none()), ("userns", none())])
@@ -300,10 +315,7 @@ mod tests {
 
     #[test]
     fn a_production_plan_allows_unprivileged_containers_and_nothing_else() {
-        let text = render(&plan(Drivers::production(
-            "/var/run/docker.sock",
-            "/run/user/1000/ionet-supplier/guard/engine.sock",
-        )));
+        let text = render(&plan(production()));
 
         insta::assert_snapshot!("production", text);
         assert!(text.contains(r#""driver.allowlist" = "docker""#));
@@ -312,6 +324,17 @@ mod tests {
         assert!(!text.contains("host_network"));
         assert!(!text.contains("network_interface"));
         assert!(!text.contains("docker.sock"), "the engine itself is out of the agent's reach");
+    }
+
+    #[test]
+    fn where_the_engine_tells_files_apart_by_labels_a_jobs_own_folders_get_one_and_nothing_else_changes() {
+        let plain = render(&plan(production().with_labels(false)));
+        let labelled = render(&plan(production().with_labels(true)));
+
+        assert!(!plain.contains("selinuxlabel"));
+        let more: Vec<&str> =
+            labelled.lines().filter(|line| !plain.lines().any(|other| other == *line)).collect();
+        assert_eq!(more, ["      selinuxlabel = \"z\""]);
     }
 
     #[cfg(feature = "rehearsal")]
@@ -359,16 +382,15 @@ mod tests {
         }
     }
 
+    fn production() -> Drivers {
+        Drivers::production("/var/run/docker.sock", "/run/user/1000/ionet-supplier/guard/engine.sock")
+    }
+
     #[cfg(unix)]
     fn all() -> Vec<(&'static str, Drivers)> {
         vec![
-            (
-                "production",
-                Drivers::production(
-                    "/var/run/docker.sock",
-                    "/run/user/1000/ionet-supplier/guard/engine.sock",
-                ),
-            ),
+            ("production", production()),
+            ("labelled", production().with_labels(true)),
             #[cfg(feature = "rehearsal")]
             ("rehearsal", Drivers::rehearsal()),
         ]

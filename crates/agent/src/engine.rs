@@ -25,16 +25,22 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub struct EngineFacts {
     /// As it says it; empty where it does not.
     pub version: String,
-    /// A container can be given an NVIDIA card, by a runtime of that name or by CDI.
+    /// A container can be given an NVIDIA card by the runtime that Nomad's driver asks for.
     pub cards: bool,
+    /// It keeps containers from files without a label of theirs, as with SELinux.
+    pub labels: bool,
 }
 
 /// Asks the engine whether a job can run in it.
 ///
 /// # Errors
-/// Why none can; `NoCard` only where a card is needed.
+/// Why none can; `NoCard` and `NoCardRuntime` only where a card is needed.
 pub async fn ask(socket: &Path, needs_card: bool) -> Result<EngineFacts, EngineFault> {
     ping(socket).await?;
+    facts(socket, needs_card).await
+}
+
+async fn facts(socket: &Path, needs_card: bool) -> Result<EngineFacts, EngineFault> {
     let answer = get(socket, "/info").await?;
     let senseless = |_| EngineFault::Foreign("its facts make no sense".to_owned());
     let facts: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(senseless)?;
@@ -74,11 +80,13 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Cheap while all is well: facts are asked for again once it was not.
+    /// Its facts each time: it may have been restarted between two looks, with other ones. One that answers and is too
+    /// busy for those has the old ones.
     async fn look(&self) -> Result<EngineFacts, EngineFault> {
-        match &self.last {
-            Ok(facts) => ping(self.socket).await.map(|()| facts.clone()),
-            Err(_) => ask(self.socket, self.needs_card).await,
+        ping(self.socket).await?;
+        match (facts(self.socket, self.needs_card).await, &self.last) {
+            (Err(EngineFault::Silent), Ok(known)) => Ok(known.clone()),
+            (now, _) => now,
         }
     }
 }
@@ -126,6 +134,8 @@ struct Info {
     #[serde(deserialize_with = "lenient")]
     default_runtime: Option<String>,
     #[serde(deserialize_with = "lenient")]
+    security_options: Option<Vec<String>>,
+    #[serde(deserialize_with = "lenient")]
     discovered_devices: Option<Vec<Device>>,
 }
 
@@ -147,23 +157,33 @@ impl Info {
         if self.docker_root_dir.as_deref().is_some_and(|root| root.starts_with("/var/snap/")) {
             return Err(EngineFault::Confined);
         }
-        let cards = self.gives_cards();
+        let cards = self.names().any(|name| name == CARD_RUNTIME);
         if needs_card && !cards {
-            return Err(EngineFault::NoCard);
+            return Err(if self.knows_cards() { EngineFault::NoCardRuntime } else { EngineFault::NoCard });
         }
-        Ok(EngineFacts { version: self.server_version.unwrap_or_default(), cards })
+        let mut options = self.security_options.iter().flatten();
+        let labels = options.any(|option| option.split(',').any(|part| part == "name=selinux"));
+        Ok(EngineFacts { version: self.server_version.unwrap_or_default(), cards, labels })
     }
 
-    fn gives_cards(&self) -> bool {
-        let named = |name: &str| name == "nvidia" || name.starts_with("nvidia-");
-        let runtimes = self.runtimes.iter().flat_map(Map::keys).any(|name| named(name));
-        let devices = self.discovered_devices.iter().flatten().any(|device| {
+    /// Of all its runtimes.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.runtimes.iter().flat_map(Map::keys).chain(&self.default_runtime).map(String::as_str)
+    }
+
+    /// In some way, be it one that no job can ask for.
+    fn knows_cards(&self) -> bool {
+        let mut devices = self.discovered_devices.iter().flatten();
+        let by_cdi = devices.any(|device| {
             let nvidia = device.id.as_deref().is_some_and(|id| id.starts_with("nvidia.com/gpu"));
             nvidia && device.source.as_deref().is_none_or(|source| source == "cdi")
         });
-        runtimes || devices || self.default_runtime.as_deref().is_some_and(named)
+        by_cdi || self.names().any(|name| name.to_ascii_lowercase().starts_with("nvidia"))
     }
 }
+
+/// What Nomad's docker driver gives a card by, and nothing else: see `allow_runtimes` in the agent's configuration.
+const CARD_RUNTIME: &str = "nvidia";
 
 /// A field of another kind than is known counts as absent.
 fn lenient<'de, D, T>(from: D) -> Result<Option<T>, D::Error>

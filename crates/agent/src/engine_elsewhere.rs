@@ -9,6 +9,7 @@ use ionet_core::fault::EngineFault;
 pub struct EngineFacts {
     pub version: String,
     pub cards: bool,
+    pub labels: bool,
 }
 
 /// # Errors

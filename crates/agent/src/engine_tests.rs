@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -7,6 +9,11 @@ const NVIDIA: &str = r#"{"ServerVersion":"29.0.0","OSType":"linux","Runtimes":{"
 
 /// An engine that answers `/_ping` with the first and `/info` with the second, as often as it is asked.
 fn plays(dir: &tempfile::TempDir, ping: &'static str, info: String) -> std::path::PathBuf {
+    plays_on(dir, ping, Arc::new(Mutex::new(info)))
+}
+
+/// The same, whose facts may change; it is silent about empty ones.
+fn plays_on(dir: &tempfile::TempDir, ping: &'static str, info: Arc<Mutex<String>>) -> std::path::PathBuf {
     let socket = dir.path().join("engine.sock");
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).unwrap();
@@ -15,8 +22,12 @@ fn plays(dir: &tempfile::TempDir, ping: &'static str, info: String) -> std::path
             let mut head = vec![0; 4096];
             let length = stream.read(&mut head).await.unwrap();
             let text = String::from_utf8_lossy(&head[..length]).into_owned();
-            let answer = if text.starts_with("GET /_ping") { ping.to_owned() } else { info.clone() };
+            let answer =
+                if text.starts_with("GET /_ping") { ping.to_owned() } else { info.lock().unwrap().clone() };
             stream.write_all(answer.as_bytes()).await.unwrap();
+            if answer.is_empty() {
+                tokio::spawn(async move { stream.read(&mut [0]).await });
+            }
         }
     });
     socket
@@ -34,14 +45,45 @@ async fn asked(info: &str, needs_card: bool) -> Result<EngineFacts, EngineFault>
 }
 
 #[tokio::test]
-async fn an_engine_with_the_cards_runtime_or_cdi_is_taken() {
-    let cdi = r#"{"ServerVersion":"29.0.0","Runtimes":{"runc":{}},"DiscoveredDevices":[{"Source":"cdi","ID":"nvidia.com/gpu=0"}]}"#;
-    let cdi_is_on = r#"{"Runtimes":{"runc":null,"nvidia-cdi":{"path":"x"}},"OSType":""}"#;
+async fn an_engine_that_gives_cards_by_the_runtime_that_jobs_ask_for_is_taken() {
+    let by_default = r#"{"Runtimes":null,"DefaultRuntime":"nvidia","OSType":""}"#;
+    let beside = r#"{"Runtimes":{"nvidia":null,"nvidia-cdi":{"path":"x"}},"DiscoveredDevices":[{"Source":"cdi","ID":"nvidia.com/gpu=0"}]}"#;
 
-    for info in [NVIDIA, cdi, cdi_is_on] {
+    for info in [NVIDIA, by_default, beside] {
         assert!(asked(info, true).await.unwrap().cards, "{info}");
     }
     assert_eq!(asked(NVIDIA, true).await.unwrap().version, "29.0.0");
+}
+
+#[tokio::test]
+async fn an_engine_that_tells_files_apart_by_labels_is_known_by_its_options() {
+    for (options, labels) in [
+        (r#"["name=seccomp,profile=builtin","name=selinux","name=cgroupns"]"#, true),
+        (r#"["name=apparmor","name=seccomp,profile=selinux"]"#, false),
+        ("null", false),
+        ("7", false),
+    ] {
+        let info = format!(r#"{{"Runtimes":{{"nvidia":{{}}}},"SecurityOptions":{options}}}"#);
+        assert_eq!(asked(&info, true).await.unwrap().labels, labels, "{options}");
+    }
+}
+
+/// Nomad's driver knows the runtime of one name, and neither CDI nor any other.
+#[tokio::test]
+async fn an_engine_that_knows_the_card_by_cdi_or_another_runtime_alone_takes_no_job_and_is_told_apart() {
+    let otherwise = [
+        r#"{"ServerVersion":"29.0.0","Runtimes":{"runc":{}},"DiscoveredDevices":[{"Source":"cdi","ID":"nvidia.com/gpu=0"}]}"#,
+        r#"{"Runtimes":{"runc":null},"DiscoveredDevices":[{"ID":"nvidia.com/gpu=all"}]}"#,
+        r#"{"Runtimes":{"runc":null,"nvidia-cdi":{"path":"x"}},"OSType":""}"#,
+        r#"{"Runtimes":{"nvidia-container-runtime":{}},"DefaultRuntime":"runc"}"#,
+        r#"{"Runtimes":{"runc":{}},"DefaultRuntime":"nvidia-legacy"}"#,
+        r#"{"Runtimes":{"NVIDIA":{}}}"#,
+    ];
+
+    for info in otherwise {
+        assert_eq!(asked(info, true).await, Err(EngineFault::NoCardRuntime), "{info}");
+        assert!(!asked(info, false).await.unwrap().cards, "{info}");
+    }
 }
 
 #[tokio::test]
@@ -117,4 +159,32 @@ async fn an_engine_that_is_stopped_meanwhile_is_noticed_and_so_is_its_return() {
 
     std::fs::rename(dir.path().join("stopped"), &socket).unwrap();
     assert_eq!(watch.changed().await, facts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_loses_the_cards_while_it_answers_is_noticed_and_so_is_their_return() {
+    let dir = tempfile::tempdir().unwrap();
+    let info = Arc::new(Mutex::new(with(NVIDIA)));
+    let socket = plays_on(&dir, OK, Arc::clone(&info));
+    let facts = ask(&socket, true).await;
+    let mut watch = Watch::new(&socket, true, facts.clone());
+
+    *info.lock().unwrap() = with(r#"{"ServerVersion":"29.0.0","Runtimes":{"runc":{}}}"#);
+    assert_eq!(watch.changed().await, Err(EngineFault::NoCard));
+
+    *info.lock().unwrap() = with(NVIDIA);
+    assert_eq!(watch.changed().await, facts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_only_too_busy_for_its_facts_keeps_those_that_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let info = Arc::new(Mutex::new(with(NVIDIA)));
+    let socket = plays_on(&dir, OK, Arc::clone(&info));
+    let mut watch = Watch::new(&socket, true, ask(&socket, true).await);
+
+    info.lock().unwrap().clear();
+    let changed = tokio::time::timeout(LOOK_EVERY * 10, watch.changed()).await;
+
+    assert!(changed.is_err(), "{changed:?}");
 }

@@ -29,9 +29,24 @@ pub struct Found {
 ///
 /// # Errors
 /// `Missing` when there is none, `NotExecutable`, `Silent` or `Shim` when it does not say which one it is,
-/// `WrongVersion` and `NotGenuine` when it is another.
+/// `WrongVersion` and `NotGenuine` when it is another, `Upgraded` when that is because the app itself is.
 pub async fn agent(own: &OwnProgram) -> Result<Found, AgentFault> {
-    checked(agent_binary(own)?, pinned::sha256()).await
+    let found = match agent_binary(own) {
+        Ok(program) => checked(program, pinned::sha256()).await,
+        Err(fault) => Err(fault),
+    };
+    explained(found, own)
+}
+
+/// What does not fit this program is no fault where it was brought for the next one.
+fn explained(found: Result<Found, AgentFault>, own: &OwnProgram) -> Result<Found, AgentFault> {
+    let of_another = |fault: &AgentFault| {
+        matches!(fault, AgentFault::Missing | AgentFault::NotGenuine(_) | AgentFault::WrongVersion { .. })
+    };
+    match found {
+        Err(fault) if of_another(&fault) && own.was_upgraded() => Err(AgentFault::Upgraded),
+        found => found,
+    }
 }
 
 /// A program that is not the one that was meant is not even asked which one it is.
@@ -183,6 +198,27 @@ mod tests {
         assert!(!ran.exists());
         assert!(matches!(checked(file, None).await, Err(AgentFault::WrongVersion { .. })));
         assert!(ran.exists());
+    }
+
+    /// The package that is there by now brings the agent of the next version, beside the next version of the app.
+    #[tokio::test]
+    async fn a_nomad_that_came_with_an_upgrade_under_the_running_app_asks_for_the_apps_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let next = program(dir.path(), "nomad", 0o755, "#!/bin/sh\necho Nomad v0.0.0\n");
+        let upgraded = OwnProgram::at(program(dir.path(), "ionet-supplier", 0o755, "the next version"));
+        let same = crate::own_program().unwrap();
+        let checked =
+            async |own: &OwnProgram, sha256| explained(checked(next.clone(), sha256).await, own).map(drop);
+
+        for sha256 in [None, Some("00")] {
+            assert_eq!(checked(&upgraded, sha256).await, Err(AgentFault::Upgraded));
+        }
+        assert!(matches!(checked(&same, None).await, Err(AgentFault::WrongVersion { .. })));
+        assert!(matches!(checked(&same, Some("00")).await, Err(AgentFault::NotGenuine(_))));
+        assert_eq!(explained(Err(AgentFault::Missing), &upgraded), Err(AgentFault::Upgraded));
+        assert_eq!(explained(Err(AgentFault::Missing), &same), Err(AgentFault::Missing));
+        let gone = OwnProgram::at(dir.path().join("gone"));
+        assert_eq!(explained(Err(AgentFault::Missing), &gone), Err(AgentFault::Missing), "none came instead");
     }
 
     #[test]

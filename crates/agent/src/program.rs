@@ -30,6 +30,11 @@ impl OwnProgram {
         &self.path
     }
 
+    /// Whether the file of another version lies where this program was started from.
+    pub(crate) fn was_upgraded(&self) -> bool {
+        is_another(&self.path)
+    }
+
     /// A file of ours beside it.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.path.with_file_name(name)
@@ -52,4 +57,21 @@ impl OwnProgram {
 /// The kernel's name for a running file that its folder no longer has.
 fn is_replaced(path: &Path) -> bool {
     path.to_string_lossy().ends_with(" (deleted)") && !path.exists()
+}
+
+/// The kernel has the file that runs by a name of its own, whatever lies at its path by now.
+#[cfg(target_os = "linux")]
+fn is_another(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    match (file(Path::new("/proc/self/exe")), file(path)) {
+        (Ok(runs), Ok(lies)) => runs != lies,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+/// A program that runs cannot be replaced on Windows, and no agent starts on macOS yet.
+#[cfg(not(target_os = "linux"))]
+fn is_another(_path: &Path) -> bool {
+    false
 }

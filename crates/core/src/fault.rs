@@ -171,6 +171,9 @@ pub enum AgentFault {
     Shim(String),
     #[error("{0} says nothing when it is asked for its version")]
     Silent(String),
+    /// What lies there is the next version's, and this program is still the last one's.
+    #[error("the app was upgraded while it runs")]
+    Upgraded,
     /// There is no way out of this PC, so that it cannot tell which address is its own.
     #[error("this PC has no default route")]
     NoNetwork,
@@ -219,6 +222,9 @@ pub enum EngineFault {
     Foreign(String),
     #[error("it cannot give a card to a container")]
     NoCard,
+    /// By CDI, or by a runtime of another name. Nomad's driver asks for the runtime `nvidia` and for nothing else.
+    #[error("it gives a card to a container, but not by the runtime that jobs ask for")]
+    NoCardRuntime,
     /// One that sees none of the folders where jobs' files lie.
     #[error("it is shut away from this PC's folders")]
     Confined,

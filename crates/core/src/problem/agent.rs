@@ -32,6 +32,8 @@ pub(super) fn of_agent(fault: &AgentFault) -> Problem {
         }
         AgentFault::Shim(path) => because(Code::AgentShim, "path", path),
         AgentFault::Silent(path) => because(Code::AgentSilent, "path", path),
+        // It is over with this program: only its owner can start the next one.
+        AgentFault::Upgraded => plain(Code::AppUpgraded, Action::None, STOPS),
         AgentFault::NoNetwork => again(Code::AgentNoNetwork),
         AgentFault::StateDamaged => again(Code::AgentStateDamaged),
         AgentFault::DiskFull => again(Code::AgentDiskFull),
@@ -55,6 +57,7 @@ pub(super) fn of_engine(fault: &EngineFault) -> Problem {
         EngineFault::Refuses(status) => because(Code::EngineRefuses, "status", &status.to_string()),
         EngineFault::Foreign(what) => because(Code::EngineForeign, "what", what),
         EngineFault::NoCard => again(Code::EngineNoCard),
+        EngineFault::NoCardRuntime => again(Code::EngineNoCardRuntime),
         EngineFault::Confined => again(Code::EngineConfined),
     }
 }

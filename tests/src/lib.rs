@@ -16,6 +16,7 @@ pub mod command;
 pub mod desktop;
 pub mod files;
 pub mod freeze_watch;
+pub mod hang;
 pub mod impostor;
 pub mod leavings;
 pub mod machine;

@@ -13,6 +13,8 @@ mod admission;
 mod agent_log;
 pub mod api;
 pub mod config;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is swept elsewhere until now"))]
+pub mod disk;
 #[cfg(unix)]
 pub mod engine;
 #[cfg(not(unix))]

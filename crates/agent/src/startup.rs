@@ -271,7 +271,9 @@ mod tests {
         }
         // What a lock, a map or a write to the disk says has no name of a file.
         for bare in ["input/output error", "no locks available", "mmap allocate error: no such device"] {
-            let cause = format!("failed to initialize client: failed to open state database: failed to create state database: {bare}");
+            let cause = format!(
+                "failed to initialize client: failed to open state database: failed to create state database: {bare}"
+            );
             assert!(matches!(client(&cause), AgentFault::FolderUnwritable(_)), "{bare}");
         }
         let used = "failed to initialize client: failed to open state database: timed out while opening database, is another Nomad process accessing data_dir /data/client?";

@@ -34,6 +34,10 @@ impl Default for Waits {
     }
 }
 
+/// One that was killed and waits in the kernel for a disk that hangs goes with that. Nothing else of it goes on, and its work
+/// does not wait for it.
+const DIES_WITHIN_MS: u64 = 300;
+
 /// What is to be done now. Each but `Wait` is handed out once, and told back by the call its line names. None of them
 /// is waited for: other news may come in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,8 +252,16 @@ impl Supervisor {
                 if now_ms < until_ms {
                     return self.wait(Some(until_ms));
                 }
-                self.agent = Agent::Killing(id, then);
+                self.agent = Agent::Killing(id, then, now_ms);
                 Action::Kill
+            }
+            Agent::Killing(_, then, since_ms) => {
+                let until_ms = since_ms.saturating_add(DIES_WITHIN_MS);
+                if now_ms < until_ms {
+                    return self.wait(Some(until_ms));
+                }
+                self.agent = then.begins();
+                self.poll(now_ms)
             }
             Agent::ToSweep(next) => {
                 self.agent = Agent::Sweeping(next);
@@ -258,7 +270,7 @@ impl Supervisor {
             Agent::Absent if self.may_end(now_ms) => Action::End,
             Agent::Absent if self.hold.is_busy() => self.wait(None),
             Agent::Absent | Agent::Running(_) | Agent::Crashed => self.wait(self.deadline_ms()),
-            Agent::Spawning(..) | Agent::Killing(..) | Agent::Sweeping(_) => self.wait(None),
+            Agent::Spawning(..) | Agent::Sweeping(_) => self.wait(None),
         }
     }
 

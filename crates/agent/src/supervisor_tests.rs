@@ -38,6 +38,22 @@ fn an_agent_that_does_not_obey_is_killed_after_the_grace() {
 
     assert_eq!(supervisor.poll(0), Action::Terminate);
     assert_eq!(supervisor.poll(3_000), Action::Kill);
+    assert_eq!(supervisor.poll(3_001), Action::Wait { until_ms: Some(3_300) });
+    assert!(supervisor.exited());
+    assert_eq!(supervisor.poll(3_100), Action::Sweep);
+}
+
+#[test]
+fn one_that_cannot_die_while_its_disk_hangs_keeps_nobody_from_ending_its_work() {
+    let mut supervisor = running();
+    supervisor.stop(id(2));
+    assert_eq!(supervisor.poll(0), Action::Terminate);
+    assert_eq!(supervisor.poll(3_000), Action::Kill);
+
+    assert_eq!(supervisor.poll(3_300), Action::Sweep);
+
+    assert!(supervisor.exited(), "asked for, however late");
+    supervisor.swept();
     assert_eq!(supervisor.poll(9_000), Action::Wait { until_ms: None });
 }
 

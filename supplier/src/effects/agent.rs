@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ionet_agent::engine;
 use ionet_agent::guard::{Guard, GuardEvent, HoldId};
-use ionet_agent::{find, introduction, startup, teardown, workloads};
+use ionet_agent::{disk, engine, find, introduction, startup, teardown, workloads};
 use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
 use ionet_core::{Outcome, Signal, StartId};
@@ -22,8 +21,8 @@ use crate::runners::Runner;
 /// A start waits this long for the gateway's introduction; the core tries again later.
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A turn of the logbook's is bounded in bytes; a disk may be slow.
-const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(1);
+/// A turn of the logbook's is bounded in bytes; a disk may be slow. The owner waits for it.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 pub(super) struct Room {
@@ -108,17 +107,22 @@ impl Shared {
     async fn start(self: &Arc<Self>, id: StartId, tags: BTreeMap<String, String>) -> Result<(), AgentFault> {
         let found = find::agent(&self.tools.program).await?;
         let engine = self.ask_the_engine().await?;
-        let plan = self.plan(tags)?;
+        let plan = self.plan(tags, engine.as_ref())?;
         let token = timeout(INTRODUCED_WITHIN, self.tools.cloud.introduction())
             .await
             .unwrap_or(Err(CloudFault::Slow))
             .map_err(AgentFault::NoIntroduction)?;
-        let start = plan::prepare(id, &found, &plan, self.place(), &self.tools.folders, token.reveal())
-            .map_err(|error| AgentFault::BadPlan(error.to_string()))?;
+        let place = self.place();
+        let data_dir = place.data_dir.clone();
+        let prepared = plan::Prepared { id, program: found.program, plan, place, token };
+        let config_file = self.tools.folders.agent_config();
+        let written = disk::change(&data_dir, move || prepared.write(&config_file)).await;
+        let start = written.ok_or(None).and_then(|written| written.map_err(Some)).map_err(plan::unwritten)?;
         let guard = self.ensure_guard(id).await?;
         let started = guard.start(start).await;
         // Read once, at the start: the file has no further use, whatever came of it.
-        let _ = introduction::remove(&plan.data_dir);
+        let folder = data_dir.clone();
+        let _ = disk::change(&data_dir, move || introduction::remove(&folder)).await;
         let running = started?;
         let (version, double) = (&found.version.number, found.version.double);
         tracing::info!(id = id.0, pid = running.pid, %version, double, "agent started");
@@ -161,9 +165,6 @@ impl Shared {
             }
             None => self.sweep(patience).await,
         };
-        if let Err(error) = introduction::remove(&place.data_dir) {
-            tracing::warn!(%error, "the introduction token's file stays");
-        }
         match &stopped {
             Ok(()) => tracing::info!("agent stopped, nothing is left running"),
             Err(fault) => tracing::warn!(%fault, "agent stopped"),
@@ -180,8 +181,8 @@ impl Shared {
     /// As far as one turn goes. A disk that hangs holds no stop up.
     async fn take_over_logs(&self) {
         let logbook = self.tools.logbook.clone();
-        let taken_over = tokio::task::spawn_blocking(move || logbook.take_over());
-        let _ = timeout(TAKEN_OVER_WITHIN, taken_over).await;
+        let taken_over = move || logbook.take_over();
+        let _ = disk::read(&self.place().data_dir, TAKEN_OVER_WITHIN, taken_over).await;
     }
 
     fn guard(&self) -> Option<Arc<Guard>> {

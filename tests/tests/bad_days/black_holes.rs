@@ -5,11 +5,13 @@
 
 use std::time::Instant;
 
+use ionet_core::{Phase, ProblemCode as Code};
 use ionet_stage::AgentKind;
 use journeys::freeze_watch::{FreezeWatch, Seen};
+use journeys::hang::Hang;
 use journeys::machine::Machine;
 use journeys::site::{PATIENCE, Site};
-use journeys::{needs, processes};
+use journeys::{needs, processes, read};
 use rustix::process::Signal;
 
 use crate::PAUSED;
@@ -134,4 +136,38 @@ async fn beside_a_gateway_and_a_region_that_never_answer_quit_freezes_and_leaves
 
     say(&hanging, &seen, asked);
     assert!(seen.frozen.is_some() && !seen.ran_again, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_disk_of_jobs_files_that_hangs_a_pause_freezes_and_leaves_files_alone_which_go_later() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    let allocation = site.job("render", &pc).await;
+    let data = pc.pc.folders().agent_data();
+    let work = processes::of_allocation(&allocation);
+    let Some(hang) = Hang::over(&data) else {
+        println!("skipped: needs a disk that hangs");
+        return;
+    };
+    let watch = FreezeWatch::start(&work);
+
+    let asked = Instant::now();
+    let paused = pc.pc.command(&["pause"]).await.unwrap();
+    let told = asked.elapsed();
+    let seen = watch.gone(PATIENCE).await.unwrap();
+    pc.says(Code::FilesLeft).await;
+    pc.phase(&PAUSED).await;
+    say(&["disk"], &seen, asked);
+    println!("the command ended after {told:?}");
+    drop(hang);
+    pc.command("resume").await;
+    pc.until("it works again", |now| matches!(read::phase(now), Phase::Waiting | Phase::Earning)).await;
+    pc.command("pause").await;
+    pc.until("nothing is left", |now| *read::phase(now) == PAUSED && read::is_well(now)).await;
+
+    assert!(paused.status.success(), "nothing runs");
+    assert!(seen.frozen.is_some(), "{seen:?}");
+    assert_eq!(std::fs::read_dir(data.join("alloc")).map_or(0, Iterator::count), 0);
 }

@@ -14,7 +14,7 @@ pub(super) enum Agent {
     Crashed,
     ToTerminate(StartId, Then),
     Terminating(StartId, Then, u64),
-    Killing(StartId, Then),
+    Killing(StartId, Then, u64),
     ToSweep(Option<StartId>),
     Sweeping(Option<StartId>),
 }
@@ -73,7 +73,7 @@ impl Agent {
         match self {
             Self::Wanted(id) => Some(id),
             Self::Spawning(_, then) => then.and_then(Then::start),
-            Self::ToTerminate(_, then) | Self::Terminating(_, then, _) | Self::Killing(_, then) => {
+            Self::ToTerminate(_, then) | Self::Terminating(_, then, _) | Self::Killing(_, then, _) => {
                 then.start()
             }
             Self::ToSweep(next) | Self::Sweeping(next) => next,
@@ -85,7 +85,7 @@ impl Agent {
     pub(super) fn is_leaving(self) -> bool {
         match self {
             Self::Spawning(_, then) => matches!(then, Some(Then::Sweep(_))),
-            Self::ToTerminate(_, then) | Self::Terminating(_, then, _) | Self::Killing(_, then) => {
+            Self::ToTerminate(_, then) | Self::Terminating(_, then, _) | Self::Killing(_, then, _) => {
                 matches!(then, Then::Sweep(_))
             }
             Self::ToSweep(_) | Self::Sweeping(_) => true,
@@ -103,7 +103,7 @@ impl Agent {
             Self::Running(old) => Self::ToTerminate(old, Then::Start(id)),
             Self::ToTerminate(old, then) => Self::ToTerminate(old, then.and_start(id)),
             Self::Terminating(old, then, since_ms) => Self::Terminating(old, then.and_start(id), since_ms),
-            Self::Killing(old, then) => Self::Killing(old, then.and_start(id)),
+            Self::Killing(old, then, since_ms) => Self::Killing(old, then.and_start(id), since_ms),
             Self::ToSweep(_) => Self::ToSweep(Some(id)),
             Self::Sweeping(_) => Self::Sweeping(Some(id)),
         }
@@ -117,7 +117,7 @@ impl Agent {
             Self::Spawning(id, _) => Self::Spawning(id, Some(sweep)),
             Self::Running(id) | Self::ToTerminate(id, _) => Self::ToTerminate(id, sweep),
             Self::Terminating(id, _, since_ms) => Self::Terminating(id, sweep, since_ms),
-            Self::Killing(id, _) => Self::Killing(id, sweep),
+            Self::Killing(id, _, since_ms) => Self::Killing(id, sweep, since_ms),
             Self::Sweeping(_) => Self::Sweeping(None),
         }
     }
@@ -125,7 +125,7 @@ impl Agent {
     /// Its process ended: whether that was asked for, and what comes now.
     pub(super) fn without_process(self) -> (bool, Self) {
         match self {
-            Self::ToTerminate(_, then) | Self::Terminating(_, then, _) | Self::Killing(_, then) => {
+            Self::ToTerminate(_, then) | Self::Terminating(_, then, _) | Self::Killing(_, then, _) => {
                 (true, then.begins())
             }
             Self::Running(_) => (false, Self::Crashed),

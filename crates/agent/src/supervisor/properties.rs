@@ -49,7 +49,7 @@ struct World {
     holding: bool,
     /// When it was asked to end.
     terminated: Option<u64>,
-    killed: bool,
+    killed: Option<u64>,
     ended: bool,
     number: u64,
     /// Starts that were accepted and not called off.
@@ -60,7 +60,7 @@ impl World {
     fn act(&mut self, action: Action, now: u64) {
         match action {
             Action::Spawn(id) => {
-                assert!(self.alive.is_none() && self.spawning.is_none() && !self.sweeping);
+                assert!(self.is_gone(now) && self.spawning.is_none() && !self.sweeping);
                 assert!(self.begun.contains(&id), "only what was accepted, and not what was called off");
                 self.spawning = Some(id);
             }
@@ -71,24 +71,29 @@ impl World {
             Action::Kill => {
                 let asked = self.terminated.expect("a word before the kill");
                 assert!(now >= asked + WAITS.grace_ms, "{now} after {asked}");
-                assert!(self.alive.is_some() && !self.killed);
-                self.killed = true;
+                assert!(self.alive.is_some() && self.killed.is_none());
+                self.killed = Some(now);
             }
             Action::Freeze | Action::Thaw => {
                 assert!(!self.holding);
                 self.holding = true;
             }
             Action::Sweep => {
-                assert!(self.alive.is_none() && self.spawning.is_none() && !self.sweeping);
+                assert!(self.is_gone(now) && self.spawning.is_none() && !self.sweeping);
                 self.sweeping = true;
             }
             Action::End => {
-                assert!(self.alive.is_none() && self.spawning.is_none());
+                assert!(self.is_gone(now) && self.spawning.is_none());
                 assert!(!self.sweeping && !self.holding && !self.dirty);
                 self.ended = true;
             }
             Action::Wait { .. } => {}
         }
+    }
+
+    /// Or cannot die, although it was killed a while ago.
+    fn is_gone(&self, now: u64) -> bool {
+        self.alive.is_none() || self.killed.is_some_and(|at| now >= at + DIES_WITHIN_MS)
     }
 
     fn hear(&mut self, supervisor: &mut Supervisor, news: News, now: &mut u64) {
@@ -138,7 +143,7 @@ impl World {
         if let Some(id) = self.spawning.take() {
             self.dirty = true;
             if well && !supervisor.is_doomed() {
-                (self.alive, self.terminated, self.killed) = (Some(id), None, false);
+                (self.alive, self.terminated, self.killed) = (Some(id), None, None);
                 supervisor.spawned();
             } else {
                 supervisor.not_spawned();
@@ -220,7 +225,7 @@ proptest! {
             now += 10_000;
             world.hear(&mut supervisor, News::Held(false), &mut now);
             world.done(&mut supervisor, true);
-            if world.killed {
+            if world.killed.is_some() {
                 world.exits(&mut supervisor);
             }
         }

@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ionet_agent::config::{self, Drivers, Plan};
-use ionet_agent::find::Found;
+use ionet_agent::engine::EngineFacts;
 use ionet_agent::guard::{Place, Start, gate_socket};
 use ionet_agent::{introduction, ports, state};
+use ionet_cloud::Secret;
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, CloudFault};
-use ionet_wire::paths::Folders;
+use ionet_private::Trouble;
 
 use crate::effects::Shared;
 
 impl Shared {
-    pub(super) fn plan(&self, tags: BTreeMap<String, String>) -> Result<Plan, AgentFault> {
+    pub(super) fn plan(
+        &self,
+        tags: BTreeMap<String, String>,
+        engine: Option<&EngineFacts>,
+    ) -> Result<Plan, AgentFault> {
         let enrolled =
             self.tools.cloud.enrolled().ok_or(AgentFault::NoIntroduction(CloudFault::CertificateRefused))?;
         let ports = ports::free().map_err(|_| AgentFault::PortInUse)?;
@@ -32,7 +37,7 @@ impl Shared {
             key_file: enrolled.key,
             ports,
             tags,
-            drivers: self.drivers(),
+            drivers: self.drivers().with_labels(engine.is_some_and(|facts| facts.labels)),
         })
     }
 
@@ -63,37 +68,65 @@ fn drivers(gate: PathBuf) -> Drivers {
     Drivers::production("/var/run/docker.sock", gate)
 }
 
-/// Writes what the agent reads at its start.
-pub(super) fn prepare(
-    id: StartId,
-    found: &Found,
-    plan: &Plan,
-    place: Place,
-    folders: &Folders,
-    token: &str,
-) -> io::Result<Start> {
-    for folder in [&plan.data_dir, &plan.log_dir] {
-        ionet_private::folder(folder)?;
+/// All that a start is made of.
+pub(super) struct Prepared {
+    pub(super) id: StartId,
+    pub(super) program: PathBuf,
+    pub(super) plan: Plan,
+    pub(super) place: Place,
+    pub(super) token: Secret<String>,
+}
+
+impl Prepared {
+    /// Writes what the agent reads at its start.
+    pub(super) fn write(self, config_file: &Path) -> io::Result<Start> {
+        let plan = self.plan;
+        for folder in [&plan.data_dir, &plan.log_dir] {
+            ionet_private::folder(folder)?;
+        }
+        state::belong_to(&plan.data_dir, &plan.name)?;
+        introduction::place(&plan.data_dir, self.token.reveal())?;
+        ionet_private::replace(config_file, config::render(&plan).as_bytes())?;
+        // A clean environment: nothing of the owner's session reaches the agent, and so no job.
+        let env = [
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+            ("HOME", plan.data_dir.display().to_string()),
+            ("LANG", "C.UTF-8".to_owned()),
+        ];
+        Ok(Start {
+            id: self.id,
+            program: self.program,
+            args: vec!["agent".to_owned(), "-config".to_owned(), config_file.display().to_string()],
+            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+            cwd: plan.data_dir.clone(),
+            place: self.place,
+            log: plan.log_dir.join("last-words.txt"),
+            agent_log: Some(plan.log_file()),
+            http: Some(plan.ports.http_address()),
+        })
     }
-    state::belong_to(&plan.data_dir, &plan.name)?;
-    introduction::place(&plan.data_dir, token)?;
-    let config_file = folders.agent_config();
-    ionet_private::replace(&config_file, config::render(plan).as_bytes())?;
-    // A clean environment: nothing of the owner's session reaches the agent, and so no job.
-    let env = [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-        ("HOME", plan.data_dir.display().to_string()),
-        ("LANG", "C.UTF-8".to_owned()),
-    ];
-    Ok(Start {
-        id,
-        program: found.program.clone(),
-        args: vec!["agent".to_owned(), "-config".to_owned(), config_file.display().to_string()],
-        env: env.map(|(name, value)| (name.to_owned(), value)).into(),
-        cwd: plan.data_dir.clone(),
-        place,
-        log: plan.log_dir.join("last-words.txt"),
-        agent_log: Some(plan.log_file()),
-        http: Some(plan.ports.http_address()),
-    })
+}
+
+/// What the disk says of it, or that it says nothing.
+pub(super) fn unwritten(error: Option<io::Error>) -> AgentFault {
+    match error {
+        None => AgentFault::FolderUnwritable("the disk does not answer".to_owned()),
+        Some(error) if Trouble::of(&error) == Trouble::Full => AgentFault::DiskFull,
+        Some(error) => AgentFault::FolderUnwritable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_disk_does_not_take_at_a_start_is_no_fault_of_the_plan() {
+        let full = |kind| unwritten(Some(io::Error::from(kind)));
+        assert_eq!(full(io::ErrorKind::StorageFull), AgentFault::DiskFull);
+        assert_eq!(full(io::ErrorKind::QuotaExceeded), AgentFault::DiskFull);
+        for error in [Some(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)), None] {
+            assert!(matches!(unwritten(error), AgentFault::FolderUnwritable(_)));
+        }
+    }
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::WorkFault;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::processes::Scope;
 use super::protocol::NotStarted;
 use super::{leftovers, work};
+use crate::disk::{self, Call};
 use crate::{api, files, state};
 
 /// Ids of the containers that our agent has made.
@@ -39,6 +40,7 @@ pub(super) enum Done {
 pub(super) struct Beside {
     say: mpsc::UnboundedSender<Done>,
     containers: Containers,
+    clearing: Arc<Notify>,
     look: Option<Look>,
     up: Option<JoinHandle<()>>,
 }
@@ -51,19 +53,28 @@ struct Look {
 impl Beside {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Done>) {
         let (say, done) = mpsc::unbounded_channel();
-        (Self { say, containers: Containers::default(), look: None, up: None }, done)
+        let clearing = Arc::default();
+        (Self { say, containers: Containers::default(), clearing, look: None, up: None }, done)
     }
 
     pub(super) fn containers(&self) -> Containers {
         Arc::clone(&self.containers)
     }
 
-    pub(super) fn clear(&self, data_dir: Option<PathBuf>) {
+    pub(super) fn clear(&mut self, data_dir: Option<PathBuf>) {
         let say = self.say.clone();
+        self.clearing = Arc::default();
+        let called_off = Arc::clone(&self.clearing);
         tokio::spawn(async move {
-            let cleared = match data_dir {
-                Some(data_dir) => cleared(data_dir).await.map(Some),
-                None => Ok(None),
+            let cleared = async {
+                match data_dir {
+                    Some(data_dir) => cleared(data_dir).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let cleared = tokio::select! {
+                cleared = cleared => cleared,
+                () = called_off.notified() => Err(NotStarted::CalledOff),
             };
             let _ = say.send(Done::Cleared(cleared));
         });
@@ -110,8 +121,9 @@ impl Beside {
         self.look = Some(Look { given_up, task });
     }
 
-    /// A look under way stops freezing: whoever ends the work lets it go first.
+    /// A look under way stops freezing: whoever ends the work lets it go first. Nor is the start that is prepared waited for.
     pub(super) fn let_go(&self) {
+        self.clearing.notify_one();
         if let Some(look) = &self.look {
             look.given_up.store(true, Ordering::SeqCst);
         }
@@ -141,9 +153,17 @@ impl Beside {
         tokio::spawn(async move {
             sleep(wait).await;
             let removed = tokio::task::spawn_blocking(move || {
-                leftovers::remove_allocation(&Scope::new(&data_dir), &allocation)
+                let scope = Scope::new(&data_dir);
+                let there = scope.clone();
+                scope.disk().tidy(move |call: &Call| {
+                    leftovers::remove_allocation(&there, &allocation, &|| {
+                        call.gets_on();
+                        true
+                    })
+                })
             });
-            if let Ok(false) = removed.await {
+            // What hangs with the disk stays as well.
+            if let Ok(Some(false) | None) = removed.await {
                 let _ = say.send(Done::FilesLeft(1));
             }
         });
@@ -152,12 +172,14 @@ impl Beside {
 
 async fn cleared(data_dir: PathBuf) -> Result<Scope, NotStarted> {
     let other = |why: String| NotStarted::Other { why };
-    let ended = work::end_agents(data_dir.clone()).await;
+    let ended = work::end_agents(&data_dir).await;
     ended.map_err(|_| other("another agent holds its folder".to_owned()))?;
-    let made = tokio::task::spawn_blocking(move || {
-        files::private_folder(&data_dir)?;
-        state::mend(&data_dir);
-        Ok::<_, std::io::Error>(Scope::of_guard(&data_dir))
+    let there = data_dir.clone();
+    let made = disk::change(&data_dir, move || {
+        files::private_folder(&there)?;
+        state::mend(&there);
+        Ok::<_, std::io::Error>(Scope::of_guard(&there))
     });
-    made.await.unwrap_or_else(|broke| Err(broke.into())).map_err(|error| other(error.to_string()))
+    let silent = || other("the disk of its folder does not answer".to_owned());
+    made.await.ok_or_else(silent)?.map_err(|error| other(error.to_string()))
 }

@@ -21,9 +21,13 @@ use tokio::task::JoinHandle;
 
 use super::beside::Containers;
 use crate::admission::{self, Refusal, Route};
+use crate::disk;
 
 /// Longer than any container's description.
 const LONGEST: usize = 1024 * 1024;
+
+/// A disk that sleeps takes its time to turn.
+const LOOKED_UP_WITHIN: Duration = Duration::from_secs(5);
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
@@ -143,10 +147,18 @@ impl Way {
         let asked = admission::json::read(&bytes).ok_or_else(unread)?;
         match route {
             Route::Free => {}
-            Route::Container => admission::container(&asked, &self.data_dir)?,
+            Route::Container => self.admit_container(asked).await?,
             Route::Exec => admission::exec(&asked)?,
         }
         Ok(Request::from_parts(head, whole(bytes)))
+    }
+
+    /// Where its folders lead is the disk's to say, and nobody but this request waits for that.
+    async fn admit_container(&self, asked: Value) -> Result<(), Refusal> {
+        let data_dir = self.data_dir.clone();
+        let admitted =
+            disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || admission::container(&asked, &data_dir));
+        admitted.await.unwrap_or_else(|| Err(Refusal("folders on a disk that does not answer".to_owned())))
     }
 
     /// One connection to the engine for each request: it ends with it. Where the engine takes the connection over (a

@@ -76,7 +76,7 @@ fn answered(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
 }
 
 /// Says these bytes to the gate; gives all that comes back until it closes.
-async fn say(socket: &Path, bytes: &str) -> String {
+pub(super) async fn say(socket: &Path, bytes: &str) -> String {
     let mut stream = UnixStream::connect(socket).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -84,7 +84,7 @@ async fn say(socket: &Path, bytes: &str) -> String {
     answer
 }
 
-fn post(path: &str, body: &str) -> String {
+pub(super) fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nhost: d\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
 }

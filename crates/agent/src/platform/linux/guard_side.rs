@@ -38,7 +38,7 @@ pub(super) struct GuardSide {
     left: Option<Resident>,
     /// The last agent asked for.
     start: Option<Start>,
-    /// Where what is ours lies, as last said. Links are resolved beside the loop at a start: it asks no disk.
+    /// Where what is ours lies, as last said. Links are resolved beside the loop at a start.
     place: Option<Place>,
     scope: Option<Scope>,
     patience: Duration,
@@ -125,6 +125,7 @@ impl GuardSide {
             News::Agent(told) => self.told(told).await,
             News::Done(done) => self.done(done).await,
             News::Terminated => {
+                self.beside.let_go();
                 let waited = self.supervisor.end();
                 self.called_off(waited).await;
             }
@@ -225,9 +226,8 @@ impl GuardSide {
     async fn spawn(&mut self, cleared: Result<Option<Scope>, NotStarted>) {
         let Some(start) = self.start.clone() else { return self.supervisor.not_spawned() };
         if self.supervisor.is_doomed() {
-            self.supervisor.not_spawned();
             // The newer start has taken the older one's place by now: only a stop leaves it unanswered.
-            return;
+            return self.supervisor.not_spawned();
         }
         let cleared = cleared.map(|scope| self.scope = scope).and_then(|()| self.open_gate(&start));
         match cleared.and_then(|()| Agent::spawn(&start)) {

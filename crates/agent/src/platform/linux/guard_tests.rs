@@ -77,7 +77,7 @@ sh -c 'sleep 600 & sleep 600' &
 sh -c 'env -i setsid /bin/sleep 601 & wait' &
 unset NOMAD_ALLOC_ID NOMAD_ALLOC_DIR"#;
 
-fn agent(stage: &Stage) -> PathBuf {
+pub(super) fn agent(stage: &Stage) -> PathBuf {
     stage.script("nomad", &format!("env > env.txt; trap 'exit 1' TERM; {WORK}\nwhile :; do sleep 0.05; done"))
 }
 

@@ -89,13 +89,13 @@ pub(crate) fn remove_allocations(scope: &Scope, go_on: &dyn Fn() -> bool) -> u32
     left
 }
 
-/// The same for one, however long it takes. Whether nothing of it is left.
-pub(crate) fn remove_allocation(scope: &Scope, id: &str) -> bool {
+/// The same for one. Whether nothing of it is left.
+pub(crate) fn remove_allocation(scope: &Scope, id: &str, go_on: &dyn Fn() -> bool) -> bool {
     let Some(data_dir) = scope.folders().last().filter(|_| processes::is_allocation(id)) else { return true };
     FOLDERS.iter().map(|name| data_dir.join(name).join(id)).all(|folder| {
         unmount_below(scope, &folder);
         let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
-        remove(&folder, &points, &|| true)
+        remove(&folder, &points, go_on)
     })
 }
 
@@ -235,7 +235,7 @@ mod tests {
 
         assert_eq!(remove_allocations(&Scope::new(&data), &|| false), 1);
         assert!(data.join("alloc").join(ALLOC).exists());
-        assert!(remove_allocation(&Scope::new(&data), ALLOC));
+        assert!(remove_allocation(&Scope::new(&data), ALLOC, &|| true));
         assert!(!data.join("alloc").join(ALLOC).exists());
     }
 
@@ -293,7 +293,7 @@ mod tests {
         let data = dir.path().join("agent");
 
         for name in ["..", "../..", "/", "", "../../photographs"] {
-            assert!(remove_allocation(&Scope::new(&data), name));
+            assert!(remove_allocation(&Scope::new(&data), name, &|| true));
         }
 
         assert!(data.join("alloc").join(ALLOC).exists());

@@ -22,6 +22,8 @@ pub(crate) mod work;
 #[cfg(test)]
 mod container_tests;
 #[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
 mod gate_tests;

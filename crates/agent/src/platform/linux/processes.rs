@@ -5,12 +5,13 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 
 use super::beside::Containers;
 use super::signals::Signal;
+use crate::disk::Disk;
 use crate::guard::MARK;
 use crate::workloads::Role;
 
@@ -19,6 +20,7 @@ use crate::workloads::Role;
 pub(crate) struct Scope {
     /// As given, and with its links resolved.
     folders: Vec<PathBuf>,
+    disk: Arc<Disk>,
     /// The guard, when it is the one that looks: whoever has lost their parent to it is ours.
     guard: Option<i32>,
     /// Ids of containers that are ours, as far as they are known without asking the engine.
@@ -27,9 +29,9 @@ pub(crate) struct Scope {
 
 impl Scope {
     pub(crate) fn new(data_dir: &Path) -> Self {
-        let mut folders = vec![data_dir.to_owned()];
-        folders.extend(data_dir.canonicalize().ok().filter(|resolved| resolved != data_dir));
-        Self { folders, guard: None, containers: BTreeSet::new() }
+        let disk = Disk::of(data_dir);
+        let folders = [data_dir.to_owned()].into_iter().chain(disk.see().real).collect();
+        Self { folders, disk, guard: None, containers: BTreeSet::new() }
     }
 
     /// As this guard sees it.
@@ -66,15 +68,15 @@ impl Scope {
         self.folders.iter().any(|folder| path == folder)
     }
 
-    /// Ids of the allocations that have a folder here.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Ids of the allocations that have a folder here, or had one when the disk last answered.
     pub(crate) fn allocations(&self) -> BTreeSet<String> {
-        let entries = self.folders.iter().filter_map(|folder| fs::read_dir(folder.join("alloc")).ok());
-        entries
-            .flatten()
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| is_allocation(name))
-            .collect()
+        let mut names = self.disk.see().allocations;
+        names.retain(|name| is_allocation(name));
+        names
     }
 }
 

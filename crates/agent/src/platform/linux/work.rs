@@ -13,14 +13,19 @@ use super::engine::{Container, Engine};
 use super::leftovers;
 use super::processes::{self, Member, Scope};
 use super::signals::{self, Handle, Sent, Signal};
-use crate::state;
+use crate::disk::Call;
 use crate::workloads::{OurProcess, Role};
+use crate::{introduction, state};
 
 /// A freeze from here, without a guard that keeps looking.
 const FREEZE_WITHIN: Duration = Duration::from_secs(2);
 /// One look of the guard's. It looks again.
 const LOOK_WITHIN: Duration = Duration::from_millis(400);
-const KILL_WITHIN: Duration = Duration::from_secs(2);
+/// Tasks, and then what Nomad runs for them.
+const KILL_WITHIN: Duration = Duration::from_secs(1);
+/// What was killed goes at once, unless it waits in the kernel for a disk: then nobody can hurry it, and nothing else of it
+/// goes on.
+const DIES_WITHIN: Duration = Duration::from_millis(300);
 /// A container that is being stopped has the tasks' time; the engine itself has this much besides.
 const ENGINE_WITHIN: Duration = Duration::from_millis(900);
 /// Millions of files take longer: what is left then is counted, and goes at the next sweep.
@@ -108,7 +113,7 @@ pub(crate) async fn sweep_scope(
         looking(scope.clone(), move |scope| end_processes(&scope, patience)),
         remove_containers(&scope, docker, patience)
     );
-    let cleared = looking(scope.clone(), |scope| clear(&scope)).await;
+    let cleared = looking(scope.clone(), clear).await;
     // An engine that is silent is not asked once more.
     let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
     let left = left(scope, answering).await?;
@@ -133,13 +138,25 @@ async fn remove_containers(
     removed.unwrap_or(Err(WorkFault::EngineDown))
 }
 
+/// What a disk that hangs keeps is said: it is there for the next sweep.
+fn clear(scope: Scope) -> Result<(), WorkFault> {
+    let there = scope.clone();
+    let cleared = scope.disk().clear(move |call| clear_in(&there, call));
+    let all = || WorkFault::FilesLeft { left: scope.allocations().len().max(1) as u32 };
+    cleared.unwrap_or_else(|| Err(all()))
+}
+
 /// Mounts first: nothing is removed through one.
-fn clear(scope: &Scope) -> Result<(), WorkFault> {
+fn clear_in(scope: &Scope, call: &Call) -> Result<(), WorkFault> {
     let unmounted = leftovers::unmount_all(scope);
     leftovers::remove_groups(scope);
     let until = Instant::now() + FILES_WITHIN;
-    let left = leftovers::remove_allocations(scope, &|| Instant::now() < until);
-    let forgot = scope.folders().last().is_none_or(|data_dir| state::forget(data_dir).is_ok());
+    let left = leftovers::remove_allocations(scope, &|| {
+        call.gets_on();
+        Instant::now() < until
+    });
+    let forget = |data_dir: &PathBuf| state::forget(data_dir).and_then(|()| introduction::remove(data_dir));
+    let forgot = scope.folders().last().is_none_or(|data_dir| forget(data_dir).is_ok());
     match left {
         0 if !forgot => Err(WorkFault::FilesLeft { left: 1 }),
         0 if !unmounted => Err(WorkFault::NotPermitted),
@@ -149,9 +166,8 @@ fn clear(scope: &Scope) -> Result<(), WorkFault> {
 }
 
 /// Ends agents that hold this folder and are nobody's any more; their tasks stay, for the next agent to take over.
-pub(crate) async fn end_agents(data_dir: PathBuf) -> Result<(), WorkFault> {
-    let scope = tokio::task::spawn_blocking(move || Scope::new(&data_dir)).await;
-    end_agents_of(scope.map_err(|_| WorkFault::NotPermitted)?).await
+pub(crate) async fn end_agents(data_dir: &Path) -> Result<(), WorkFault> {
+    end_agents_of(Scope::new(data_dir)).await
 }
 
 async fn end_agents_of(scope: Scope) -> Result<(), WorkFault> {
@@ -283,9 +299,9 @@ async fn thaw_containers(scope: &Scope, docker: Option<&Path>) -> Result<(), Wor
 
 fn end_processes(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
     ask_to_leave(scope, patience)?;
-    let deadline = Instant::now() + KILL_WITHIN;
     let mut refused = 0;
     for roles in [&[Role::Task][..], &[Role::Task, Role::Executor, Role::Logmon, Role::Agent]] {
+        let deadline = Instant::now() + KILL_WITHIN;
         loop {
             let found = members(scope)?;
             if !found.iter().any(|member| roles.contains(&member.role)) || Instant::now() >= deadline {
@@ -339,7 +355,7 @@ fn kill(members: Vec<Member>, roles: &[Role]) -> Killed {
             Some(_) | None => {}
         }
     }
-    signals::all_gone(&taken, Duration::from_secs(1));
+    signals::all_gone(&taken, DIES_WITHIN);
     Killed { taken: taken.len(), refused }
 }
 

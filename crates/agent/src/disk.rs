@@ -1,0 +1,253 @@
+//! The disk that the agent's data folder lies on. It may hang in mid-call and for ever, as a network mount does whose
+//! server has gone, and a thread that waits there cannot be ended. So whatever is asked of it is asked on a thread of
+//! its own, nobody waits for that longer than they have, and until it has come back no other follows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A look is a part of every freeze.
+const SEEN_WITHIN: Duration = Duration::from_millis(100);
+/// Without a sign of getting on, what removes files hangs. The owner waits for it.
+const REMOVED_WITHIN: Duration = Duration::from_millis(500);
+/// A disk that sleeps takes its time to turn; nobody waits for a start.
+const CHANGED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Does that with a data folder, before a start of its agent or after it. Nothing else of the kind happens to that
+/// folder meanwhile. None where its disk does not answer in time: then it is done when it does.
+pub async fn change<T: Send + 'static>(
+    data_dir: &Path,
+    change: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let disk = Disk::of(data_dir);
+    let changed = tokio::task::spawn_blocking(move || disk.changing.ask(CHANGED_WITHIN, |_| change()));
+    changed.await.ok().flatten()
+}
+
+/// Reads what lies there, for as long as that. None where the disk does not answer by then.
+pub async fn read<T: Send + 'static>(
+    data_dir: &Path,
+    within: Duration,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let disk = Disk::of(data_dir);
+    let heard = tokio::task::spawn_blocking(move || disk.reading.ask(within, |_| read()));
+    heard.await.ok().flatten()
+}
+
+/// One for each data folder in this program: who hangs in it is known to all.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    data_dir: PathBuf,
+    known: Mutex<Seen>,
+    looking: Arc<Lane>,
+    changing: Arc<Lane>,
+    reading: Arc<Lane>,
+    tidying: Arc<Lane>,
+}
+
+/// What is there to see.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// Where the folder really lies, if that is elsewhere.
+    pub(crate) real: Option<PathBuf>,
+    /// What lies in the folder of allocations, by name.
+    pub(crate) allocations: BTreeSet<String>,
+}
+
+impl Disk {
+    pub(crate) fn of(data_dir: &Path) -> Arc<Self> {
+        static ALL: Mutex<BTreeMap<PathBuf, Arc<Disk>>> = Mutex::new(BTreeMap::new());
+        let new = || {
+            Arc::new(Self {
+                data_dir: data_dir.to_owned(),
+                known: Mutex::default(),
+                looking: Arc::default(),
+                changing: Arc::default(),
+                reading: Arc::default(),
+                tidying: Arc::default(),
+            })
+        };
+        Arc::clone(lock(&ALL).entry(data_dir.to_owned()).or_insert_with(new))
+    }
+
+    /// As it is now; where the disk does not answer, as it was when it last did.
+    pub(crate) fn see(self: &Arc<Self>) -> Seen {
+        let disk = Arc::clone(self);
+        self.looking.ask(SEEN_WITHIN, move |_| *lock(&disk.known) = seen(&disk.data_dir));
+        lock(&self.known).clone()
+    }
+
+    /// Removes what has ended, once the owner has the PC back or is about to. None where the disk hangs.
+    pub(crate) fn clear<T: Send + 'static>(
+        &self,
+        clear: impl FnOnce(&Call) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.changing.ask(REMOVED_WITHIN, clear)
+    }
+
+    /// The same beside an agent that runs.
+    pub(crate) fn tidy<T: Send + 'static>(
+        &self,
+        tidy: impl FnOnce(&Call) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.tidying.ask(REMOVED_WITHIN, tidy)
+    }
+}
+
+fn seen(data_dir: &Path) -> Seen {
+    let real = data_dir.canonicalize().ok().filter(|real| real != data_dir);
+    let entries = fs::read_dir(real.as_deref().unwrap_or(data_dir).join("alloc"));
+    let names = entries.into_iter().flatten().flatten();
+    Seen { allocations: names.filter_map(|entry| entry.file_name().into_string().ok()).collect(), real }
+}
+
+/// One call at a time.
+#[derive(Debug, Default)]
+struct Lane {
+    under_way: Mutex<Option<Arc<Call>>>,
+    free: Condvar,
+}
+
+/// A call that is under way: when it was last known to get on.
+#[derive(Debug)]
+pub(crate) struct Call(Mutex<Instant>);
+
+impl Call {
+    /// To be said between its steps.
+    pub(crate) fn gets_on(&self) {
+        *lock(&self.0) = Instant::now();
+    }
+
+    /// How long it may still be without a sign.
+    fn left(&self, within: Duration) -> Option<Duration> {
+        let left = within.checked_sub(lock(&self.0).elapsed());
+        left.filter(|left| !left.is_zero())
+    }
+}
+
+impl Lane {
+    /// None where it does not come back: neither this one in time, nor the one before it.
+    fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        within: Duration,
+        ask: impl FnOnce(&Call) -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = self.enter(within)?;
+        let call = Arc::clone(&turn.call);
+        let (say, heard) = sync_channel(1);
+        let asked = move || {
+            let answer = ask(&turn.call);
+            drop(turn);
+            // Nobody may wait any more.
+            let _ = say.send(answer);
+        };
+        std::thread::Builder::new().name("disk".to_owned()).spawn(asked).ok()?;
+        loop {
+            match heard.recv_timeout(call.left(within)?) {
+                Ok(answer) => return Some(answer),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>, within: Duration) -> Option<Turn> {
+        let mut under_way = lock(&self.under_way);
+        while let Some(call) = &*under_way {
+            let left = call.left(within)?;
+            under_way = self.free.wait_timeout(under_way, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let call = Arc::new(Call(Mutex::new(Instant::now())));
+        *under_way = Some(Arc::clone(&call));
+        Some(Turn { lane: Arc::clone(self), call })
+    }
+}
+
+/// In the lane until it is dropped.
+struct Turn {
+    lane: Arc<Lane>,
+    call: Arc<Call>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *lock(&self.lane.under_way) = None;
+        self.lane.free.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn whoever_hangs_is_given_up_and_keeps_the_others_out_until_it_comes_back() {
+        let lane = Arc::new(Lane::default());
+        let (let_go, held) = channel::<()>();
+
+        let hung = lane.ask(SHORT, move |_| held.recv().is_ok());
+        assert_eq!(hung, None);
+        assert_eq!(lane.ask(SHORT, |_| "after it"), None, "another would hang beside it");
+
+        drop(let_go);
+        assert_eq!(lane.ask(LONG, |_| "after it"), Some("after it"));
+    }
+
+    #[test]
+    fn what_gets_on_is_waited_for_however_long_it_takes() {
+        let lane = Arc::new(Lane::default());
+        let within = Duration::from_millis(200);
+        let begun = Instant::now();
+
+        let done = lane.ask(within, move |call| {
+            while begun.elapsed() < within * 3 {
+                std::thread::sleep(SHORT);
+                call.gets_on();
+            }
+            "done"
+        });
+
+        assert_eq!(done, Some("done"));
+    }
+
+    #[test]
+    fn one_that_breaks_down_leaves_the_way_to_the_next() {
+        let lane = Arc::new(Lane::default());
+
+        assert_eq!(lane.ask(LONG, |_| panic!("a fault of our own")), None::<()>);
+        assert_eq!(lane.ask(LONG, |_| 1), Some(1));
+    }
+
+    #[test]
+    fn of_a_disk_that_hangs_is_known_what_was_there_before() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("agent/alloc/an-allocation")).unwrap();
+        let disk = Disk::of(&dir.path().join("agent"));
+        let before = disk.see();
+        assert_eq!(before.allocations, BTreeSet::from(["an-allocation".to_owned()]));
+        let (let_go, held) = channel::<()>();
+        disk.looking.ask(SHORT, move |_| held.recv());
+
+        fs::create_dir(dir.path().join("agent/alloc/another")).unwrap();
+
+        assert_eq!(disk.see(), before);
+        drop(let_go);
+        let deadline = Instant::now() + LONG;
+        while disk.see() == before {
+            assert!(Instant::now() < deadline, "it has come back");
+        }
+    }
+}

@@ -248,20 +248,16 @@ impl Supervisor {
                 Action::Terminate
             }
             Agent::Terminating(id, then, since_ms) => {
-                let until_ms = since_ms.saturating_add(self.waits.grace_ms);
-                if now_ms < until_ms {
-                    return self.wait(Some(until_ms));
-                }
-                self.agent = Agent::Killing(id, then, now_ms);
-                Action::Kill
+                self.wait_or(since_ms.saturating_add(self.waits.grace_ms), now_ms, |this| {
+                    this.agent = Agent::Killing(id, then, now_ms);
+                    Action::Kill
+                })
             }
             Agent::Killing(_, then, since_ms) => {
-                let until_ms = since_ms.saturating_add(DIES_WITHIN_MS);
-                if now_ms < until_ms {
-                    return self.wait(Some(until_ms));
-                }
-                self.agent = then.begins();
-                self.poll(now_ms)
+                self.wait_or(since_ms.saturating_add(DIES_WITHIN_MS), now_ms, |this| {
+                    this.agent = then.begins();
+                    this.poll(now_ms)
+                })
             }
             Agent::ToSweep(next) => {
                 self.agent = Agent::Sweeping(next);
@@ -272,6 +268,10 @@ impl Supervisor {
             Agent::Absent | Agent::Running(_) | Agent::Crashed => self.wait(self.deadline_ms()),
             Agent::Spawning(..) | Agent::Sweeping(_) => self.wait(None),
         }
+    }
+
+    fn wait_or(&mut self, until_ms: u64, now_ms: u64, then: impl FnOnce(&mut Self) -> Action) -> Action {
+        if now_ms < until_ms { self.wait(Some(until_ms)) } else { then(self) }
     }
 
     fn wait(&self, until_ms: Option<u64>) -> Action {

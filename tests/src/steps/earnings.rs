@@ -10,6 +10,7 @@ use crate::wait::until;
 use crate::world::World;
 use crate::{breaks, card, region};
 
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let more_than_nothing = |amount: &str| amount.parse().is_ok_and(|money: Money| money.micros > 0);
     let window = world.window()?;

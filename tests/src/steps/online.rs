@@ -11,6 +11,7 @@ use crate::report::AgentKind;
 use crate::wait::until;
 use crate::world::World;
 
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     if world.is_broken(Step::Online) {
         world.stage.stop_region()?;

@@ -74,6 +74,7 @@ fn found(folder: &Path, mark: &str, since: SystemTime) -> Vec<(PathBuf, String)>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 async fn after_a_job_none_of_its_fifty_words_is_anywhere_on_the_pc() {
     let Some(site) = Site::start().await else { return };
     let mut pc = site.machine("pc").await;

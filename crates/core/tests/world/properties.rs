@@ -14,6 +14,7 @@ use crate::world::{
     START, UNTIL_RESUMED, World, adopted, alice, bob, device, fresh, hardware, is_start, job, ready,
 };
 
+#[expect(clippy::too_many_lines, reason = "one strategy, a line an event")]
 fn any_event() -> impl Strategy<Value = Event> {
     let id = || (0..6_u64).prop_map(StartId);
     let intent = prop_oneof![

@@ -387,13 +387,11 @@ fn do_change(inner: &Inner, path: &str, body: &Value) -> Response {
 fn change_node(inner: &Inner, id: &str, changes: &Value, recording: &str) -> Response {
     let name =
         inner.script.lock().unwrap().nodes.get(id).map(|node| node["Name"].as_str().unwrap().to_owned());
-    match name {
-        Some(name) => {
-            inner.node(id, &name, changes);
-            Json(recorded(recording, json!({}))["body"].clone()).into_response()
-        }
-        None => (StatusCode::INTERNAL_SERVER_ERROR, "node not found").into_response(),
-    }
+    let Some(name) = name else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "node not found").into_response();
+    };
+    inner.node(id, &name, changes);
+    Json(recorded(recording, json!({}))["body"].clone()).into_response()
 }
 
 pub(crate) fn now_s() -> i64 {

@@ -164,6 +164,7 @@ pub async fn orphans_look_as_described(region: &Region) -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 pub async fn configuration_is_validated(region: &Region) -> Result<()> {
     let data = region.path().join("validated").display().to_string();
     let client = "client {\n  enabled = true\n}\n";

@@ -51,6 +51,7 @@ pub async fn the_stream_starts_with_an_empty_object_and_replays(region: &Region)
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 pub async fn the_events_of_a_job_and_a_drain_come_as_recorded(region: &Region) -> Result<()> {
     let first = region.ready_client(Options::default()).await?;
     let _second = region.ready_client(Options::default()).await?;

@@ -16,6 +16,7 @@ use crate::{
     shapes::{has_shape, recording},
 };
 
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 pub async fn a_job_runs_with_its_files_and_environment(region: &Region) -> Result<()> {
     let agent = region.ready_client(Options::default()).await?;
     let script = "env; echo cwd $(pwd); echo oops >&2; echo $$ > pid; while true; do sleep 0.1; done";

@@ -24,6 +24,7 @@ impl Region {
         Ok(text)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one document")]
     pub(super) fn client_configuration(&self, agent: &ClientAgent, options: &Options) -> Result<String> {
         let ca_file = options.ca_file.clone().unwrap_or_else(|| self.pki.ca_file());
         let denied = options

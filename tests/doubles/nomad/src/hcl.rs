@@ -166,6 +166,7 @@ impl Reader {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one state machine")]
 fn tokens(text: &str) -> Result<Vec<Placed>, SyntaxError> {
     let chars: Vec<char> = text.chars().collect();
     let (mut at, mut line, mut line_start) = (0, 1, 0);

@@ -115,6 +115,7 @@ fn agent(files: &[PathBuf]) -> ExitCode {
     code
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm a command")]
 async fn run(config: Config) -> ExitCode {
     let log = Logger::new(config.log.clone());
     let say = Voice { log: log.clone(), json: config.log.json };

@@ -151,7 +151,7 @@ impl GuardSide {
                 let waited = self.supervisor.stop(id.unwrap_or_default());
                 self.called_off(waited).await;
                 let answers = self.questions.over();
-                self.say_all(answers).await;
+                self.answer(answers).await;
             }
             Ask::Freeze { question, place } => {
                 self.place = Some(place);
@@ -323,7 +323,7 @@ impl GuardSide {
                 if !answers.is_empty() {
                     tracing::info!(left = ?result.err(), "froze or thawed");
                 }
-                self.say_all(answers).await;
+                self.answer(answers).await;
             }
             Done::Swept(result) => self.swept(result).await,
             Done::FilesLeft(left) => {
@@ -361,7 +361,7 @@ impl GuardSide {
         self.supervisor.swept();
         tracing::info!(left = ?result.as_ref().err(), "swept");
         let answers = self.questions.over();
-        self.say_all(answers).await;
+        self.answer(answers).await;
         for id in std::mem::take(&mut self.stops) {
             self.say(match result.clone() {
                 Ok(()) => Say::Stopped { id },
@@ -380,6 +380,12 @@ impl GuardSide {
         Some((scope, place.docker_socket.clone()))
     }
 
+    async fn answer(&mut self, answers: Vec<Say>) {
+        for answer in answers {
+            self.say(answer).await;
+        }
+    }
+
     /// A resident program that does not listen any more has left; the loop hears that by itself.
     async fn say(&mut self, say: Say) {
         if let Some(resident) = &mut self.resident {
@@ -387,13 +393,7 @@ impl GuardSide {
         }
     }
 
-    async fn say_all(&mut self, words: Vec<Say>) {
-        for say in words {
-            self.say(say).await;
-        }
-    }
-
-    /// The agent's own end is waited for elsewhere.
+    // The agent's own end is waited for elsewhere.
     fn reap(&self) {
         processes::reap(self.agent.as_ref().map(|agent| agent.pid));
     }

@@ -166,6 +166,7 @@ async fn with_the_engine_stuck_all_that_a_signal_reaches_is_frozen_and_ended_and
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 async fn after_a_stop_no_word_of_a_job_is_left_on_the_disk() {
     let words: Vec<String> = (0..50).map(|number| format!("planted-{number}-word")).collect();
     let stage = Stage::new();

@@ -42,6 +42,7 @@ fn listener(stage: &Stage) -> UnixListener {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one scene from its beginning to its end")]
 async fn a_new_app_takes_over_the_agent_of_an_old_guard_and_speaks_its_words() {
     let stage = Stage::new();
     let listener = listener(&stage);

@@ -153,6 +153,7 @@ impl Agent {
     }
 
     /// Prints the introduction token in clear, as the real agent does to who may read the agent.
+    #[expect(clippy::too_many_lines, reason = "one document, as the real agent gives it")]
     fn self_description(&self) -> Value {
         let config = &self.config;
         let node = self.node();

@@ -193,6 +193,7 @@ fn job_defaults(region: &str) -> Value {
     Value::Object(job)
 }
 
+#[expect(clippy::too_many_lines, reason = "one list of defaults")]
 fn group_defaults(batch: bool) -> Value {
     let mut group = nulls(&[
         "Affinities",

@@ -36,6 +36,7 @@ fn fills_slot(alloc: &Alloc) -> bool {
     alloc.desired_status == DesiredStatus::Run && alloc.client_status != ClientStatus::Lost
 }
 
+#[expect(clippy::too_many_lines, reason = "the steps of a scheduler, in their order")]
 fn place(state: &mut State, job: &Value, group: &Value, node: &Node, name: &str, eval: &str, index: u64) {
     // What is replaced in the same plan, failed or was lost is linked; what waited for a node is not.
     let links = |alloc: &Alloc| {

@@ -234,7 +234,7 @@ test("amounts that the region has not confirmed for a while say of when they are
   const answer = ledgerOf("earnings");
   await play("earnings", async (question) => {
     const given = await answer(question);
-    if (given.about.by === "periods") given.about.as_of = Date.now() - 3 * 3_600_000;
+    if (given.about.by === "periods") given.about.as_of = Date.now() - 3.5 * 3_600_000;
     return given;
   });
 

@@ -12,6 +12,7 @@ use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
 use ionet_core::{Outcome, Signal, StartId};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub(super) struct Room {
     starting: Mutex<CancellationToken>,
     /// One guard is spawned at a time.
     spawning: tokio::sync::Mutex<()>,
+    /// The freeze of what an earlier life left, while it is under way.
+    freezing: Mutex<Option<JoinHandle<()>>>,
     /// Looks after the engine while an agent runs.
     engine_watch: Mutex<Option<Runner>>,
 }
@@ -63,7 +66,8 @@ impl Shared {
                 self.run(broken_off, async move { Outcome::Frozen { id, result: shared.freeze().await } });
             }
             Agent::FreezeEarlier => {
-                tokio::spawn(async move { shared.freeze().await });
+                let freezing = tokio::spawn(async move { drop(shared.freeze().await) });
+                *lock(&self.agent.freezing) = Some(freezing);
             }
             Agent::Thaw { id } => {
                 let broken_off = Outcome::Thawed { id, result: Err(WorkFault::NotPermitted) };
@@ -143,6 +147,11 @@ impl Shared {
     }
 
     async fn thaw(&self) -> Result<(), WorkFault> {
+        // What it would still freeze nobody would thaw. It has an end of its own.
+        let freezing = lock(&self.agent.freezing).take();
+        if let Some(freezing) = freezing {
+            let _ = freezing.await;
+        }
         let place = self.place();
         match self.guard() {
             Some(guard) => guard.thaw(&place).await,

@@ -3,13 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 use url::Url;
 
 /// A desktop answers at once, or not at all: then the way is taken for free.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+
+/// One that did not answer is left alone so long.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
 
 /// Settings that change while what they said before still leads there are noticed so late.
 const FRESH: Duration = Duration::from_secs(600);
@@ -21,6 +25,7 @@ pub(super) struct Desktop {
     ask: Box<Ask>,
     /// By the address without its path.
     known: Mutex<BTreeMap<String, Known>>,
+    silent: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone)]
@@ -33,7 +38,7 @@ struct Known {
 
 impl Desktop {
     pub(super) fn new(ask: Box<Ask>) -> Self {
-        Self { ask, known: Mutex::default() }
+        Self { ask, known: Mutex::default(), silent: Mutex::default() }
     }
 
     /// The proxy for this address, as far as was learnt.
@@ -45,14 +50,14 @@ impl Desktop {
     pub(super) async fn learn(&self, url: &Url) {
         let Some(origin) = origin(url) else { return };
         let since = self.with(|known| known.get(origin.as_str())?.since);
-        if since.is_some_and(|since| since.elapsed() < FRESH) {
+        if since.is_some_and(|since| since.elapsed() < FRESH) || self.is_silent() {
             return;
         }
-        let told = tokio::time::timeout(ANSWERED_WITHIN, (self.ask)(origin.clone())).await;
-        let told = told.unwrap_or_else(|_| {
+        let Ok(told) = tokio::time::timeout(ANSWERED_WITHIN, (self.ask)(origin.clone())).await else {
             tracing::warn!("the desktop does not say whether it has a proxy");
-            Vec::new()
-        });
+            *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            return;
+        };
         let learnt = Known { proxy: first_usable(&told), since: Some(Instant::now()) };
         self.with(|known| known.insert(origin.into(), learnt));
     }
@@ -65,6 +70,12 @@ impl Desktop {
                 known.since = None;
             }
         });
+    }
+
+    /// What it said before holds meanwhile.
+    fn is_silent(&self) -> bool {
+        let silent = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.is_some_and(|since| since.elapsed() < LEFT_ALONE)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Known>) -> T) -> T {
@@ -95,6 +106,7 @@ fn first_usable(told: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -146,10 +158,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_desktop_that_never_answers_holds_nobody_up() {
-        let desktop = Desktop::new(Box::new(|_| Box::pin(std::future::pending())));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let desktop = Desktop::new(Box::new(move |_| {
+            // Once it answers.
+            let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+            Box::pin(async move {
+                if !first {
+                    std::future::pending::<()>().await;
+                }
+                vec!["http://proxy.test:3128".to_owned()]
+            })
+        }));
+        let gateway = url("https://gateway.test/");
+        desktop.learn(&gateway).await;
 
-        desktop.learn(&url("https://gateway.test/")).await;
+        let began = Instant::now();
+        for _ in 0..10 {
+            desktop.doubt(&gateway);
+            desktop.learn(&gateway).await;
+        }
 
-        assert_eq!(desktop.known(&url("https://gateway.test/")), None);
+        assert_eq!((began.elapsed(), asked.load(Ordering::Relaxed)), (ANSWERED_WITHIN, 2));
+        assert_eq!(desktop.known(&gateway).as_deref(), Some("http://proxy.test:3128"), "as it said before");
+        tokio::time::advance(LEFT_ALONE).await;
+        desktop.learn(&gateway).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
     }
 }

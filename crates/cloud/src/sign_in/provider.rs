@@ -128,7 +128,8 @@ impl Provider {
         })
     }
 
-    /// The same for the code that a person's work gave, and that is spent by an answer alone.
+    /// The same for the code that a person's work gave, and that is good until an answer came: one that was lost on its way has spent it, and
+    /// the next question is told so.
     pub(super) async fn tokens_for_code(
         &self,
         found: &Metadata,
@@ -202,7 +203,7 @@ impl Provider {
         Err(SignInFault::NotOurs("signature"))
     }
 
-    /// The tokens are there already: whatever comes instead of keys is no answer.
+    /// The tokens are there already: a provider that fails for a moment is no answer. What stands in between does not pass.
     async fn keys(&self, found: &Metadata) -> Result<CoreJsonWebKeySet, SignInFault> {
         let mut patience = Patience::new(self.options.grant_patience);
         loop {
@@ -210,7 +211,8 @@ impl Provider {
             let keys = answer.and_then(|body| {
                 serde_json::from_slice(&body).map_err(|_| SignInFault::Unreadable("keys".into()))
             });
-            if keys.is_ok() || !patience.lasts().await {
+            let passes = matches!(keys, Err(SignInFault::ProviderDown | SignInFault::Unreadable(_)));
+            if !passes || !patience.lasts().await {
                 return keys;
             }
         }

@@ -68,14 +68,16 @@ async fn price(gateway: &Shared, allocation: &str, node: &str) -> Result<Price, 
     let prices = &gateway.config.prices;
     let default =
         |doubtful| Price { rate_micros_per_hour: prices.default_micros_per_hour, gpu: None, doubtful };
+    let of_card = |slug: String, doubtful| match prices.gpus.get(&slug) {
+        Some(rate) => Price { rate_micros_per_hour: *rate, gpu: Some(slug), doubtful },
+        None => default(doubtful),
+    };
     let Some(full) = gateway.nomad.allocation(allocation).await? else { return Ok(default(true)) };
     Ok(match full.demand(&tags(gateway, node).await?) {
         Demand::None => default(false),
         Demand::Unclear => default(true),
-        Demand::Card(slug) => match prices.gpus.get(&slug) {
-            Some(rate) => Price { rate_micros_per_hour: *rate, gpu: Some(slug), doubtful: false },
-            None => default(false),
-        },
+        Demand::Card(slug) => of_card(slug, false),
+        Demand::Taken(slug) => of_card(slug, true),
     })
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Demand {
     None,
     /// This one, by its slug.
     Card(String),
+    /// Its node's, by its slug, and by the PC's word alone: nothing that the customer asked for says that it is the one.
+    Taken(String),
     /// It asks for one, and the record does not tell which.
     Unclear,
 }
@@ -147,7 +149,8 @@ impl AllocationFull {
         // What cannot be checked here was met when the scheduler checked it.
         let admitted = demands.iter().all(|wish| wish.is_met(tags) != Some(false));
         match tags.get(CARD).filter(|_| admitted) {
-            Some(card) => Demand::Card(card.clone()),
+            Some(card) if asked => Demand::Card(card.clone()),
+            Some(card) => Demand::Taken(card.clone()),
             None => Demand::Unclear,
         }
     }

@@ -52,6 +52,10 @@ async fn no_account_endpoint_takes_a_worthless_token() {
         ("for a number", issuer.sign(json!({ "aud": 7 }))),
         ("of a longer issuer", issuer.sign(json!({ "iss": format!("{}//", issuer.url) }))),
         ("of somebody without a name", issuer.sign(json!({ "sub": "" }))),
+        (
+            "of somebody whose number is too long to be told from others",
+            issuer.sign(json!({ "sub": 1.0e21 })),
+        ),
         ("that expires at no time", issuer.sign(json!({ "exp": "soon" }))),
         ("without issuer", issuer.sign(json!({ "iss": null }))),
         ("without subject", issuer.sign(json!({ "sub": null }))),

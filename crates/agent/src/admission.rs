@@ -19,6 +19,8 @@ pub(crate) enum Route {
     Container,
     /// Its body is to pass [`exec`].
     Exec,
+    /// It is to have no body: an older engine would take one for a container's description.
+    Start,
 }
 
 /// Why a request is not passed on. The customer reads it as the cause of their job's failure.
@@ -40,7 +42,8 @@ pub(crate) fn route(method: &Method, path: &str) -> Option<Route> {
         (&Method::GET, ["containers", _, "logs" | "stats"]) => Some(Route::Free),
         (&Method::POST, ["containers", "create"]) => Some(Route::Container),
         (&Method::POST, ["containers", _, "exec"]) => Some(Route::Exec),
-        (&Method::POST, ["containers", _, "start" | "stop" | "kill" | "wait"]) => Some(Route::Free),
+        (&Method::POST, ["containers", _, "start"]) => Some(Route::Start),
+        (&Method::POST, ["containers", _, "stop" | "kill" | "wait"]) => Some(Route::Free),
         (&Method::POST, ["exec", _, "start" | "resize"] | ["images", "create" | "load"]) => Some(Route::Free),
         (&Method::DELETE, ["containers", _] | ["images", ..]) => Some(Route::Free),
         _ => None,
@@ -60,6 +63,11 @@ fn is_version(part: &str) -> bool {
 /// The first thing that it may not have.
 pub(crate) fn container(asked: &Value, data_dir: &Path) -> Result<(), Refusal> {
     let host = field(asked, "HostConfig")?;
+    // An older engine looks for all that is in it one level higher where it is missing, and for this in any case.
+    if !host.is_object() {
+        return refuse("a container without HostConfig");
+    }
+    one_of(asked, "VolumeDriver", &["", "local"])?;
     if truth(field(host, "Privileged")?) {
         return refuse("privileged containers");
     }
@@ -341,7 +349,8 @@ mod tests {
         let asked = json!({"HostConfig": {"NetworkMode": "none"}, "hostConfig": {"NetworkMode": "host"}});
         assert!(container(&asked, pc.path()).is_err());
 
-        let asked = json!({"NetworkingConfig": {"EndpointsConfig": {"somebodys_network": {}}}});
+        let elsewhere = json!({"EndpointsConfig": {"somebodys_network": {}}});
+        let asked = json!({"HostConfig": {}, "NetworkingConfig": elsewhere});
         assert!(container(&asked, pc.path()).is_err());
 
         // Letters that are no others to the engine: the long s, the sign of kelvin.
@@ -356,6 +365,25 @@ mod tests {
         }
     }
 
+    /// As older engines do, which look at the top where there is no inner one.
+    #[test]
+    fn what_an_older_engine_would_look_for_outside_its_place_is_not_let_in() {
+        let pc = pc();
+
+        for asked in [
+            json!({"Image": "x", "Privileged": true}),
+            json!({"Image": "x", "HostConfig": null, "Binds": ["/:/host"]}),
+            json!({"Image": "x", "HostConfig": [], "NetworkMode": "host"}),
+            json!({"Image": "x", "HostConfig": {}, "VolumeDriver": "somebodys"}),
+            json!({"Image": "x"}),
+            json!([{"HostConfig": {}}]),
+            json!(null),
+        ] {
+            assert!(container(&asked, pc.path()).is_err(), "{asked}");
+        }
+        assert_eq!(container(&json!({"Image": "x", "HostConfig": {}}), pc.path()), Ok(()));
+    }
+
     #[test]
     fn only_the_drivers_own_requests_have_a_way_through() {
         let get = |path| route(&Method::GET, path);
@@ -363,6 +391,7 @@ mod tests {
 
         assert_eq!(post("/v1.41/containers/create"), Some(Route::Container));
         assert_eq!(post("/containers/abc/exec"), Some(Route::Exec));
+        assert_eq!(post("/v1.24/containers/abc/start"), Some(Route::Start));
         assert_eq!(get("/_ping"), Some(Route::Free));
         assert_eq!(get("/v1.52/images/registry.example/a/b:1/json"), Some(Route::Free));
         for path in ["/volumes", "/v1.41/containers/abc/archive", "/secrets", "/swarm", "/plugins"] {

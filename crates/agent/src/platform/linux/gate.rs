@@ -144,9 +144,13 @@ impl Way {
         let (head, body) = request.into_parts();
         let unread = || Refusal("a description that cannot be read or says one thing twice".to_owned());
         let bytes = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
+        if route == Route::Start {
+            let described = || Refusal("a container that is described anew at its start".to_owned());
+            return bytes.is_empty().then(|| Request::from_parts(head, whole(bytes))).ok_or_else(described);
+        }
         let asked = admission::json::read(&bytes).ok_or_else(unread)?;
         match route {
-            Route::Free => {}
+            Route::Free | Route::Start => {}
             Route::Container => self.admit_container(asked).await?,
             Route::Exec => admission::exec(&asked)?,
         }

@@ -133,6 +133,24 @@ async fn what_the_engine_would_read_otherwise_than_the_gate_never_reaches_it() {
 }
 
 #[tokio::test]
+async fn a_container_that_is_described_anew_at_its_start_is_not_started() {
+    let engine = Engine::start();
+    let (_gate, socket) = engine.gate();
+    let start = "/v1.23/containers/c0ffee/start";
+
+    for body in [r#"{"Privileged": true}"#, r#"{"Binds": ["/:/host"]}"#, "{}", "null", " "] {
+        let answer = say(&socket, &post(start, body)).await;
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("described anew"), "{body}: {answer}");
+    }
+    let without = format!("POST {start} HTTP/1.1\r\nhost: d\r\nconnection: close\r\n\r\n");
+    for plain in [post(start, ""), without] {
+        assert!(say(&socket, &plain).await.starts_with("HTTP/1.1 200"));
+    }
+
+    assert_eq!(engine.heard(), [format!("POST {start}"), format!("POST {start}")]);
+}
+
+#[tokio::test]
 async fn a_connection_that_the_engine_takes_over_is_joined_end_to_end() {
     let engine = Engine::start();
     let (_gate, socket) = engine.gate();

@@ -78,6 +78,24 @@ pub(crate) fn container(asked: &Value, data_dir: &Path) -> Result<(), Refusal> {
     powers(host)
 }
 
+/// The same container, by a runtime that is named: an engine's default may be the card's, and whoever does not ask for
+/// the card does not get it.
+pub(crate) fn with_runtime(mut asked: Value) -> Value {
+    let mut fields = asked.as_object_mut().into_iter().flatten();
+    let host = fields.find(|(field, _)| json::is_name(field, "HostConfig"));
+    if let Some(host) = host.and_then(|(_, host)| host.as_object_mut()) {
+        let is_runtime = |field: &str| json::is_name(field, "Runtime");
+        if host.iter().all(|(field, value)| !is_runtime(field) || text(value).is_empty()) {
+            host.retain(|field, _| !is_runtime(field));
+            host.insert("Runtime".to_owned(), PLAIN_RUNTIME.into());
+        }
+    }
+    asked
+}
+
+/// Every engine has it, and it gives no card.
+const PLAIN_RUNTIME: &str = "runc";
+
 /// Whether this program may be run in a container.
 ///
 /// # Errors
@@ -183,7 +201,7 @@ fn powers(host: &Value) -> Result<(), Refusal> {
             return refuse(format!("the security option {:?}", text(option)));
         }
     }
-    one_of(host, "Runtime", &["", "runc", "nvidia"])?;
+    one_of(host, "Runtime", &["", PLAIN_RUNTIME, "nvidia"])?;
     one_of(host, "CgroupParent", &[""])?;
     // An empty list would take the engine's own masks away.
     for name in ["MaskedPaths", "ReadonlyPaths"] {
@@ -362,6 +380,20 @@ mod tests {
             json!({"HostConfig": {"Device\u{17f}": [{"PathOnHost": "/dev/sda"}]}}),
         ] {
             assert!(container(&asked, pc.path()).is_err(), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_asks_for_no_runtime_gets_the_one_without_the_card() {
+        let plain = json!({"Image": "x", "HostConfig": {"Runtime": "runc"}});
+
+        for host in [json!({}), json!({"Runtime": ""}), json!({"Runtime": null}), json!({"runtime": ""})] {
+            assert_eq!(with_runtime(json!({"Image": "x", "HostConfig": host})), plain, "{host}");
+        }
+        let lower = with_runtime(json!({"hostconfig": {"NetworkMode": "none"}}));
+        assert_eq!(lower, json!({"hostconfig": {"NetworkMode": "none", "Runtime": "runc"}}));
+        for named in [plain, json!({"HostConfig": {"Runtime": "nvidia"}}), json!({"HostConfig": {"runtime": "nvidia"}})] {
+            assert_eq!(with_runtime(named.clone()), named);
         }
     }
 

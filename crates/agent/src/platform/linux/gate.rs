@@ -11,7 +11,7 @@ use std::time::Duration;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -134,14 +134,14 @@ impl Way {
         Response::from_parts(head, whole(bytes))
     }
 
-    /// The request as it came, once its body has passed.
+    /// The request as it came, once its body has passed; a container's as it was read.
     async fn admit(&self, request: Request<Incoming>) -> Result<Request<Body>, Refusal> {
         let unknown = || Refusal(format!("{} {}", request.method(), request.uri().path()));
         let route = admission::route(request.method(), request.uri().path()).ok_or_else(unknown)?;
         if route == Route::Free {
             return Ok(request.map(BodyExt::boxed));
         }
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let unread = || Refusal("a description that cannot be read or says one thing twice".to_owned());
         let bytes = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
         if route == Route::Start {
@@ -149,19 +149,22 @@ impl Way {
             return bytes.is_empty().then(|| Request::from_parts(head, whole(bytes))).ok_or_else(described);
         }
         let asked = admission::json::read(&bytes).ok_or_else(unread)?;
-        match route {
-            Route::Free | Route::Start => {}
-            Route::Container => self.admit_container(asked).await?,
-            Route::Exec => admission::exec(&asked)?,
+        if route == Route::Exec {
+            admission::exec(&asked)?;
+            return Ok(Request::from_parts(head, whole(bytes)));
         }
-        Ok(Request::from_parts(head, whole(bytes)))
+        let admitted = self.admit_container(asked).await?;
+        // It may be another one by now.
+        head.headers.remove(CONTENT_LENGTH);
+        Ok(Request::from_parts(head, whole(Bytes::from(admitted.to_string()))))
     }
 
     /// Where its folders lead is the disk's to say, and nobody but this request waits for that.
-    async fn admit_container(&self, asked: Value) -> Result<(), Refusal> {
+    async fn admit_container(&self, asked: Value) -> Result<Value, Refusal> {
         let data_dir = self.data_dir.clone();
-        let admitted =
-            disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || admission::container(&asked, &data_dir));
+        let admitted = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || {
+            admission::container(&asked, &data_dir).map(|()| admission::with_runtime(asked))
+        });
         admitted.await.unwrap_or_else(|| Err(Refusal("folders on a disk that does not answer".to_owned())))
     }
 

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::beside::Containers;
 use super::gate::Gate;
 
-/// An engine that says "asked", notes what it was asked, and repeats in capitals what it hears on a connection that it
+/// An engine that says "asked", notes what it was asked (of a container also how it is described), and repeats in capitals what it hears on a connection that it
 /// takes over.
 struct Engine {
     dir: tempfile::TempDir,
@@ -32,9 +32,17 @@ impl Engine {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let notes = Arc::clone(&notes);
-                let answer = service_fn(move |request| {
-                    notes.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
-                    async move { Ok::<_, Infallible>(answered(request)) }
+                let answer = service_fn(move |mut request: Request<Incoming>| {
+                    let notes = Arc::clone(&notes);
+                    async move {
+                        let mut note = format!("{} {}", request.method(), request.uri());
+                        if is_create(&request) {
+                            let body = request.body_mut().collect().await.unwrap().to_bytes();
+                            note = format!("{note} {}", String::from_utf8_lossy(&body));
+                        }
+                        notes.lock().unwrap().push(note);
+                        Ok::<_, Infallible>(answered(request))
+                    }
                 });
                 let connection = hyper::server::conn::http1::Builder::new();
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer).with_upgrades());
@@ -55,9 +63,12 @@ impl Engine {
     }
 }
 
+fn is_create(request: &Request<Incoming>) -> bool {
+    request.uri().path().ends_with("/containers/create")
+}
+
 fn answered(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let made = request.uri().path().ends_with("/containers/create");
-    let body = if made { &br#"{"Id":"c0ffee","Warnings":[]}"#[..] } else { b"asked" };
+    let body = if is_create(&request) { &br#"{"Id":"c0ffee","Warnings":[]}"#[..] } else { b"asked" };
     let mut response = Response::new(Full::new(Bytes::from_static(body)));
     if request.headers().contains_key("upgrade") {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -106,7 +117,9 @@ async fn what_is_admitted_reaches_the_engine_and_what_is_not_is_refused_with_its
         "{host}"
     );
     assert!(garbled.starts_with("HTTP/1.1 403") && build.starts_with("HTTP/1.1 403"), "{garbled} {build}");
-    assert_eq!(engine.heard(), [format!("POST {create}")]);
+    // By a runtime that is named: the engine's default may be the card's.
+    let passed_on = r#"{"HostConfig":{"NetworkMode":"none","Runtime":"runc"}}"#;
+    assert_eq!(engine.heard(), [format!("POST {create} {passed_on}")]);
     let made: Vec<String> = engine.made.lock().unwrap().iter().cloned().collect();
     assert_eq!(made, ["c0ffee"], "found again without asking the engine");
 }

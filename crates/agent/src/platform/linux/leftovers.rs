@@ -76,7 +76,7 @@ fn groups(folder: &Path, allocations: &BTreeSet<String>) -> Vec<PathBuf> {
 }
 
 /// Removes the files of all allocations, once nothing of them runs. How many allocations' files stay: those that this
-/// user may not remove, that something is mounted in, or that there was no time for: `go_on` is asked at each file.
+/// user may not remove, that something is mounted in, or that there was no time for: `go_on` is asked before and after each file.
 pub(crate) fn remove_allocations(scope: &Scope, go_on: &dyn Fn() -> bool) -> u32 {
     let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
     // Given with its links resolved where it has any: the last one is where the files are.
@@ -135,6 +135,10 @@ fn remove_at(parent: BorrowedFd<'_>, name: &CStr, go_on: &dyn Fn() -> bool) -> r
             match remove_at(folder.fd()?, entry.file_name(), go_on) {
                 Err(Errno::TIMEDOUT) => return Err(Errno::TIMEDOUT),
                 removed => all = all.and(removed),
+            }
+            // Also where the next one is yet to be found.
+            if !go_on() {
+                return Err(Errno::TIMEDOUT);
             }
         }
     }
@@ -255,6 +259,24 @@ mod tests {
         let left = fs::read_dir(&local).unwrap().count();
         assert!(left > 50 && left < 100, "{left}");
         assert_eq!(remove_allocations(&Scope::new(&data), &|| true), 0);
+    }
+
+    #[test]
+    fn a_sign_is_given_between_any_two_files_and_the_looks_for_them() {
+        let dir = data_dir();
+        let data = dir.path().join("agent");
+        let local = data.join("alloc").join(ALLOC).join("t/local");
+        fs::write(local.join("one"), "x").unwrap();
+        let signs = std::cell::RefCell::new(Vec::new());
+        let sign = || {
+            signs.borrow_mut().push((local.join("one").exists(), local.exists()));
+            true
+        };
+
+        assert_eq!(remove_allocations(&Scope::new(&data), &sign), 0);
+
+        assert!(signs.borrow().contains(&(true, true)), "before it");
+        assert!(signs.borrow().contains(&(false, true)), "after it, before its folder goes");
     }
 
     #[test]

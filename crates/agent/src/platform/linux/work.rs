@@ -149,7 +149,9 @@ fn clear(scope: Scope) -> Result<(), WorkFault> {
 /// Mounts first: nothing is removed through one.
 fn clear_in(scope: &Scope, call: &Call) -> Result<(), WorkFault> {
     let unmounted = leftovers::unmount_all(scope);
+    call.gets_on();
     leftovers::remove_groups(scope);
+    call.gets_on();
     let until = Instant::now() + FILES_WITHIN;
     let left = leftovers::remove_allocations(scope, &|| {
         call.gets_on();

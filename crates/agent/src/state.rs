@@ -15,13 +15,15 @@ pub(crate) fn forget(data_dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
+    // One that stays keeps no other.
+    let mut all = Ok(());
     for entry in entries {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(DATABASE) {
-            fs::remove_file(entry.path())?;
+            all = all.and(fs::remove_file(entry.path()));
         }
     }
-    Ok(())
+    all
 }
 
 /// Has the next agent of this data folder be `device`'s node. An id of another device's, before a hand-over or on a disk that was

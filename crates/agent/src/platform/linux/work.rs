@@ -157,8 +157,10 @@ fn clear_in(scope: &Scope, call: &Call) -> Result<(), WorkFault> {
         call.gets_on();
         Instant::now() < until
     });
-    let forget = |data_dir: &PathBuf| state::forget(data_dir).and_then(|()| introduction::remove(data_dir));
-    let forgot = scope.folders().last().is_none_or(|data_dir| forget(data_dir).is_ok());
+    call.gets_on();
+    // What keeps one does not keep the other.
+    let forget = |data_dir: &PathBuf| (state::forget(data_dir), introduction::remove(data_dir));
+    let forgot = scope.folders().last().is_none_or(|data_dir| matches!(forget(data_dir), (Ok(()), Ok(()))));
     match left {
         0 if !forgot => Err(WorkFault::FilesLeft { left: 1 }),
         0 if !unmounted => Err(WorkFault::NotPermitted),

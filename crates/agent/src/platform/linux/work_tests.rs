@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::stage::{ALLOC, Stage, is_alive, until};
+use crate::introduction;
 use crate::teardown;
 use crate::workloads::{Role, count, freeze, thaw};
 
@@ -125,6 +126,24 @@ async fn a_sweep_unmounts_what_nomad_mounted_for_secrets() {
 
     assert!(!secrets.join("token").exists());
     fs::remove_dir_all(stage.data()).unwrap();
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_removed_keeps_neither_the_introduction_nor_the_rest_of_it() {
+    let stage = Stage::new();
+    let client = stage.data().join("client");
+    introduction::place(&stage.data(), "token").unwrap();
+    // No file: it stays.
+    fs::create_dir(client.join("state.db.1")).unwrap();
+    for file in ["state.db", "state.db.2"] {
+        fs::write(client.join(file), "x").unwrap();
+    }
+
+    assert_eq!(sweep(&stage.data(), None).await, Err(WorkFault::FilesLeft { left: 1 }));
+
+    let left: Vec<_> = fs::read_dir(&client).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["state.db.1"]);
+    assert_eq!(fs::read_dir(stage.data().join("alloc")).unwrap().count(), 0);
 }
 
 /// Knows three containers: one of ours, one of another Nomad's, one that is nobody's job.

@@ -392,7 +392,11 @@ mod tests {
         }
         let lower = with_runtime(json!({"hostconfig": {"NetworkMode": "none"}}));
         assert_eq!(lower, json!({"hostconfig": {"NetworkMode": "none", "Runtime": "runc"}}));
-        for named in [plain, json!({"HostConfig": {"Runtime": "nvidia"}}), json!({"HostConfig": {"runtime": "nvidia"}})] {
+        for named in [
+            plain,
+            json!({"HostConfig": {"Runtime": "nvidia"}}),
+            json!({"HostConfig": {"runtime": "nvidia"}}),
+        ] {
             assert_eq!(with_runtime(named.clone()), named);
         }
     }

@@ -34,6 +34,7 @@ async fn no_account_endpoint_answers_without_a_token() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one list of spellings")]
 async fn no_account_endpoint_takes_a_worthless_token() {
     let stand = Stand::start().await;
     let issuer = &stand.issuer;

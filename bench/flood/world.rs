@@ -198,6 +198,6 @@ fn config(folder: &Path, port: u16, pki: &Pki, issuer: &str, nomad: &str) -> Val
             "endpoint": "http://127.0.0.1:9", "region": "eu", "bucket": "logs",
             "access_key_file": folder.join("access"), "secret_key_file": folder.join("secret"),
         },
-        "prices": { "currency": "USDC", "default_micros_per_hour": 3_600_000 },
+        "prices": { "default_micros_per_hour": 3_600_000 },
     })
 }

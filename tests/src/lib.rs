@@ -16,7 +16,6 @@ pub mod command;
 pub mod desktop;
 pub mod files;
 pub mod freeze_watch;
-pub mod hang;
 pub mod impostor;
 pub mod leavings;
 pub mod machine;

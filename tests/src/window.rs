@@ -178,8 +178,13 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Waits until the window's process has the web view's for children.
-pub(crate) async fn web_view(window: u32, patience: Duration) -> Result<()> {
-    let family = || processes::family(window, &processes::all());
-    until_seen("the window's web view", patience, || Ok((family().len() > 2).then_some(()))).await
+/// The process that draws the page of that window, once it is there.
+pub(crate) async fn web_view(window: u32, patience: Duration) -> Result<Process> {
+    until_seen("the window's web view", patience, || {
+        let all = processes::all();
+        let family = processes::family(window, &all);
+        let draws = |one: &Process| family.contains(&one.pid) && one.name() == "WebKitWebProcess";
+        Ok(all.into_iter().find(draws))
+    })
+    .await
 }

@@ -120,8 +120,7 @@ impl Shared {
         let data_dir = place.data_dir.clone();
         let prepared = plan::Prepared { id, program: found.program, plan, place, token };
         let config_file = self.tools.folders.agent_config();
-        let written = disk::change(&data_dir, move || prepared.write(&config_file)).await;
-        let start = written.ok_or(None).and_then(|written| written.map_err(Some)).map_err(plan::unwritten)?;
+        let start = plan::written(disk::change(&data_dir, move || prepared.write(&config_file)).await)?;
         let guard = self.ensure_guard(id).await?;
         let started = guard.start(start).await;
         // Read once, at the start: the file has no further use, whatever came of it.

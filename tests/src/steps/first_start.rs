@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use crate::pc::Pc;
 use crate::processes::{self, Process};
 use crate::wait::until_seen;
+use crate::window::web_view;
 use crate::world::World;
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
@@ -34,7 +35,8 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     ensure!(pc.resident_pid().await? == resident, "the resident program ended with the window");
     world.open_window().await?;
     world.window()?.shows(&["welcome"], world.patience).await?;
-    let web_view = until_seen("the window's web view", world.patience, || Ok(web_view(&world.pc))).await?;
+    let shown = until_seen("the window", world.patience, || Ok(world.pc.windows().pop())).await?;
+    let web_view = web_view(shown.pid, world.patience).await?;
     ensure!(leaves_the_card_alone(&web_view), "the window's web view is free to use the graphics card");
     let heading = world.window()?.field("phase", world.patience).await?;
     let lead = world.window()?.field("phase-detail", world.patience).await?;
@@ -51,12 +53,6 @@ fn one_window(pc: &Pc) -> Result<Option<Process>> {
     ensure!(windows.len() <= 1, "windows: {}", processes::listed(&windows));
     let open = processes::connections(&pc.folders().run.join("supplier.sock"))?;
     Ok(windows.into_iter().next().filter(|_| open == 1))
-}
-
-fn web_view(pc: &Pc) -> Option<Process> {
-    let all = processes::all();
-    let family = processes::family(pc.windows().first()?.pid, &all);
-    all.into_iter().find(|process| family.contains(&process.pid) && process.name() == "WebKitWebProcess")
 }
 
 /// Whether WebKitGTK is told to paint its page by the processor.

@@ -5,10 +5,10 @@
 
 use std::time::Instant;
 
+use disk_double::Hang;
 use ionet_core::{Phase, ProblemCode as Code};
 use ionet_stage::AgentKind;
 use journeys::freeze_watch::{FreezeWatch, Seen};
-use journeys::hang::Hang;
 use journeys::machine::Machine;
 use journeys::site::{PATIENCE, Site};
 use journeys::{needs, processes, read};
@@ -147,10 +147,7 @@ async fn beside_a_disk_of_jobs_files_that_hangs_a_pause_freezes_and_leaves_files
     let allocation = site.job("render", &pc).await;
     let data = pc.pc.folders().agent_data();
     let work = processes::of_allocation(&allocation);
-    let Some(hang) = Hang::over(&data) else {
-        println!("skipped: needs a disk that hangs");
-        return;
-    };
+    let Some(hang) = Hang::over(&data) else { return };
     let watch = FreezeWatch::start(&work);
 
     let asked = Instant::now();

@@ -128,8 +128,8 @@ impl Provider {
         })
     }
 
-    /// The same for the code that a person's work gave, and that is good until an answer came: one that was lost on its way has spent it, and
-    /// the next question is told so.
+    /// The same for the code that a person's work gave, and that is good until an answer came: one that was lost on its way has
+    /// spent it, and the next question is told so. What stands in between does not pass.
     pub(super) async fn tokens_for_code(
         &self,
         found: &Metadata,
@@ -138,8 +138,11 @@ impl Provider {
         let mut patience = Patience::new(self.options.grant_patience);
         loop {
             let answer = self.tokens(found, form).await;
-            let none = matches!(answer, Err(TokenFault::Cut(_) | TokenFault::No(NoTokens::Busy, _)));
-            if !none || !patience.lasts().await {
+            let passes = matches!(
+                answer,
+                Err(TokenFault::Cut(SignInFault::ProviderDown) | TokenFault::No(NoTokens::Busy, _))
+            );
+            if !passes || !patience.lasts().await {
                 return answer;
             }
         }

@@ -8,7 +8,7 @@ use ionet_core::{
     Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId, UnixMs, Verb, wake_at,
 };
 
-use crate::world::{UNTIL_RESUMED, World, adopted, is_freeze, is_start, job, ready};
+use crate::world::{UNTIL_RESUMED, World, adopted, is_freeze, job, ready};
 
 const PAUSED: Phase = Phase::Paused { until: PauseEnd::Resumed };
 
@@ -140,10 +140,7 @@ fn a_pause_that_is_taken_back_before_the_settings_are_read_leaves_nothing_frozen
 
 #[test]
 fn a_pause_while_the_agent_starts_freezes_at_once_and_waits_for_no_start() {
-    let mut world = World::earning();
-    world.intent(UNTIL_RESUMED);
-    world.hanging = is_start;
-    world.intent(Intent::Resume);
+    let (mut world, _) = World::starting();
     assert_eq!(world.phase(), Phase::Starting);
     world.log.clear();
 
@@ -155,11 +152,7 @@ fn a_pause_while_the_agent_starts_freezes_at_once_and_waits_for_no_start() {
 
 #[test]
 fn after_a_start_that_was_called_off_the_next_resume_starts_again() {
-    let mut world = World::earning();
-    world.intent(UNTIL_RESUMED);
-    world.hanging = is_start;
-    world.intent(Intent::Resume);
-    let id = world.state.agent.live().unwrap();
+    let (mut world, id) = World::starting();
     world.intent(UNTIL_RESUMED);
     world.send(Event::Outcome(Outcome::AgentStarted { id, result: Err(AgentFault::CalledOff) }));
     world.hanging = |_| false;

@@ -4,7 +4,7 @@ use ionet_core::effect;
 use ionet_core::fault::{AgentFault, WorkFault};
 use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId};
 
-use crate::world::{UNTIL_RESUMED, World, is_start, is_stop};
+use crate::world::{UNTIL_RESUMED, World, is_stop};
 
 fn earlier(world: &World) -> StartId {
     world
@@ -51,12 +51,8 @@ fn a_registration_of_an_earlier_start_says_nothing_about_the_agent_of_now() {
 
 #[test]
 fn what_an_agent_says_before_its_start_is_told_is_not_lost() {
-    let mut world = World::earning();
-    world.intent(UNTIL_RESUMED);
-    world.hanging = is_start;
-    world.intent(Intent::Resume);
+    let (mut world, id) = World::starting();
     world.signal(Signal::Region(ionet_core::region::WatchAnswer::default()));
-    let id = world.state.agent.live().unwrap();
 
     let refused = ionet_core::fault::RegistrationFault::CertificateRefused;
     world.signal(Signal::Registration { id, result: Err(refused) });
@@ -67,12 +63,8 @@ fn what_an_agent_says_before_its_start_is_told_is_not_lost() {
 
 #[test]
 fn what_a_slow_agent_says_before_it_comes_up_late_is_not_lost() {
-    let mut world = World::earning();
-    world.intent(UNTIL_RESUMED);
-    world.hanging = is_start;
-    world.intent(Intent::Resume);
+    let (mut world, id) = World::starting();
     world.signal(Signal::Region(ionet_core::region::WatchAnswer::default()));
-    let id = world.state.agent.live().unwrap();
 
     let refused = ionet_core::fault::RegistrationFault::CertificateRefused;
     world.signal(Signal::Registration { id, result: Err(refused) });
@@ -83,11 +75,7 @@ fn what_a_slow_agent_says_before_it_comes_up_late_is_not_lost() {
 
 #[test]
 fn an_agent_that_ends_before_its_start_is_told_has_not_started() {
-    let mut world = World::earning();
-    world.intent(UNTIL_RESUMED);
-    world.hanging = is_start;
-    world.intent(Intent::Resume);
-    let id = world.state.agent.live().unwrap();
+    let (mut world, id) = World::starting();
     let fault = AgentFault::Crashed { code: Some(2) };
 
     world.signal(Signal::AgentExited { id, fault: fault.clone() });
@@ -112,11 +100,7 @@ fn a_stop_of_an_earlier_pause_does_not_end_the_one_of_now() {
 
 #[test]
 fn a_slow_start_that_comes_up_late_is_taken_for_the_agent() {
-    let mut world = World::earning();
-    world.intent(UNTIL_RESUMED);
-    world.hanging = is_start;
-    world.intent(Intent::Resume);
-    let id = world.state.agent.live().unwrap();
+    let (mut world, id) = World::starting();
     world.send(Event::Outcome(Outcome::AgentStarted { id, result: Err(AgentFault::Slow) }));
     assert_eq!(world.problems(), [ProblemCode::AgentSlow]);
 

@@ -64,6 +64,16 @@ impl World {
         world
     }
 
+    /// A later start is under way and not told yet; its id.
+    pub(crate) fn starting() -> (Self, StartId) {
+        let mut world = Self::earning();
+        world.intent(UNTIL_RESUMED);
+        world.hanging = is_start;
+        world.intent(Intent::Resume);
+        let id = world.state.agent.live().unwrap();
+        (world, id)
+    }
+
     pub(crate) fn read(&mut self, loaded: Loaded) {
         self.send(Event::Outcome(Outcome::Loaded(loaded)));
     }

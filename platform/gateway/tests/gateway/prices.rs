@@ -23,14 +23,8 @@ async fn earns(
     id: &str,
     constraint: Option<Value>,
 ) -> String {
-    earns_by(
-        stand,
-        pc,
-        day,
-        id,
-        json!({ "Constraints": constraint.map(|c| json!([c])), "TaskGroups": [{ "Name": "g" }] }),
-    )
-    .await
+    let job = json!({ "Constraints": constraint.map(|c| json!([c])), "TaskGroups": [{ "Name": "g" }] });
+    earns_by(stand, pc, day, id, job).await
 }
 
 async fn earns_by(stand: &Stand, pc: &crate::stand::Pc, day: i64, id: &str, job: Value) -> String {

@@ -2,6 +2,7 @@ use ionet_gateway_api::{Problem, WantedAnswer, code, path};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
+use crate::metering::pc_with_node;
 use crate::stand::{PATIENCE, Pc, Stand, enrolment, is, problem, read};
 
 pub(crate) async fn want(stand: &Stand, pc: &Pc, seq: u64, eligible: bool) -> Response {
@@ -106,9 +107,7 @@ async fn a_node_with_a_held_gpu_gets_no_work() {
 #[tokio::test]
 async fn the_region_is_written_to_only_where_it_differs() {
     let stand = Stand::start().await;
-    let pc = stand.enrol("alice").await;
-    stand.region.node("n-1", pc.id(), json!({ "SchedulingEligibility": "ineligible" }));
-    stand.until(&pc, |state| state.node.is_some()).await;
+    let pc = pc_with_node(&stand).await;
 
     for seq in 1..20 {
         assert_eq!(want(&stand, &pc, seq, false).await.status(), 200);
@@ -152,9 +151,7 @@ async fn a_region_that_refuses_at_first_is_brought_to_it_later() {
 #[tokio::test]
 async fn a_write_that_the_region_has_not_answered_may_still_change_the_node() {
     let stand = Stand::start().await;
-    let pc = stand.enrol("alice").await;
-    stand.region.node("n-1", pc.id(), json!({ "SchedulingEligibility": "ineligible" }));
-    stand.until(&pc, |state| state.node.is_some()).await;
+    let pc = pc_with_node(&stand).await;
     stand.region.hold("/v1/node/n-1/eligibility");
 
     let on: WantedAnswer = read(want(&stand, &pc, 1, true).await).await;
@@ -172,9 +169,7 @@ async fn a_write_that_the_region_has_not_answered_may_still_change_the_node() {
 #[tokio::test]
 async fn a_write_that_a_server_in_trouble_took_may_still_change_the_node() {
     let stand = Stand::start().await;
-    let pc = stand.enrol("alice").await;
-    stand.region.node("n-1", pc.id(), json!({ "SchedulingEligibility": "ineligible" }));
-    stand.until(&pc, |state| state.node.is_some()).await;
+    let pc = pc_with_node(&stand).await;
     stand.region.answer("/v1/node/n-1/eligibility", 500);
 
     let on: WantedAnswer = read(want(&stand, &pc, 1, true).await).await;

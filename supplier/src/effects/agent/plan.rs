@@ -108,12 +108,12 @@ impl Prepared {
 }
 
 /// What the disk says of it, or that it says nothing.
-pub(super) fn unwritten(error: Option<io::Error>) -> AgentFault {
-    match error {
-        None => AgentFault::FolderUnwritable("the disk does not answer".to_owned()),
-        Some(error) if Trouble::of(&error) == Trouble::Full => AgentFault::DiskFull,
-        Some(error) => AgentFault::FolderUnwritable(error.to_string()),
-    }
+pub(super) fn written<T>(answer: Option<io::Result<T>>) -> Result<T, AgentFault> {
+    let silent = || AgentFault::FolderUnwritable("the disk does not answer".to_owned());
+    answer.ok_or_else(silent)?.map_err(|error| {
+        let full = Trouble::of(&error) == Trouble::Full;
+        if full { AgentFault::DiskFull } else { AgentFault::FolderUnwritable(error.to_string()) }
+    })
 }
 
 #[cfg(test)]
@@ -122,11 +122,11 @@ mod tests {
 
     #[test]
     fn what_a_disk_does_not_take_at_a_start_is_no_fault_of_the_plan() {
-        let full = |kind| unwritten(Some(io::Error::from(kind)));
-        assert_eq!(full(io::ErrorKind::StorageFull), AgentFault::DiskFull);
-        assert_eq!(full(io::ErrorKind::QuotaExceeded), AgentFault::DiskFull);
-        for error in [Some(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)), None] {
-            assert!(matches!(unwritten(error), AgentFault::FolderUnwritable(_)));
+        let told = |kind| written::<()>(Some(Err(io::Error::from(kind)))).unwrap_err();
+        assert_eq!(told(io::ErrorKind::StorageFull), AgentFault::DiskFull);
+        assert_eq!(told(io::ErrorKind::QuotaExceeded), AgentFault::DiskFull);
+        for fault in [told(io::ErrorKind::ReadOnlyFilesystem), written::<()>(None).unwrap_err()] {
+            assert!(matches!(fault, AgentFault::FolderUnwritable(_)));
         }
     }
 }

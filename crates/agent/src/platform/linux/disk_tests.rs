@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use disk_double::Hang;
 use ionet_core::fault::{AgentFault, WorkFault};
 use tokio::time::timeout;
 
@@ -12,7 +13,7 @@ use super::gate::Gate;
 use super::gate_tests::{post, say};
 use super::guard_tests::{agent, connect, place, start, started, stop};
 use super::processes::row;
-use super::stage::{ALLOC, Hang, Stage, is_alive};
+use super::stage::{ALLOC, Stage, is_alive};
 use crate::teardown;
 use crate::workloads::freeze;
 
@@ -42,10 +43,7 @@ async fn while_the_data_disk_hangs_work_is_frozen_and_ended_and_its_files_are_sa
     stage.executor(&stage.data(), "sleep 600 & sleep 600");
     stage.until_tasks(2).await;
     let tasks = tasks(&stage).await;
-    let Some(hang) = Hang::over(&stage.data()) else {
-        println!("skipped: needs a disk that hangs");
-        return;
-    };
+    let Some(hang) = Hang::over(&stage.data()) else { return };
 
     in_time(freeze(&stage.data(), None)).await.unwrap();
     assert!(tasks.iter().all(|pid| is_frozen(*pid)));
@@ -65,10 +63,7 @@ async fn a_guard_whose_data_disk_hangs_freezes_and_ends_all_work_and_starts_noth
     let (guard, _events) = connect(&stage).await;
     let running = started(&stage, &guard).await;
     let tasks = tasks(&stage).await;
-    let Some(hang) = Hang::over(&stage.data()) else {
-        println!("skipped: needs a disk that hangs");
-        return;
-    };
+    let Some(hang) = Hang::over(&stage.data()) else { return };
 
     in_time(guard.freeze(&place(&stage))).await.unwrap();
     assert!(tasks.iter().all(|pid| is_frozen(*pid)));
@@ -86,10 +81,7 @@ async fn a_guard_whose_data_disk_hangs_freezes_and_ends_all_work_and_starts_noth
 async fn a_start_that_hangs_in_its_disk_is_frozen_and_stopped_like_any_other() {
     let stage = Stage::new();
     let (guard, _events) = connect(&stage).await;
-    let Some(_hang) = Hang::over(&stage.data()) else {
-        println!("skipped: needs a disk that hangs");
-        return;
-    };
+    let Some(_hang) = Hang::over(&stage.data()) else { return };
     let starting = guard.start(start(&stage, agent(&stage)));
     tokio::pin!(starting);
     assert!(timeout(Duration::from_millis(100), &mut starting).await.is_err(), "it hangs");
@@ -108,10 +100,7 @@ async fn a_container_whose_folders_hang_with_their_disk_holds_up_nobody_else_at_
     let socket = stage.dir.path().join("engine.sock");
     let gone = stage.dir.path().join("gone.sock");
     let _gate = Gate::open(socket.clone(), &gone, &stage.data(), Containers::default()).unwrap();
-    let Some(hang) = Hang::over(&stage.data()) else {
-        println!("skipped: needs a disk that hangs");
-        return;
-    };
+    let Some(hang) = Hang::over(&stage.data()) else { return };
     let folder = stage.data().join("alloc").join(ALLOC);
     let asked = format!("{{\"HostConfig\": {{\"Binds\": [\"{}:/local\"]}}}}", folder.display());
     let asked = post("/v1.41/containers/create", &asked);

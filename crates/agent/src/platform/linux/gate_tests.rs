@@ -13,8 +13,8 @@ use tokio::net::{UnixListener, UnixStream};
 use super::beside::Containers;
 use super::gate::Gate;
 
-/// An engine that says "asked", notes what it was asked (of a container also how it is described), and repeats in capitals what it hears on a connection that it
-/// takes over.
+/// An engine that says "asked", notes what it was asked (of a container also how it is described), and repeats in capitals what it
+/// hears on a connection that it takes over.
 struct Engine {
     dir: tempfile::TempDir,
     heard: Arc<Mutex<Vec<String>>>,

@@ -393,7 +393,7 @@ impl GuardSide {
         }
     }
 
-    // The agent's own end is waited for elsewhere.
+    /// The agent's own end is waited for elsewhere.
     fn reap(&self) {
         processes::reap(self.agent.as_ref().map(|agent| agent.pid));
     }

@@ -1,14 +1,10 @@
 //! For tests: real processes that look as Nomad's do, in a data folder of their own, gone when the test is.
 
-use std::ffi::CString;
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::workloads::{self, OurProcess, Role};
 
@@ -101,31 +97,6 @@ impl Drop for Stage {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// A network mount whose server has gone silent, over that folder: whoever asks anything of it waits until this is dropped.
-pub(super) struct Hang {
-    folder: PathBuf,
-    server: Option<fs::File>,
-}
-
-impl Hang {
-    /// None where this user may not mount.
-    pub(super) fn over(folder: &Path) -> Option<Self> {
-        let server = fs::File::options().read(true).write(true).open("/dev/fuse").ok()?;
-        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
-        let options = CString::new(options).unwrap();
-        mount("hangs", folder, "fuse", MountFlags::empty(), Some(options.as_c_str())).ok()?;
-        Some(Self { folder: folder.to_owned(), server: Some(server) })
-    }
-}
-
-impl Drop for Hang {
-    fn drop(&mut self) {
-        // Everybody who waits is sent away with an error.
-        drop(self.server.take());
-        unmount(&self.folder, UnmountFlags::DETACH).unwrap();
     }
 }
 

@@ -37,32 +37,17 @@ struct Template {
     envvars: Option<bool>,
 }
 
-enum Runtime {
-    /// The engine's default.
-    Default,
-    Card,
-    Untold,
-    Another,
-}
-
 impl Asked {
     /// The card's runtime gives a container every card, whatever the scheduler knows of it; only the task's own word that it
-    /// is to see none holds it back. That word without the runtime counts too: the runtime may be the engine's default.
+    /// is to see none holds it back. Without that runtime the word gives nothing: a PC has those run by the plain one.
     pub(super) fn takes(&self) -> Takes {
-        let devices = self.devices();
-        let runtime = match self.runtime() {
-            // There the word means nothing.
-            Runtime::Another => return devices,
-            Runtime::Default => Takes::Nothing,
-            Runtime::Untold => Takes::Untold,
-            Runtime::Card => Takes::Card,
-        };
+        let runtime = if self.declines() { Takes::Nothing } else { self.runtime() };
+        runtime.max(self.devices())
+    }
+
+    fn declines(&self) -> bool {
         let word = self.env.iter().flatten().find(|(name, _)| *name == VISIBLE);
-        match word.map(|(_, value)| of_visible(value)) {
-            Some(Takes::Nothing) if !self.is_overruled() => devices,
-            Some(told) => told.max(runtime).max(devices),
-            None => runtime.max(devices),
-        }
+        word.is_some_and(|(_, value)| sees_none(value)) && !self.is_overruled()
     }
 
     fn is_overruled(&self) -> bool {
@@ -73,14 +58,13 @@ impl Asked {
         self.config.as_ref()?.get(name).filter(|value| !value.is_null())
     }
 
-    fn runtime(&self) -> Runtime {
+    fn runtime(&self) -> Takes {
         match self.configured("runtime") {
-            None => Runtime::Default,
-            Some(Value::String(name)) if name.is_empty() => Runtime::Default,
-            Some(Value::String(name)) if is_template(name) => Runtime::Untold,
-            Some(Value::String(name)) if name.contains("nvidia") => Runtime::Card,
-            Some(Value::String(_)) => Runtime::Another,
-            Some(_) => Runtime::Untold,
+            None => Takes::Nothing,
+            Some(Value::String(name)) if is_template(name) => Takes::Untold,
+            Some(Value::String(name)) if name.contains("nvidia") => Takes::Card,
+            Some(Value::String(_)) => Takes::Nothing,
+            Some(_) => Takes::Untold,
         }
     }
 
@@ -103,13 +87,8 @@ fn of_device(device: &Value) -> Takes {
     }
 }
 
-fn of_visible(value: &Value) -> Takes {
-    match value.as_str().map(str::trim) {
-        Some("" | "void" | "none") => Takes::Nothing,
-        Some(text) if is_template(text) => Takes::Untold,
-        // A number is that of a card.
-        Some(_) | None => Takes::Card,
-    }
+fn sees_none(value: &Value) -> bool {
+    matches!(value.as_str().map(str::trim), Some("" | "void" | "none"))
 }
 
 /// Words that the PC reads as an expression.

@@ -94,12 +94,9 @@ fn a_task_that_takes_the_card_from_the_engine_is_on_its_nodes_card() {
     for task in [
         json!({ "Config": { "image": "i", "runtime": "nvidia" } }),
         json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "all" } }),
-        json!({ "Config": { "runtime": "${meta.r}" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "0" } }),
         json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "${meta.cards}" } }),
         json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "void" },
             "Templates": [{ "Envvars": false }, { "EmbeddedTmpl": "NVIDIA_VISIBLE_DEVICES=all", "Envvars": true }] }),
-        json!({ "Config": {}, "Env": { "NVIDIA_VISIBLE_DEVICES": 0 } }),
-        json!({ "Env": { "NVIDIA_VISIBLE_DEVICES": "GPU-12345678" } }),
         json!({ "Config": { "devices": [{ "host_path": "/dev/nvidia0" }, { "host_path": "/dev/nvidiactl" }] } }),
         json!({ "Config": { "devices": { "host_path": "//dev/nvidia0" } } }),
         json!({ "Config": { "runtime": "runc", "devices": [{ "host_path": "/dev/nvidia0" }] } }),
@@ -120,6 +117,9 @@ fn a_task_that_leaves_the_card_alone_demands_none() {
         json!({ "Config": { "runtime": "nvidia" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "void" },
             "Templates": [{ "Envvars": false }, { "Envvars": null }] }),
         json!({ "Config": { "runtime": "runc" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "all" } }),
+        json!({ "Config": { "runtime": "" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "GPU-12345678" } }),
+        json!({ "Config": {}, "Env": { "NVIDIA_VISIBLE_DEVICES": 0 }, "Templates": [{ "Envvars": true }] }),
+        json!({ "Config": { "runtime": "${meta.r}" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "void" } }),
         json!({ "Config": { "devices": [{ "host_path": "/dev/fuse" }], "args": ["nvidia"] } }),
         json!({ "Env": { "NVIDIA_DRIVER_CAPABILITIES": "compute", "nvidia_visible_devices": "all" } }),
     ] {
@@ -131,12 +131,12 @@ fn a_task_that_leaves_the_card_alone_demands_none() {
 fn a_task_whose_words_only_its_pc_can_tell_is_unclear() {
     for task in [
         json!({ "Config": { "runtime": "${meta.r}" } }),
+        json!({ "Config": { "runtime": "${meta.r}" }, "Env": { "NVIDIA_VISIBLE_DEVICES": "0" } }),
         json!({ "Config": { "runtime": "nvi%{ if true }dia%{ endif }" } }),
         json!({ "Config": { "runtime": ["nvidia"] } }),
         json!({ "Config": { "devices": [{ "host_path": "${NOMAD_META_d}" }] } }),
         json!({ "Config": { "devices": [7] } }),
         json!({ "Config": { "devices": "${NOMAD_META_d}" } }),
-        json!({ "Env": { "NVIDIA_VISIBLE_DEVICES": "${meta.cards}" } }),
     ] {
         assert_eq!(demand_of_task(task.clone()), Demand::Unclear, "{task}");
     }

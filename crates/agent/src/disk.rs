@@ -82,12 +82,13 @@ impl Disk {
         lock(&self.known).clone()
     }
 
-    /// Removes what has ended, once the owner has the PC back or is about to. None where the disk hangs.
+    /// Removes what has ended, once the owner has the PC back or is about to. None where the disk hangs, which is not waited
+    /// for where a look does so already.
     pub(crate) fn clear<T: Send + 'static>(
         &self,
         clear: impl FnOnce(&Call) -> T + Send + 'static,
     ) -> Option<T> {
-        self.changing.ask(REMOVED_WITHIN, clear)
+        if self.looking.hangs(REMOVED_WITHIN) { None } else { self.changing.ask(REMOVED_WITHIN, clear) }
     }
 
     /// The same beside an agent that runs.
@@ -154,6 +155,11 @@ impl Lane {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
+    }
+
+    /// Whether a call has given no sign for so long.
+    fn hangs(&self, within: Duration) -> bool {
+        lock(&self.under_way).as_ref().is_some_and(|call| call.left(within).is_none())
     }
 
     fn enter(self: &Arc<Self>, within: Duration) -> Option<Turn> {
@@ -233,6 +239,24 @@ mod tests {
         assert_eq!(hangs.left(REMOVED_WITHIN), None);
         hangs.gets_on();
         assert!(hangs.left(REMOVED_WITHIN).is_some());
+    }
+
+    #[test]
+    fn where_a_look_hangs_already_nothing_is_removed_and_nobody_waits_for_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::of(dir.path());
+        let (let_go, held) = channel::<()>();
+        disk.looking.ask(SHORT, move |call| {
+            *lock(&call.0) = Instant::now().checked_sub(REMOVED_WITHIN).unwrap();
+            held.recv()
+        });
+
+        assert_eq!(disk.clear(|_| "removed"), None);
+        drop(let_go);
+        let deadline = Instant::now() + LONG;
+        while disk.clear(|_| "removed").is_none() {
+            assert!(Instant::now() < deadline, "it has come back");
+        }
     }
 
     #[test]

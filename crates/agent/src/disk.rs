@@ -3,11 +3,11 @@
 //! its own, nobody waits for that longer than they have, and until it has come back no other follows it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 /// A look is a part of every freeze.
 const SEEN_WITHIN: Duration = Duration::from_millis(100);
@@ -37,6 +37,20 @@ pub async fn read<T: Send + 'static>(
     let disk = Disk::of(data_dir);
     let heard = tokio::task::spawn_blocking(move || disk.reading.ask(within, |_| read()));
     heard.await.ok().flatten()
+}
+
+/// Whether a job's files would find a place there now. None where the disk does not answer in time.
+pub async fn try_out(data_dir: &Path) -> Option<io::Result<()>> {
+    let file = data_dir.join("try-out");
+    read(data_dir, CHANGED_WITHIN, move || {
+        // More than what fits beside a file's name.
+        let written = fs::write(&file, [0; 1 << 16]);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
+            Ok(()) | Err(_) => written,
+        }
+    })
+    .await
 }
 
 /// One for each data folder in this program: who hangs in it is known to all.
@@ -239,6 +253,18 @@ mod tests {
         assert_eq!(hangs.left(REMOVED_WITHIN), None);
         hangs.gets_on();
         assert!(hangs.left(REMOVED_WITHIN).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_disk_is_tried_out_by_a_write_of_which_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("agent");
+        let missing = try_out(&data).await.unwrap();
+        fs::create_dir(&data).unwrap();
+
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(try_out(&data).await.unwrap().is_ok());
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
     }
 
     #[test]

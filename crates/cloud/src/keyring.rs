@@ -27,6 +27,8 @@ pub(crate) enum Lock {
     Locked {
         entry: bool,
     },
+    /// It has no wallet: none was made yet, or none was opened. One can be made.
+    Bare,
     /// There is no keyring.
     Absent,
 }

@@ -144,7 +144,11 @@ impl SystemProxy {
 /// `host:port`, without credentials.
 fn named(proxy: &Intercept) -> Option<String> {
     let uri = proxy.uri();
-    let usual = if uri.scheme_str().is_some_and(|scheme| scheme.starts_with("socks")) { 1080 } else { 80 };
+    let usual = match uri.scheme_str() {
+        Some(scheme) if scheme.starts_with("socks") => 1080,
+        Some("https") => 443,
+        Some(_) | None => 80,
+    };
     Some(format!("{}:{}", uri.host()?, uri.port_u16().unwrap_or(usual)))
 }
 
@@ -264,5 +268,19 @@ mod tests {
 
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.ends_with("proxy:3128"), "{shown}");
+    }
+
+    #[test]
+    fn a_proxy_without_a_port_is_named_and_asked_at_its_kinds_usual_one() {
+        for (proxy, host) in [
+            ("http://proxy", "proxy:80"),
+            ("https://proxy", "proxy:443"),
+            ("socks5://proxy", "proxy:1080"),
+            ("proxy", "proxy:80"),
+        ] {
+            let own = SystemProxy::of_environment(|name| (name == "HTTPS_PROXY").then(|| proxy.to_owned()));
+            let found = own.intercept(&"https://outside.test/".parse().unwrap()).unwrap();
+            assert_eq!(named(&found).as_deref(), Some(host), "{proxy}");
+        }
     }
 }

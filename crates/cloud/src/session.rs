@@ -86,7 +86,7 @@ impl Vault {
         match keyring.lock().await {
             Some(Lock::Open) => {}
             Some(Lock::Locked { entry: true }) => return Found::Locked,
-            Some(Lock::Locked { entry: false } | Lock::Absent) | None => return otherwise,
+            Some(Lock::Locked { entry: false } | Lock::Bare | Lock::Absent) | None => return otherwise,
         }
         match keyring.get().await {
             Ok(Some(token)) => Found::Token(Secret::new(token), SessionStore::Keyring),
@@ -178,7 +178,7 @@ impl Vault {
                 keyring.delete().await.ok().map(|()| held)
             }
             Some(Lock::Absent) => Some(None),
-            Some(Lock::Locked { .. }) | None => None,
+            Some(Lock::Locked { .. } | Lock::Bare) | None => None,
         };
         if taken_out.is_some() {
             self.remove().await;
@@ -220,7 +220,7 @@ async fn set(
 ) -> Result<(), KeyringFault> {
     let lock = keyring.lock().await.ok_or(KeyringFault::Silent)?;
     match (lock, patience) {
-        (Lock::Open, _) => keyring.set(token.reveal().clone(), None).await,
+        (Lock::Open | Lock::Bare, _) => keyring.set(token.reveal().clone(), None).await,
         (Lock::Absent, _) => Err(KeyringFault::Absent),
         (Lock::Locked { .. }, None) => Err(KeyringFault::Locked),
         (Lock::Locked { .. }, Some(patience)) => {

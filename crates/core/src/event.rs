@@ -118,6 +118,8 @@ pub enum Signal {
     },
     /// The container engine was asked.
     Engine(Result<(), EngineFault>),
+    /// The disk that jobs' files lie on takes them, or why not.
+    JobsDisk(Result<(), AgentFault>),
     Logs(LogReport),
     /// Nothing of these ended jobs runs, but their files could not be removed.
     FilesLeft {

@@ -124,12 +124,20 @@ pub struct Faults {
     pub enrolment: Option<CloudFault>,
     pub gpu: Option<GpuFault>,
     pub engine: Option<EngineFault>,
+    pub disk: Option<AgentFault>,
     pub agent: Option<AgentFault>,
     pub work: Option<WorkFault>,
     pub settings: Option<SettingsFault>,
     pub window: bool,
     /// A part of the app that broke off and was started again.
     pub runner: Option<&'static str>,
+}
+
+impl Faults {
+    /// Without an agent nobody looks after what its jobs need, and one that has come up has found it.
+    pub(crate) fn forget_what_jobs_need(&mut self) {
+        (self.engine, self.disk) = (None, None);
+    }
 }
 
 impl State {

@@ -93,6 +93,8 @@ pub(crate) fn wanted(state: &State) -> Wanted {
         Agent::Starting { .. } | Agent::Running(_) => true,
         Agent::Away | Agent::Unswept | Agent::GivingBack(_) => false,
     };
-    let fit = state.faults.gpu.is_none() && state.faults.engine.is_none() && !state.tags_are_stale();
+    let faults = &state.faults;
+    let has_all = faults.gpu.is_none() && faults.engine.is_none() && faults.disk.is_none();
+    let fit = has_all && !state.tags_are_stale();
     Wanted { eligible: runs && fit, ..Wanted::default() }
 }

@@ -1,13 +1,14 @@
 //! The Nomad agent under the guard: started, frozen, thawed, stopped. Everything carries the start that it belongs to.
 
 mod plan;
+mod watches;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ionet_agent::guard::{Guard, GuardEvent, HoldId};
-use ionet_agent::{disk, engine, find, introduction, startup, teardown, workloads};
+use ionet_agent::{disk, find, introduction, startup, teardown, workloads};
 use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
 use ionet_core::{Outcome, Signal, StartId};
@@ -34,8 +35,8 @@ pub(super) struct Room {
     spawning: tokio::sync::Mutex<()>,
     /// The freeze of what an earlier life left, while it is under way.
     freezing: Mutex<Option<JoinHandle<()>>>,
-    /// Looks after the engine while an agent runs.
-    engine_watch: Mutex<Option<Runner>>,
+    /// Look after what jobs need while an agent runs.
+    watches: Mutex<Vec<Runner>>,
 }
 
 #[derive(Clone)]
@@ -89,7 +90,7 @@ impl Shared {
             if let Some(running) = guard.running() {
                 tracing::info!(id = running.id.0, "the agent of an earlier start is taken over");
                 self.hold(guard, events, running.id);
-                self.watch_the_engine(None);
+                self.look_after_what_jobs_need(None);
                 return (Some(running.id), None);
             }
             guard.let_go().await;
@@ -129,7 +130,7 @@ impl Shared {
         let running = started?;
         let (version, double) = (&found.version.number, found.version.double);
         tracing::info!(id = id.0, pid = running.pid, %version, double, "agent started");
-        self.watch_the_engine(engine);
+        self.look_after_what_jobs_need(engine);
         Ok(())
     }
 
@@ -161,7 +162,7 @@ impl Shared {
     /// Stops the agent through its guard; where there is none, clears away whatever is there all the same. Jobs' files go
     /// with it: what they hold is taken over first.
     async fn stop(&self, id: StartId, patience: Duration) -> Result<(), WorkFault> {
-        drop(lock(&self.agent.engine_watch).take());
+        lock(&self.agent.watches).clear();
         let place = self.place();
         let held = lock(&self.agent.held).take();
         let stopped = match held {
@@ -256,38 +257,6 @@ impl Shared {
     fn forget(&self, hold: HoldId) -> Option<StartId> {
         let mut held = lock(&self.agent.held);
         held.take_if(|held| held.guard.id() == hold).map(|held| held.id)
-    }
-
-    /// None where jobs need no engine: in a rehearsal that runs them as plain processes.
-    async fn ask_the_engine(&self) -> Result<Option<engine::EngineFacts>, AgentFault> {
-        match self.place().docker_socket {
-            Some(socket) => engine::ask(&socket, true).await.map(Some).map_err(AgentFault::Engine),
-            None => Ok(None),
-        }
-    }
-
-    fn watch_the_engine(self: &Arc<Self>, facts: Option<engine::EngineFacts>) {
-        let Some(socket) = self.place().docker_socket else { return };
-        let shared = self.clone();
-        let watch = self.tools.runners.start("engine", move || {
-            let (shared, socket, facts) = (shared.clone(), socket.clone(), facts.clone());
-            async move {
-                let last = match facts {
-                    Some(facts) => Ok(facts),
-                    None => engine::ask(&socket, true).await,
-                };
-                shared.tell(Signal::Engine(last.clone().map(drop))).await;
-                let mut watch = engine::Watch::new(&socket, true, last);
-                loop {
-                    let now = watch.changed().await;
-                    if let Err(fault) = &now {
-                        tracing::warn!(%fault, "jobs cannot run in the container engine");
-                    }
-                    shared.tell(Signal::Engine(now.map(drop))).await;
-                }
-            }
-        });
-        *lock(&self.agent.engine_watch) = Some(watch);
     }
 }
 

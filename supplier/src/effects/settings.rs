@@ -75,12 +75,18 @@ impl Shared {
         timeout(READ_WITHIN, self.tools.cloud.session()).await.unwrap_or(KeptSession::Locked)
     }
 
-    async fn save(&self, saved: Saved) -> Result<(), SettingsFault> {
+    async fn save(&self, mut saved: Saved) -> Result<(), SettingsFault> {
         let _turn = self.saving.0.lock().await;
         let path = self.tools.folders.settings();
-        tokio::task::spawn_blocking(move || settings::save(&path, &saved))
-            .await
-            .unwrap_or_else(|error| Err(SettingsFault::CannotWrite(error.to_string())))
+        let sessions = self.tools.sessions;
+        let written = tokio::task::spawn_blocking(move || {
+            // Without a desktop nobody is signed in; who is on it stays so.
+            if !sessions && let Ok(before) = settings::load(&path) {
+                saved.account = before.account;
+            }
+            settings::save(&path, &saved)
+        });
+        written.await.unwrap_or_else(|error| Err(SettingsFault::CannotWrite(error.to_string())))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Files are damaged, the disk is full, the store takes nothing.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code, Snapshot};
 use journeys::site::{PATIENCE, Site};
 use journeys::wait::until;
 use journeys::{files, read};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::PAUSED;
 
@@ -61,6 +62,30 @@ async fn a_damaged_identity_is_made_anew_with_the_same_key_for_the_same_device()
     assert!(after.is_some() && after == before, "{after:?}");
     assert_eq!(fs::read(identity.join("device-key.pem")).unwrap(), key);
     assert_eq!(site.account.devices().await.unwrap().devices.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signed_in_on_the_desktop_is_still_known_after_a_time_without_one() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    pc.leave().await;
+    let (settings, identity) = (pc.pc.folders().settings(), pc.pc.folders().identity());
+    let read = |file: &Path| -> Value { serde_json::from_slice(&fs::read(file).unwrap()).unwrap() };
+    let owner = read(&identity.join("device.json"))["owner"].clone();
+    let mut known = read(&settings);
+    known["account"] = owner.clone();
+    fs::write(&settings, known.to_string()).unwrap();
+
+    pc.start();
+    pc.online().await;
+    pc.command("pause").await;
+    pc.leave().await;
+
+    let saved = read(&settings);
+    assert!(owner["subject"].is_string() && saved["target"].to_string().contains("paused"), "{saved}");
+    assert_eq!(saved["account"], owner);
 }
 
 #[tokio::test(flavor = "multi_thread")]

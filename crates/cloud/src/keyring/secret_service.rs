@@ -46,7 +46,7 @@ async fn lock_of(bus: &Connection, service: &str, issuer: &str) -> zbus::Result<
     let alias = bus.call_method(Some(NAME), PATH, Some(INTERFACE), "ReadAlias", &("default",)).await?;
     let collection: OwnedObjectPath = alias.body().deserialize()?;
     if collection.as_str() == "/" {
-        return Ok(Lock::Open);
+        return Ok(Lock::Bare);
     }
     let asked = (COLLECTION, "Locked");
     let properties = Some("org.freedesktop.DBus.Properties");

@@ -23,6 +23,8 @@ struct State {
     locked: bool,
     absent: bool,
     hanging: bool,
+    /// Its wallets are closed, and it tells of none.
+    bare: bool,
     /// What the owner does when they are asked for the password.
     unlocks: bool,
     asked: u32,
@@ -71,6 +73,7 @@ impl Ring for Played {
         let state = self.state.lock().unwrap();
         let lock = match (state.absent, state.locked) {
             (true, _) => Lock::Absent,
+            (false, _) if state.bare => Lock::Bare,
             (false, true) => Lock::Locked { entry: state.secret.is_some() },
             (false, false) => Lock::Open,
         };
@@ -240,6 +243,22 @@ async fn a_locked_keyring_without_our_entry_means_that_nobody_is_signed_in() {
     keyring.set_state(|state| state.secret = None);
 
     assert_eq!(place.with(&keyring).load().await, Found::Nothing);
+}
+
+#[tokio::test]
+async fn behind_a_keyring_that_has_no_wallet_open_yet_who_is_known_stays_so_and_nobody_else_is() {
+    let (place, keyring) = (Place::new(), Played::default());
+    keyring.set_state(|state| state.bare = true);
+    let unknown = place.with(&keyring).load().await;
+    keyring.set_state(|state| state.bare = false);
+    place.with(&keyring).keep(&token("token-1"), None).await.unwrap();
+
+    keyring.set_state(|state| state.bare = true);
+    let known = place.with(&keyring).load().await;
+    keyring.set_state(|state| state.bare = false);
+
+    assert_eq!((unknown, known), (Found::Nothing, Found::Locked));
+    assert!(matches!(place.with(&keyring).load().await, Found::Token(..)));
 }
 
 #[tokio::test]

@@ -64,8 +64,14 @@ pub(super) fn verify(
 pub(super) fn read(claims: &Map<String, Value>) -> Option<Claims> {
     let subject = match claims.get("sub")? {
         Value::String(subject) if !subject.is_empty() => subject.clone(),
-        Value::Number(subject) => subject.to_string(),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+        // A longer one is known by its first digits only, and would be another's too.
+        Value::Number(subject) if subject.is_u64() || subject.is_i64() => subject.to_string(),
+        Value::String(_)
+        | Value::Number(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Array(_)
+        | Value::Object(_) => return None,
     };
     let listed = || claims.get("emails")?.as_array()?.first()?.as_str().map(str::to_owned);
     let email = text(claims, "email").or_else(listed).and_then(shown);

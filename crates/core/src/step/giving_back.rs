@@ -56,8 +56,7 @@ pub(super) fn agent_stopped(
         Err(_) => state.tasks.failed(Task::Sweep, now),
     }
     state.faults.work = result.err();
-    // Without an agent nobody looks after its engine.
-    state.faults.engine = None;
+    state.faults.forget_what_jobs_need();
     advance(state, now, effects);
 }
 

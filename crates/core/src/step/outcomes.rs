@@ -245,7 +245,7 @@ pub(super) fn came_up(
     }
     state.agent = Agent::Running(running);
     state.faults.agent = None;
-    state.faults.engine = None;
+    state.faults.forget_what_jobs_need();
     if state.is_left() {
         state.faults.work = None;
     }

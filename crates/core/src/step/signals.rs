@@ -40,6 +40,7 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::AgentExited { id, fault } => on_agent_exited(state, id, fault, now),
         Signal::Registration { id, result } => on_registration(state, id, result),
         Signal::Engine(result) => state.faults.engine = result.err(),
+        Signal::JobsDisk(result) => state.faults.disk = result.err(),
         Signal::Logs(report) => state.logs = report,
         Signal::FilesLeft { left } => state.faults.work = Some(WorkFault::FilesLeft { left }),
         Signal::WindowFailed => state.faults.window = true,

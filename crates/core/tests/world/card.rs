@@ -219,6 +219,23 @@ fn an_engine_that_ends_takes_no_new_work_and_is_said() {
 }
 
 #[test]
+fn a_disk_that_takes_no_jobs_files_any_more_takes_no_new_work_and_is_said() {
+    for (fault, code) in [
+        (AgentFault::DiskFull, ProblemCode::AgentDiskFull),
+        (AgentFault::FolderUnwritable("read-only".to_owned()), ProblemCode::AgentFolderUnwritable),
+    ] {
+        let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
+        world.node(true);
+
+        world.signal(Signal::JobsDisk(Err(fault)));
+        assert_eq!((eligible(&world), world.phase()), (Some(false), Phase::Blocked { code }));
+        world.signal(Signal::JobsDisk(Ok(())));
+
+        assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
+    }
+}
+
+#[test]
 fn an_agent_fault_that_is_the_gateways_is_said_as_the_gateways() {
     let mut world = World::enrolled();
     let id = world.state.agent.live().unwrap();

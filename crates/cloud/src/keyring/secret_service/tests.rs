@@ -80,7 +80,7 @@ async fn a_locked_keyring_is_told_from_one_without_the_entry() {
     assert_eq!(lock_with(true, false, true).await, Lock::Locked { entry: false });
     assert_eq!(lock_with(false, true, true).await, Lock::Open);
     assert_eq!(lock_with(false, false, true).await, Lock::Open);
-    assert_eq!(lock_with(false, false, false).await, Lock::Open);
+    assert_eq!(lock_with(false, false, false).await, Lock::Bare);
 }
 
 #[tokio::test]

@@ -88,6 +88,7 @@ fn whom_to_show_is_found_where_it_stands() {
         (None, Some("alice".into()))
     );
     assert_eq!(read_claims(json!({"sub": 4711})).unwrap().subject, "4711");
+    assert!(read_claims(json!({"sub": 3.1e20})).is_err(), "too long to be told from others");
 }
 
 #[test]

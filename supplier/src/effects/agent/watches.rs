@@ -1,0 +1,76 @@
+//! What jobs need of this PC is looked at as long as an agent runs: the container engine, and the disk that their files lie on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ionet_agent::{disk, engine};
+use ionet_core::Signal;
+use ionet_core::fault::AgentFault;
+
+use super::plan;
+use crate::effects::{Shared, lock};
+use crate::runners::Runner;
+
+/// A disk that fills up or fails takes no job for longer than this.
+const DISK_EVERY: Duration = Duration::from_secs(60);
+
+impl Shared {
+    /// None where jobs need no engine: in a rehearsal that runs them as plain processes.
+    pub(super) async fn ask_the_engine(&self) -> Result<Option<engine::EngineFacts>, AgentFault> {
+        match self.place().docker_socket {
+            Some(socket) => engine::ask(&socket, true).await.map(Some).map_err(AgentFault::Engine),
+            None => Ok(None),
+        }
+    }
+
+    /// Until the agent is stopped. The engine's facts are asked for where none are given.
+    pub(super) fn look_after_what_jobs_need(self: &Arc<Self>, facts: Option<engine::EngineFacts>) {
+        let engine = self.watch_the_engine(facts);
+        *lock(&self.agent.watches) = engine.into_iter().chain([self.watch_the_disk()]).collect();
+    }
+
+    fn watch_the_engine(self: &Arc<Self>, facts: Option<engine::EngineFacts>) -> Option<Runner> {
+        let socket = self.place().docker_socket?;
+        let shared = self.clone();
+        Some(self.tools.runners.start("engine", move || {
+            let (shared, socket, facts) = (shared.clone(), socket.clone(), facts.clone());
+            async move {
+                let last = match facts {
+                    Some(facts) => Ok(facts),
+                    None => engine::ask(&socket, true).await,
+                };
+                shared.tell(Signal::Engine(last.clone().map(drop))).await;
+                let mut watch = engine::Watch::new(&socket, true, last);
+                loop {
+                    let now = watch.changed().await;
+                    if let Err(fault) = &now {
+                        tracing::warn!(%fault, "jobs cannot run in the container engine");
+                    }
+                    shared.tell(Signal::Engine(now.map(drop))).await;
+                }
+            }
+        }))
+    }
+
+    fn watch_the_disk(self: &Arc<Self>) -> Runner {
+        let shared = self.clone();
+        self.tools.runners.start("jobs' disk", move || {
+            let shared = shared.clone();
+            async move {
+                let data_dir = shared.place().data_dir;
+                let mut last = Ok(());
+                loop {
+                    tokio::time::sleep(DISK_EVERY).await;
+                    let now = plan::written(disk::try_out(&data_dir).await);
+                    if now != last {
+                        if let Err(fault) = &now {
+                            tracing::warn!(%fault, "jobs' files have no place");
+                        }
+                        shared.tell(Signal::JobsDisk(now.clone())).await;
+                        last = now;
+                    }
+                }
+            }
+        })
+    }
+}

@@ -58,7 +58,6 @@ pub(crate) struct Gateway {
     uploads: uploads::Uploads,
     changes: watch::Changes,
     region: metering::Hearing,
-    doubts: metering::Doubts,
     panics: tasks::Panics,
     /// Calls whoever keeps nodes as they are wanted.
     keep: Notify,
@@ -117,7 +116,6 @@ impl Gateway {
             uploads: uploads::Uploads::new(&config.s3).context("the bucket")?,
             changes: watch::Changes::new(),
             region: metering::Hearing::default(),
-            doubts: metering::Doubts::default(),
             panics: tasks::Panics::default(),
             keep: Notify::new(),
             bringing: wanted::Bringing::default(),

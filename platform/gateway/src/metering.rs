@@ -10,13 +10,13 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub(crate) use self::doubt::Doubts;
 pub(crate) use self::hearing::Hearing;
 use crate::Shared;
 use crate::clock::now_ns;
 use crate::ledger::Entry;
 use crate::nomad::{Allocation, Event, EventLine, EventStream, Node, NodeStub, NodeUpdate, NomadError};
 use crate::problem::Refusal;
+use crate::store::NewAllocation;
 
 #[path = "metering/doubt.rs"]
 mod doubt;
@@ -204,7 +204,7 @@ async fn reconcile_allocations(gateway: &Shared) -> Result<usize, Interruption> 
             })
         }));
     }
-    let left_out = listed.unread + failures(seeing).await + doubt::ask_again(gateway).await;
+    let left_out = listed.unread + failures(seeing).await + doubt::ask_again(gateway).await?;
     missing::compare(missing::Books::of(gateway), &listed, missing::PATIENCE).await?;
     pricing::settle_open(gateway).await;
     Ok(left_out)
@@ -295,28 +295,28 @@ async fn lose_node(gateway: &Shared, node: &str) -> Result<(), sqlx::Error> {
 
 async fn see_allocation(gateway: &Shared, allocation: &Allocation, told: bool) -> Result<(), Refusal> {
     let sighting = allocation.sighting(told);
-    if let Some(look) = gateway.store.see_allocation(&allocation.id, sighting).await? {
+    // A list may have shown the end before; only the stream tells at which index its client sent it.
+    let sent_end = allocation.ended_by_client_at().filter(|_| told);
+    if let Some(look) = gateway.store.see_allocation(&allocation.id, sighting, sent_end).await? {
         if look.after != look.before {
             gateway.changes.bump(&look.device);
         }
-        // A list may have shown the end before; only the stream tells at which index its client sent it.
-        if told && look.after != look.before && look.after.ended_ns.is_some() && !look.after.disputed {
-            doubt::doubt_end(gateway, allocation, &look.node).await?;
-        }
-        return Ok(());
+        return if sent_end.is_some() { doubt::doubt_end(gateway, &allocation.id).await } else { Ok(()) };
     }
     let Some(device) = owner(gateway, allocation).await? else { return Ok(()) };
     let prices = &gateway.config.prices;
     let entry = Entry::new(allocation.create_time, prices.default_micros_per_hour, sighting);
     let priced = prices.gpus.is_empty();
-    let (id, node, job) = (&allocation.id, &allocation.node_id, &allocation.job_id);
-    gateway.store.add_allocation(id, node, job, &entry, priced, now_ns()).await?;
+    let (id, node) = (&allocation.id, &allocation.node_id);
+    let new =
+        NewAllocation { allocation: id, node, job: &allocation.job_id, entry: &entry, priced, sent_end };
+    gateway.store.add_allocation(&new, now_ns()).await?;
     gateway.changes.bump(&device);
     if told && !priced {
         pricing::settle(gateway, id, node).await;
     }
-    if told && entry.ended_ns.is_some() {
-        doubt::doubt_end(gateway, allocation, node).await?;
+    if sent_end.is_some() {
+        doubt::doubt_end(gateway, id).await?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ mod sessions;
 #[path = "store/wanted.rs"]
 mod wanted;
 
-pub(crate) use self::allocations::{AllocationRow, Price};
+pub(crate) use self::allocations::{AllocationRow, NewAllocation, Price, UnaskedEnd};
 pub(crate) use self::devices::{DeviceRow, Ended, EnrolOutcome, Enrolment, Right};
 pub(crate) use self::history::{Cursor, HistoryRow, Whose};
 pub(crate) use self::region::{KeptNode, NodeRow};

@@ -108,7 +108,7 @@ async fn end_if_unknown(books: Books<'_>, row: &AllocationRow) {
 mod tests {
     use super::*;
     use crate::ledger::{ClientStatus, Entry, Sighting};
-    use crate::store::{Enrolment, Right};
+    use crate::store::{Enrolment, NewAllocation, Right};
 
     #[test]
     fn what_is_missing_is_asked_for_after_five_lists_and_ten_minutes_beside_others_that_are_listed() {
@@ -184,7 +184,16 @@ mod tests {
             told: true,
         };
         for id in [HERE, GONE, UNLISTED, REFUSED] {
-            store.add_allocation(id, "n", "j", &Entry::new(1, 1, running), true, 1).await.unwrap();
+            let entry = Entry::new(1, 1, running);
+            let new = NewAllocation {
+                allocation: id,
+                node: "n",
+                job: "j",
+                entry: &entry,
+                priced: true,
+                sent_end: None,
+            };
+            store.add_allocation(&new, 1).await.unwrap();
         }
         store
     }

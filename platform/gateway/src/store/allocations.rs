@@ -9,7 +9,6 @@ const SECOND_NS: i64 = 1_000_000_000;
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct AllocationRow {
     pub(crate) allocation: String,
-    pub(crate) node: String,
     pub(crate) device: String,
     pub(crate) job: String,
     status: String,
@@ -35,9 +34,30 @@ pub(crate) struct AllocationRow {
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
     pub(crate) device: String,
-    pub(crate) node: String,
     pub(crate) before: Entry,
     pub(crate) after: Entry,
+}
+
+/// An allocation at first sight.
+#[derive(Debug)]
+pub(crate) struct NewAllocation<'a> {
+    pub(crate) allocation: &'a str,
+    pub(crate) node: &'a str,
+    pub(crate) job: &'a str,
+    pub(crate) entry: &'a Entry,
+    /// Its price is settled.
+    pub(crate) priced: bool,
+    /// The index at which a client ended it.
+    pub(crate) sent_end: Option<i64>,
+}
+
+/// An end whose node has not been asked yet whether it sent it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct UnaskedEnd {
+    pub(crate) allocation: String,
+    pub(crate) node: String,
+    /// The index at which a client ended it.
+    pub(crate) at: i64,
 }
 
 /// How an allocation came to its price.
@@ -91,13 +111,16 @@ fn gap(text: &str) -> Option<Gap> {
     Some(Gap { from_ns, to_ns: to.parse::<i64>().ok().map(|to| to.saturating_mul(SECOND_NS)) })
 }
 
-pub(super) const ALLOCATION: &str = "SELECT a.allocation, a.node, a.device, a.job, a.status, a.modify_index, a.created_ns, a.ran, \
+pub(super) const ALLOCATION: &str = "SELECT a.allocation, a.device, a.job, a.status, a.modify_index, a.created_ns, a.ran, \
     a.lead_ns, a.marks, a.stop_desired_ns, a.ended_ns, a.disputed, a.rate_micros_per_hour, a.confirmed_ns, \
     a.missing_since_ns, a.missing_lists, n.superseded_s, \
     (SELECT group_concat(g.from_s || ':' || COALESCE(g.to_s, ''), ' ') FROM node_gaps g WHERE g.node = a.node \
     AND (g.to_s IS NULL OR g.to_s > a.created_ns / 1000000000) \
     AND (a.ended_ns IS NULL OR g.from_s <= a.ended_ns / 1000000000)) AS gaps \
     FROM allocations a JOIN nodes n ON n.node = a.node";
+
+const UNASKED: &str =
+    "SELECT allocation, node, unasked_end AS at FROM allocations WHERE unasked_end IS NOT NULL";
 
 impl Store {
     /// A device's allocations that are live or ended at `since_ns` or later, the newest first.
@@ -119,11 +142,13 @@ impl Store {
     }
 
     /// Takes a sighting into an allocation's row, in one piece: two gateways on one database lose nothing of each other's.
-    /// None: the ledger does not have it.
+    /// None: the ledger does not have it. `sent_end`: the index at which a client sent the end that is seen; its node is
+    /// to be asked, unless that end is known or disputed already.
     pub(crate) async fn see_allocation(
         &self,
         allocation: &str,
         sighting: Sighting,
+        sent_end: Option<i64>,
     ) -> Result<Option<Look>, sqlx::Error> {
         let query = format!("{ALLOCATION} WHERE a.allocation = $1");
         let read = || sqlx::query_as::<_, AllocationRow>(&query).bind(allocation);
@@ -134,7 +159,10 @@ impl Store {
         }
         let mut tx = self.write_soon().await?;
         let look = look_at(&read().fetch_one(&mut *tx).await?, sighting);
-        write(&mut tx, allocation, &look.after).await?;
+        if look.after != look.before {
+            let unasked = sent_end.filter(|_| !look.after.disputed);
+            write(&mut tx, allocation, &look.after, unasked).await?;
+        }
         tx.commit().await?;
         Ok(Some(look))
     }
@@ -142,13 +170,10 @@ impl Store {
     /// Writes down an allocation at first sight, at the price of the moment. Somebody else may have been first.
     pub(crate) async fn add_allocation(
         &self,
-        allocation: &str,
-        node: &str,
-        job: &str,
-        entry: &Entry,
-        priced: bool,
+        new: &NewAllocation<'_>,
         now_ns: i64,
     ) -> Result<(), sqlx::Error> {
+        let NewAllocation { allocation, node, job, entry, priced, sent_end } = *new;
         let mut tx = self.write_soon().await?;
         let added = sqlx::query(
             "INSERT INTO allocations (allocation, node, device, account, job, status, modify_index, created_ns, ran, \
@@ -169,7 +194,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if added.rows_affected() == 1 {
-            write(&mut tx, allocation, entry).await?;
+            write(&mut tx, allocation, entry, sent_end).await?;
         }
         tx.commit().await
     }
@@ -184,10 +209,23 @@ impl Store {
         ended.execute(&self.pool).await.map(drop)
     }
 
-    /// Its end is not what its own node says.
-    pub(crate) async fn dispute(&self, allocation: &str) -> Result<(), sqlx::Error> {
-        let query = "UPDATE allocations SET disputed = 1 WHERE allocation = $1";
-        sqlx::query(query).bind(allocation).execute(&self.pool).await.map(drop)
+    /// An allocation's end, if its node is still to be asked whether it sent it.
+    pub(crate) async fn unasked_end(&self, allocation: &str) -> Result<Option<UnaskedEnd>, sqlx::Error> {
+        let query = format!("{UNASKED} AND allocation = $1");
+        sqlx::query_as(&query).bind(allocation).fetch_optional(&self.pool).await
+    }
+
+    /// Every such end.
+    pub(crate) async fn unasked_ends(&self) -> Result<Vec<UnaskedEnd>, sqlx::Error> {
+        sqlx::query_as(UNASKED).fetch_all(&self.pool).await
+    }
+
+    /// Its node has been asked. `disputed`: it did not send this end.
+    pub(crate) async fn settle_end(&self, end: &UnaskedEnd, disputed: bool) -> Result<(), sqlx::Error> {
+        let query = "UPDATE allocations SET unasked_end = NULL, disputed = CASE WHEN $3 = 1 THEN 1 ELSE disputed END \
+                     WHERE allocation = $1 AND unasked_end = $2";
+        let settled = sqlx::query(query).bind(&end.allocation).bind(end.at).bind(i64::from(disputed));
+        settled.execute(&self.pool).await.map(drop)
     }
 
     /// A complete list of the region holds these live allocations of the ledger, and lacks those.
@@ -251,14 +289,21 @@ fn look_at(row: &AllocationRow, sighting: Sighting) -> Look {
     let before = row.entry();
     let mut after = before.clone();
     after.see(sighting);
-    Look { device: row.device.clone(), node: row.node.clone(), before, after }
+    Look { device: row.device.clone(), before, after }
 }
 
-async fn write(tx: &mut Tx, allocation: &str, entry: &Entry) -> Result<(), sqlx::Error> {
+/// `unasked_end`: none leaves it as it was.
+async fn write(
+    tx: &mut Tx,
+    allocation: &str,
+    entry: &Entry,
+    unasked_end: Option<i64>,
+) -> Result<(), sqlx::Error> {
     let marks = serde_json::to_string(&entry.marks).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query(
         "UPDATE allocations SET status = $1, modify_index = $2, ran = $3, lead_ns = $4, marks = $5, \
-         stop_desired_ns = $6, ended_ns = $7, disputed = $8 WHERE allocation = $9",
+         stop_desired_ns = $6, ended_ns = $7, disputed = $8, unasked_end = COALESCE($10, unasked_end) \
+         WHERE allocation = $9",
     )
     .bind(entry.status.word())
     .bind(entry.modify_index)
@@ -269,6 +314,7 @@ async fn write(tx: &mut Tx, allocation: &str, entry: &Entry) -> Result<(), sqlx:
     .bind(entry.ended_ns)
     .bind(i64::from(entry.disputed))
     .bind(allocation)
+    .bind(unasked_end)
     .execute(&mut **tx)
     .await
     .map(drop)

@@ -72,9 +72,10 @@ impl Store {
         .await
     }
 
-    /// Notes that a lost device's node was drained.
+    /// Notes that a lost device's node was drained. Whether it takes work is for the region to say, which may have told
+    /// already what became of it since.
     pub(crate) async fn mark_held(&self, node: &str, now_ms: i64) -> Result<(), sqlx::Error> {
-        let query = "UPDATE nodes SET held_at_ms = $1, eligible = 0 WHERE node = $2";
+        let query = "UPDATE nodes SET held_at_ms = $1 WHERE node = $2";
         sqlx::query(query).bind(now_ms).bind(node).execute(&self.pool).await.map(drop)
     }
 
@@ -288,6 +289,20 @@ mod tests {
         assert_eq!(replayed, None);
         assert_eq!(asked.as_deref(), Some("d-a"));
         assert_eq!(store.nodes_of("d-a").await.unwrap()[0].status, "down");
+    }
+
+    #[tokio::test]
+    async fn that_a_node_was_drained_does_not_undo_what_the_region_told_of_it_since() {
+        let (_folder, store) = store().await;
+        store.see_node(&node("d-a", 5, 5, "ready"), false).await.unwrap();
+        store.retire("d-a", 1).await.unwrap();
+        let again = node("d-a", 5, 7, "ready");
+
+        store.see_node(&again, false).await.unwrap();
+        store.mark_held("n-1", 1).await.unwrap();
+
+        let to_drain = store.nodes_to_keep(None).await.unwrap();
+        assert_eq!(to_drain.iter().map(|kept| kept.node.as_str()).collect::<Vec<_>>(), ["n-1"]);
     }
 
     #[tokio::test]

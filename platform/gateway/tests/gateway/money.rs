@@ -366,6 +366,25 @@ async fn an_end_whose_node_cannot_be_asked_for_is_doubted_later() {
 }
 
 #[tokio::test]
+async fn an_end_whose_node_could_not_be_asked_for_is_doubted_by_the_gateway_that_comes_after() {
+    on_one_day(async |day| {
+        let mut stand = Stand::start().await;
+        let pc = runs_on_a_silent_node(&stand, day).await;
+
+        stand.region.answer("/v1/node/n-1", 500);
+        stand.region.allocation("a-1", "n-1", over(day));
+        stand.region.allocation("a-2", "n-1", running_since(day));
+        stand.until(&pc, |state| state.allocations.len() == 2).await;
+        stand.pause().await;
+        stand.region.recover("/v1/node/n-1");
+        stand.resume().await;
+
+        stand.until_disputed(&["a-1"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn two_gateways_on_one_database_meter_as_one() {
     on_one_day(async |day| {
         let stand = Stand::start().await;

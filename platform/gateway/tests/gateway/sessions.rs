@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::connections::shake;
 use crate::stand::region::now_s;
-use crate::stand::{HOME, PATIENCE, Stand, enrolment, is, problem, read};
+use crate::stand::{HOME, PATIENCE, Stand, enrolment, is, problem, read, until};
 
 /// A token of a session of an account that began so many seconds ago.
 fn session(stand: &Stand, subject: &str, began_s_ago: i64) -> String {
@@ -131,9 +131,7 @@ async fn reporting_the_same_pc_again_does_not_end_the_sessions_that_began_since(
     ionet_gateway::report_lost(&stand.config, stolen.id()).await.unwrap();
     let fresh = session(&stand, "alice", 0);
     let lost_at = now_s();
-    while now_s() == lost_at {
-        tokio::task::yield_now().await;
-    }
+    until("the next second", async || now_s() != lost_at).await;
 
     assert_eq!(report_lost(&stand, &fresh, stolen.id()).await.status(), 204);
 

@@ -30,8 +30,20 @@ pub(crate) mod issuer;
 #[path = "region.rs"]
 pub(crate) mod region;
 
-/// Deadline against hanging; nothing here takes a tenth of it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Deadline against hanging, on a machine that is busy with other things too.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at what tells nobody when it changes: the processor is for whoever changes it.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Waits until a look finds it so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !is_so().await {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("waited for {what}"));
+}
 
 /// Where everybody is who has no other address.
 pub(crate) const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -129,13 +141,11 @@ impl Stand {
     pub(crate) async fn until_disputed(&self, allocations: &[&str]) {
         let options: SqliteConnectOptions = self.config.database_url.parse().unwrap();
         let pool = SqlitePool::connect_with(options).await.unwrap();
-        let holds = async {
-            let query = "SELECT allocation FROM allocations WHERE disputed = 1 ORDER BY allocation";
-            while sqlx::query_scalar::<_, String>(query).fetch_all(&pool).await.unwrap() != allocations {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, holds).await.expect("they should be disputed");
+        let query = "SELECT allocation FROM allocations WHERE disputed = 1 ORDER BY allocation";
+        until("disputes", async || {
+            sqlx::query_scalar::<_, String>(query).fetch_all(&pool).await.unwrap() == allocations
+        })
+        .await;
     }
 
     /// Ends the gateway as SIGTERM does, and waits for it.

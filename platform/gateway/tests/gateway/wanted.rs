@@ -3,7 +3,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::metering::pc_with_node;
-use crate::stand::{PATIENCE, Pc, Stand, enrolment, is, problem, read};
+use crate::stand::{PATIENCE, Pc, Stand, enrolment, is, problem, read, until};
 
 pub(crate) async fn want(stand: &Stand, pc: &Pc, seq: u64, eligible: bool) -> Response {
     want_with(stand, pc, json!({ "seq": seq, "eligible": eligible, "holds": [] })).await
@@ -21,12 +21,10 @@ fn eligible_calls(stand: &Stand, node: &str) -> Vec<Value> {
 /// Waits until what the region holds of a node's eligibility is this.
 pub(crate) async fn until_eligible(stand: &Stand, node: &str, eligible: bool) {
     let word = if eligible { "eligible" } else { "ineligible" };
-    let holds = async {
-        while stand.region.node_field(node, "SchedulingEligibility") != word {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, holds).await.expect("the region should be brought to what is wanted");
+    until("the region to be as it is wanted", async || {
+        stand.region.node_field(node, "SchedulingEligibility") == word
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -153,6 +153,20 @@ mod tests {
         Nomad::new(&serde_json::from_value(region).unwrap()).unwrap()
     }
 
+    /// It has been running since the first nanosecond.
+    fn running() -> Entry {
+        let first = Sighting {
+            status: ClientStatus::Running,
+            stop_desired: false,
+            started: true,
+            lead_ns: None,
+            modify_index: 1,
+            modify_ns: 1,
+            told: true,
+        };
+        Entry::new(1, 1, first)
+    }
+
     /// Four that run on one node.
     async fn ledger(folder: &std::path::Path) -> Store {
         let store = Store::open(&format!("sqlite://{}", folder.join("test.db").display())).await.unwrap();
@@ -174,17 +188,8 @@ mod tests {
             "ModifyIndex": 1, "StatusUpdatedAt": 1,
         });
         store.see_node(&serde_json::from_value(node).unwrap(), false).await.unwrap();
-        let running = Sighting {
-            status: ClientStatus::Running,
-            stop_desired: false,
-            started: true,
-            lead_ns: None,
-            modify_index: 1,
-            modify_ns: 1,
-            told: true,
-        };
         for id in [HERE, GONE, UNLISTED, REFUSED] {
-            let entry = Entry::new(1, 1, running);
+            let entry = running();
             let new = NewAllocation {
                 allocation: id,
                 node: "n",

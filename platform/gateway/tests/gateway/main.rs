@@ -8,6 +8,7 @@
 mod accounts;
 mod connections;
 mod devices;
+mod doubts;
 mod earnings;
 mod http;
 mod limits;

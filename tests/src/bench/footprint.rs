@@ -2,8 +2,9 @@
 
 #![expect(clippy::print_stderr, reason = "who waits sees how far it is")]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -33,7 +34,8 @@ const SNAPSHOTS: usize = 500;
 
 /// How long the app is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(15);
-const IDLE: Duration = Duration::from_secs(60);
+/// Long enough that what comes once a minute weighs what it weighs.
+const IDLE: Duration = Duration::from_secs(180);
 
 /// Walks the app to its first job, lets it live a while, and measures it waiting for the next.
 ///
@@ -96,6 +98,7 @@ async fn waiting(world: &World, samples: &mut File) -> Result<Vec<Figure>> {
     if boinc.is_none() {
         eprintln!("boinc-client is not here: no peer");
     }
+    settled(world).await?;
     tokio::time::sleep(REST).await;
     eprintln!("{} s of waiting …", IDLE.as_secs());
     let ours = resident_and_guard(world).await?;
@@ -117,6 +120,26 @@ async fn waiting(world: &World, samples: &mut File) -> Result<Vec<Figure>> {
         boinc.end().await?;
     }
     Ok(figures)
+}
+
+/// What it wrote of all that lies in the bucket: shipping that is no waiting. A rehearsal build ships within seconds what one in
+/// production keeps for a quarter of an hour.
+async fn settled(world: &World) -> Result<()> {
+    let logs = world.pc.folders().logs;
+    until_seen("the logs of what it did to be shipped", world.patience, || {
+        let unshipped = ["app", "agent", "jobs", "outbox"].map(|part| logs.join(part));
+        Ok((!unshipped.iter().any(|part| holds_a_log(part))).then_some(()))
+    })
+    .await
+}
+
+/// One of ours: the agent's own lies beside it, and stays.
+fn holds_a_log(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| {
+        let path = entry.path();
+        if path.is_dir() { holds_a_log(&path) } else { entry.file_name() != "client.log" }
+    })
 }
 
 /// Opens the window as its owner does; gives its process.

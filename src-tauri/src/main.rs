@@ -5,6 +5,7 @@
 mod bindings;
 mod commands;
 mod link;
+mod redraw;
 mod resident;
 mod window;
 

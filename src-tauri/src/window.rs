@@ -11,7 +11,7 @@ use tauri_specta::Event as _;
 use tokio::sync::watch;
 
 use crate::link::{Live, View, link};
-use crate::{bindings, resident};
+use crate::{bindings, redraw, resident};
 
 /// The window's label; `capabilities/window.json` names it.
 const WINDOW: &str = "main";
@@ -45,11 +45,9 @@ pub(crate) fn run(scene: Option<&str>) -> anyhow::Result<()> {
             tauri::async_runtime::spawn(tell_live(app.handle().clone(), live));
             let front = app.handle().clone();
             tauri::async_runtime::spawn(connection.keep(resident::start, move || to_front(&front)));
-            WebviewWindowBuilder::new(app, WINDOW, WebviewUrl::App(page.into()))
-                .title(title)
-                .inner_size(SIZE.0, SIZE.1)
-                .min_inner_size(LEAST.0, LEAST.1)
-                .build()?;
+            let window = WebviewWindowBuilder::new(app, WINDOW, WebviewUrl::App(page.into()));
+            let window = window.title(title).inner_size(SIZE.0, SIZE.1).min_inner_size(LEAST.0, LEAST.1);
+            redraw::build(window)?;
             Ok(())
         })
         .run(tauri::generate_context!())

@@ -11,6 +11,7 @@ use ionet_core::{Intent, Snapshot};
 use ionet_wire::client::Client;
 use ionet_wire::message::Kind;
 use ionet_wire::paths::Folders;
+use serde_json::json;
 use tokio::process::{Child, Command};
 
 use crate::processes::{self, Process};
@@ -48,6 +49,21 @@ impl Pc {
             programs: programs.to_owned(),
             environment,
         })
+    }
+
+    /// A PC in this folder whose io.net side is not there: nobody signs in.
+    pub fn without_a_cloud(
+        folder: &Path,
+        programs: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
+        let pc = Self::new(&folder.join("pc"), &folder.join("notes"), programs, environment)?;
+        let config = pc.folders().config;
+        ionet_wire::paths::private_folder(&config)?;
+        let nowhere =
+            json!({"issuer": "http://127.0.0.1:1", "client_id": "nobody", "gateway": "https://127.0.0.1:1/"});
+        std::fs::write(config.join("endpoints.json"), nowhere.to_string())?;
+        Ok(pc)
     }
 
     pub fn home(&self) -> &Path {

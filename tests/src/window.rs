@@ -28,6 +28,8 @@ pub struct Window {
 
 impl Window {
     pub async fn open(pc: &Pc) -> Result<Self> {
+        // Somebody else of this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let port = free_port()?;
         let driver = Command::new("WebKitWebDriver")
             .arg(format!("--port={port}"))
@@ -179,7 +181,7 @@ pub(crate) fn free_port() -> Result<u16> {
 }
 
 /// The process that draws the page of that window, once it is there.
-pub(crate) async fn web_view(window: u32, patience: Duration) -> Result<Process> {
+pub async fn web_view(window: u32, patience: Duration) -> Result<Process> {
     until_seen("the window's web view", patience, || {
         let all = processes::all();
         let family = processes::family(window, &all);

@@ -14,7 +14,6 @@ use journeys::desktop::tray::Tray;
 use journeys::pc::{Pc, Resident};
 use journeys::wait::until_seen;
 use journeys::{files, needs, read};
-use serde_json::json;
 use tempfile::TempDir;
 
 /// Guards against hanging, and against nothing else.
@@ -49,7 +48,8 @@ impl Scene {
         ionet_wire::paths::private_folder(&runtime).unwrap();
         let bus = Bus::start(&runtime).await.unwrap();
         let tray = Tray::absent(&bus.connect().await.unwrap()).await.unwrap();
-        let pc = pc(folder.path(), &programs, &bus);
+        let variables = environment(folder.path(), &bus);
+        let pc = Pc::without_a_cloud(folder.path(), &programs, variables).unwrap();
         Some(Self { resident: None, pc, tray, _bus: bus, _folder: folder })
     }
 
@@ -82,23 +82,15 @@ impl Scene {
     }
 }
 
-/// The io.net side is not there: nobody signs in.
-fn pc(folder: &Path, programs: &Path, bus: &Bus) -> Pc {
+fn environment(home: &Path, bus: &Bus) -> Vec<(String, String)> {
     let variables = [
-        ("HOME", folder.to_string_lossy().into_owned()),
+        ("HOME", home.to_string_lossy().into_owned()),
         ("XDG_RUNTIME_DIR", bus.folder().to_string_lossy().into_owned()),
         ("DBUS_SESSION_BUS_ADDRESS", bus.address().to_owned()),
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
     ];
-    let environment = variables.map(|(name, value)| (name.to_owned(), value)).into();
-    let pc = Pc::new(&folder.join("pc"), &folder.join("notes"), programs, environment).unwrap();
-    let config = pc.home().join("config");
-    ionet_wire::paths::private_folder(&config).unwrap();
-    let nowhere =
-        json!({"issuer": "http://127.0.0.1:1", "client_id": "nobody", "gateway": "https://127.0.0.1:1/"});
-    std::fs::write(config.join("endpoints.json"), nowhere.to_string()).unwrap();
-    pc
+    variables.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 #[tokio::test(flavor = "multi_thread")]

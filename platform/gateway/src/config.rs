@@ -100,6 +100,24 @@ pub struct Storage {
     pub bucket: String,
     pub access_key_file: PathBuf,
     pub secret_key_file: PathBuf,
+    /// Whether the bucket's name is part of the path, or of the host.
+    #[serde(default)]
+    pub style: Style,
+    /// Whether the store checks what comes by `x-amz-checksum-sha256`; not every one knows that header.
+    #[serde(default = "yes")]
+    pub checksum: bool,
+    /// What the bucket's policy demands of every object beside that, such as `x-amz-server-side-encryption`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How a bucket is addressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Style {
+    #[default]
+    Path,
+    Host,
 }
 
 /// Prices in millionths of the currency's unit per hour of one allocation.
@@ -167,6 +185,10 @@ impl Prices {
 
 fn seven_days() -> u64 {
     7 * 24 * 3600
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn usual_currency() -> String {

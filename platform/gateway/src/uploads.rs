@@ -11,7 +11,7 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 
 use crate::Shared;
 use crate::clock::now_ms;
-use crate::config::Storage;
+use crate::config::{Storage, Style};
 use crate::devices::Device;
 use crate::extract::{Asked, Json};
 use crate::problem::Refusal;
@@ -26,28 +26,33 @@ const LONGEST_NAME: usize = 200;
 pub(crate) struct Uploads {
     bucket: Bucket,
     credentials: Credentials,
+    checksum: bool,
+    /// For every object.
+    headers: Vec<(String, String)>,
 }
 
 impl Uploads {
     /// Reads the bucket's keys.
     pub(crate) fn new(config: &Storage) -> anyhow::Result<Self> {
-        let bucket = Bucket::new(
-            config.endpoint.clone(),
-            UrlStyle::Path,
-            config.bucket.clone(),
-            config.region.clone(),
-        )?;
+        let style = match config.style {
+            Style::Path => UrlStyle::Path,
+            Style::Host => UrlStyle::VirtualHost,
+        };
+        let bucket =
+            Bucket::new(config.endpoint.clone(), style, config.bucket.clone(), config.region.clone())?;
         let (access, secret) = (read(&config.access_key_file)?, read(&config.secret_key_file)?);
-        Ok(Self { bucket, credentials: Credentials::new(access, secret) })
+        let headers = config.headers.iter().map(demanded).collect::<anyhow::Result<_>>()?;
+        let credentials = Credentials::new(access, secret);
+        Ok(Self { bucket, credentials, checksum: config.checksum, headers })
     }
 
     fn grant(&self, device: &str, object: &UploadObject) -> Result<UploadGrant, Refusal> {
         check(object)?;
         let digest = hex::decode(&object.sha256).map_err(|_| bad("a checksum is not hex"))?;
-        let headers = vec![
-            ("content-length".to_owned(), object.length.to_string()),
-            ("x-amz-checksum-sha256".to_owned(), base64::engine::general_purpose::STANDARD.encode(digest)),
-        ];
+        let digest = base64::engine::general_purpose::STANDARD.encode(digest);
+        let mut headers = vec![("content-length".to_owned(), object.length.to_string())];
+        headers.extend(self.checksum.then(|| ("x-amz-checksum-sha256".to_owned(), digest)));
+        headers.extend(self.headers.iter().cloned());
         let key = format!("devices/{device}/{}", object.name);
         let mut put = self.bucket.put_object(Some(&self.credentials), &key);
         for (name, value) in &headers {
@@ -84,6 +89,22 @@ pub(crate) async fn uploads(
     let grants = grants.collect::<Result<Vec<_>, _>>()?;
     tracing::debug!(device = device.id, objects = grants.len(), "uploads were granted");
     Ok(Json(UploadAnswer { grants }))
+}
+
+/// A header as it is signed and sent. Those that belong to one object are the gateway's to say, and PCs send no others than
+/// a store's own.
+fn demanded((name, value): (&String, &String)) -> anyhow::Result<(String, String)> {
+    let name = name.to_ascii_lowercase();
+    anyhow::ensure!(
+        name.starts_with("x-amz-") && !name.starts_with("x-amz-checksum-") && name != "x-amz-content-sha256",
+        "s3.headers: \"{}\" is none that can be demanded of every object; those begin with x-amz-",
+        name.escape_debug()
+    );
+    let sane = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && value.trim() == value;
+    anyhow::ensure!(sane && !value.is_empty(), "s3.headers: \"{}\" is no header", name.escape_debug());
+    Ok((name, value.clone()))
 }
 
 fn check(object: &UploadObject) -> Result<(), Refusal> {
@@ -126,7 +147,8 @@ mod tests {
     fn signer() -> Uploads {
         let bucket =
             Bucket::new("http://127.0.0.1:9".parse().unwrap(), UrlStyle::Path, "logs", "eu").unwrap();
-        Uploads { bucket, credentials: Credentials::new("the-access-key", "the-secret-key") }
+        let credentials = Credentials::new("the-access-key", "the-secret-key");
+        Uploads { bucket, credentials, checksum: true, headers: Vec::new() }
     }
 
     fn object(name: &str) -> UploadObject {
@@ -143,6 +165,48 @@ mod tests {
         assert!(!grant.url.contains("the-secret-key"));
         assert_eq!(grant.headers[0], ("content-length".to_owned(), "5".to_owned()));
         assert_eq!(grant.headers[1].1, "Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8=");
+    }
+
+    #[test]
+    fn a_grant_carries_what_the_bucket_demands_and_no_checksum_where_the_store_knows_none() {
+        let encrypted = ("x-amz-server-side-encryption".to_owned(), "AES256".to_owned());
+        let signer = Uploads { checksum: false, headers: vec![encrypted.clone()], ..signer() };
+
+        let grant = signer.grant("d-1", &object("a")).unwrap();
+
+        assert!(
+            grant.url.contains("X-Amz-SignedHeaders=content-length%3Bhost%3Bx-amz-server-side-encryption&")
+        );
+        assert_eq!(grant.headers, [("content-length".to_owned(), "5".to_owned()), encrypted]);
+    }
+
+    #[test]
+    fn a_bucket_by_its_own_host_and_headers_that_no_pc_would_send_are_told_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        std::fs::write(&key, "key").unwrap();
+        let uploads = |headers: serde_json::Value| {
+            let config = serde_json::json!({
+                "endpoint": "https://store.example.test", "region": "eu", "bucket": "logs",
+                "access_key_file": key, "secret_key_file": key, "style": "host", "headers": headers,
+            });
+            Uploads::new(&serde_json::from_value(config).unwrap())
+        };
+
+        let signer = uploads(serde_json::json!({ "X-Amz-Server-Side-Encryption": "aws:kms" })).unwrap();
+        let grant = signer.grant("d-1", &object("a")).unwrap();
+
+        assert!(grant.url.starts_with("https://logs.store.example.test/devices/d-1/a?"), "{}", grant.url);
+        assert_eq!(grant.headers[2].0, "x-amz-server-side-encryption");
+        for (name, value) in [
+            ("cookie", "a"),
+            ("x-amz-checksum-sha256", "a"),
+            ("x-amz-acl", ""),
+            ("x-amz-acl", "a\r\nb"),
+            ("x-amz-\n", "a"),
+        ] {
+            assert!(uploads(serde_json::json!({ name: value })).is_err(), "{name:?}: {value:?}");
+        }
     }
 
     #[test]

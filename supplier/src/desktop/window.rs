@@ -60,14 +60,16 @@ fn start(program: &Path, variables: &[(&str, &str)]) -> io::Result<Window> {
 }
 
 impl Window {
-    /// Waits for its end. False when that came at its start and was none that it wanted.
+    /// Waits for its end. False when that came at its start and was none that it wanted, or when it says itself that its page
+    /// cannot be shown.
     fn stays(mut self) -> bool {
         let status = self.child.wait();
         match &status {
             Ok(status) => tracing::debug!(%status, "window closed"),
             Err(error) => tracing::warn!(%error, "window lost"),
         }
-        status.is_ok_and(is_wanted) || self.began.elapsed() > DIED_AT_ITS_START
+        let gave_up = status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
+        status.is_ok_and(is_wanted) || (!gave_up && self.began.elapsed() > DIED_AT_ITS_START)
     }
 }
 

@@ -133,12 +133,14 @@ async fn settled(world: &World) -> Result<()> {
     .await
 }
 
-/// One of ours: the agent's own lies beside it, and stays.
+/// What the agent and the guard write for themselves lies beside the app's own, and stays.
 fn holds_a_log(folder: &Path) -> bool {
     let mut entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     entries.any(|entry| {
-        let path = entry.path();
-        if path.is_dir() { holds_a_log(&path) } else { entry.file_name() != "client.log" }
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let to_ship = name == "current.log" || name.starts_with("closed-") || name.ends_with(".gz");
+        if path.is_dir() { holds_a_log(&path) } else { to_ship }
     })
 }
 

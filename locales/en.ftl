@@ -446,6 +446,12 @@ problem-engine-no-card-runtime-title = Docker knows the graphics card by another
 problem-engine-no-card-runtime-body = Jobs ask Docker for the runtime called “nvidia”, and this one knows the card by CDI or another runtime only, so that every job would fail. Run “sudo nvidia-ctk runtime configure --runtime=docker” and restart Docker; Supplier goes on by itself then.
 problem-engine-confined-title = This Docker cannot see jobs’ files
 problem-engine-confined-body = It was installed as a snap, which is shut away from most folders. Remove the snap, install Docker’s own packages, then try again.
+problem-engine-folders-out-of-reach-title = Docker cannot reach jobs’ files
+problem-engine-folders-out-of-reach-body = They lie in { $folder }, and Docker may not look there: so it is with a home folder on a network, or with one that is mounted for your user alone. They must lie on a disk of this PC. Quit Supplier, start it with IONET_HOME set to a folder on such a disk, and sign in again; if the folder should be reachable, mend that and try again.
+problem-engine-program-gone-title = A part of Docker is missing
+problem-engine-program-gone-body = Docker runs, but the program { $program }, with which it starts containers, is gone, so that every job would fail. Install Docker again, then try again.
+problem-engine-card-unreachable-title = Containers cannot reach the graphics driver
+problem-engine-card-unreachable-body = NVIDIA’s Container Toolkit could not give a job its card, and it would be so with every job. Restart this PC, then try again; if it stays so, install the toolkit again. (Reason: { $why })
 problem-log-disk-full-title = No room for logs
 problem-log-disk-full-body = The disk is full. Your PC goes on earning, but what happens now is not written down. Make some room.
 problem-log-refused-title = Logs cannot be sent

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ionet_core::StartId;
-use ionet_core::fault::RegistrationFault;
+use ionet_core::fault::{EngineFault, RegistrationFault};
 use serde::{Deserialize, Serialize};
 
 pub use crate::platform::guard::{Guard, serve, serve_with};
@@ -87,6 +87,9 @@ pub enum GuardEvent {
     },
     /// The agent says that the region has taken it in, or why not. Told when it changes, and again to a newcomer.
     Registration { id: StartId, result: Result<(), RegistrationFault> },
+    /// The engine refused a job's container for what is this PC's and no job's: told each time, and again to a newcomer.
+    /// Or it ran one after that.
+    Containers { id: StartId, result: Result<(), EngineFault> },
     /// Files of jobs that have ended while the agent runs on and that nobody could remove.
     FilesLeft { id: StartId, left: u32 },
     /// The guard itself is gone, or another resident program has taken over.

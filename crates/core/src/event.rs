@@ -118,6 +118,11 @@ pub enum Signal {
     },
     /// The container engine was asked.
     Engine(Result<(), EngineFault>),
+    /// The engine ran a job's container, or refused one for what is this PC's and no job's.
+    Containers {
+        id: StartId,
+        result: Result<(), EngineFault>,
+    },
     /// The disk that jobs' files lie on takes them, or why not.
     JobsDisk(Result<(), AgentFault>),
     Logs(LogReport),

@@ -228,6 +228,15 @@ pub enum EngineFault {
     /// One that sees none of the folders where jobs' files lie.
     #[error("it is shut away from this PC's folders")]
     Confined,
+    /// It runs, and refuses a job's container because of them.
+    #[error("it cannot reach the jobs' folders below {0}")]
+    FoldersOutOfReach(String),
+    /// One that it starts containers with.
+    #[error("its program {0} is gone")]
+    ProgramGone(String),
+    /// What gives a container its card says why.
+    #[error("it cannot give a card to a container: {0}")]
+    CardUnreachable(String),
 }
 
 /// The agent runs, and the region's servers do not take its node in.

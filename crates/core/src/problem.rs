@@ -70,7 +70,7 @@ pub fn problems(state: &State) -> Vec<Problem> {
         Some(fault) => found.push(card::of_gpu(fault)),
         None => found.extend(state.work.hardware.iter().flat_map(card::of_cards)),
     }
-    found.extend(faults.engine.as_ref().map(agent::of_engine));
+    found.extend(faults.engine.iter().chain(&faults.containers).map(agent::of_engine));
     found.extend(faults.disk.iter().chain(&faults.agent).map(agent::of_agent));
     if let Region::Unreachable { fault, .. } = &state.region {
         found.push(of_cloud(fault, Stops::NewWork));

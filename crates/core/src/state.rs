@@ -124,6 +124,8 @@ pub struct Faults {
     pub enrolment: Option<CloudFault>,
     pub gpu: Option<GpuFault>,
     pub engine: Option<EngineFault>,
+    /// What the engine says only when it is to run a job's container.
+    pub containers: Option<EngineFault>,
     pub disk: Option<AgentFault>,
     pub agent: Option<AgentFault>,
     pub work: Option<WorkFault>,
@@ -136,7 +138,7 @@ pub struct Faults {
 impl Faults {
     /// Without an agent nobody looks after what its jobs need, and one that has come up has found it.
     pub(crate) fn forget_what_jobs_need(&mut self) {
-        (self.engine, self.disk) = (None, None);
+        (self.engine, self.containers, self.disk) = (None, None, None);
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Task {
     Readmit,
     /// To sweep again what could not be swept.
     Sweep,
+    /// To take work again after the engine refused a job's container.
+    Containers,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

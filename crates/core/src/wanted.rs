@@ -94,7 +94,8 @@ pub(crate) fn wanted(state: &State) -> Wanted {
         Agent::Away | Agent::Unswept | Agent::GivingBack(_) => false,
     };
     let faults = &state.faults;
-    let has_all = faults.gpu.is_none() && faults.engine.is_none() && faults.disk.is_none();
+    let runs_jobs = faults.engine.is_none() && faults.containers.is_none();
+    let has_all = faults.gpu.is_none() && runs_jobs && faults.disk.is_none();
     let fit = has_all && !state.tags_are_stale();
     Wanted { eligible: runs && fit, ..Wanted::default() }
 }

@@ -235,6 +235,12 @@ impl Shared {
                 GuardEvent::Exited { id, code, stderr_tail } => {
                     self.exited(id, startup::fault(code, &stderr_tail)).await;
                 }
+                GuardEvent::Containers { id, result } => {
+                    if let Err(fault) = &result {
+                        tracing::warn!(%fault, "the container engine refuses jobs");
+                    }
+                    self.tell(Signal::Containers { id, result }).await;
+                }
                 GuardEvent::FilesLeft { left, .. } => {
                     tracing::warn!(left, "files of ended jobs could not be removed");
                     self.tell(Signal::FilesLeft { left }).await;

@@ -59,6 +59,9 @@ pub(super) fn of_engine(fault: &EngineFault) -> Problem {
         EngineFault::NoCard => again(Code::EngineNoCard),
         EngineFault::NoCardRuntime => again(Code::EngineNoCardRuntime),
         EngineFault::Confined => again(Code::EngineConfined),
+        EngineFault::FoldersOutOfReach(folder) => because(Code::EngineFoldersOutOfReach, "folder", folder),
+        EngineFault::ProgramGone(program) => because(Code::EngineProgramGone, "program", program),
+        EngineFault::CardUnreachable(why) => because(Code::EngineCardUnreachable, "why", why),
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) fn drive(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     {
         set_target(state, Target::Earning);
     }
+    if state.tasks.is_due(Task::Containers, now) {
+        state.faults.containers = None;
+    }
     give_back_where_due(state, now, effects);
     if let Agent::Running(running) = &mut state.agent
         && std::mem::take(&mut running.may_be_frozen)

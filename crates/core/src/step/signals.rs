@@ -4,7 +4,7 @@ use super::outcomes::{came_up, device_gone, session_ended};
 use crate::agent::{Agent, StartId};
 use crate::effect::{self, Effect};
 use crate::event::{KeptSession, Signal};
-use crate::fault::{AgentFault, CloudFault, RegistrationFault, WorkFault};
+use crate::fault::{AgentFault, CloudFault, EngineFault, RegistrationFault, WorkFault};
 use crate::region::{NodeStatus, WatchAnswer};
 use crate::state::{Account, Region, State};
 use crate::tasks::Task;
@@ -13,6 +13,9 @@ use crate::wanted::wanted;
 
 /// An agent that ran for so long has started well, whatever comes later.
 const STARTED_WELL_MS: u64 = 60_000;
+
+/// Each try may cost a customer's job its start.
+const CONTAINERS_AGAIN_MS: u64 = 10 * 60_000;
 
 pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &mut Vec<Effect>) {
     match signal {
@@ -39,7 +42,8 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::AgentUp { id } => on_agent_up(state, id, now),
         Signal::AgentExited { id, fault } => on_agent_exited(state, id, fault, now),
         Signal::Registration { id, result } => on_registration(state, id, result),
-        Signal::Engine(result) => state.faults.engine = result.err(),
+        Signal::Engine(result) => on_engine(state, result),
+        Signal::Containers { id, result } => on_containers(state, id, result, now),
         Signal::JobsDisk(result) => state.faults.disk = result.err(),
         Signal::Logs(report) => state.logs = report,
         Signal::FilesLeft { left } => state.faults.work = Some(WorkFault::FilesLeft { left }),
@@ -109,6 +113,27 @@ fn on_session(state: &mut State, kept: KeptSession) {
         (Account::SignedIn { .. }, KeptSession::None) => session_ended(state),
         _ => {}
     }
+}
+
+/// One that has come back may run containers again.
+fn on_engine(state: &mut State, result: Result<(), EngineFault>) {
+    if result.is_ok() && state.faults.engine.is_some() {
+        state.faults.containers = None;
+    }
+    state.faults.engine = result.err();
+}
+
+/// Without new work no start can show that it is over, and no question to the engine does: so a next job tries, after a
+/// while or when the owner says so.
+fn on_containers(state: &mut State, id: StartId, result: Result<(), EngineFault>, now: Now) {
+    if state.agent.live() != Some(id) {
+        return;
+    }
+    match &result {
+        Ok(()) => state.tasks.forget(Task::Containers),
+        Err(_) => state.tasks.not_before(Task::Containers, CONTAINERS_AGAIN_MS, now),
+    }
+    state.faults.containers = result.err();
 }
 
 /// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.

@@ -5,6 +5,7 @@
 mod card;
 mod cards;
 mod certificate;
+mod engine;
 mod first_start;
 mod giving_back;
 mod left_over;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ionet_core::StartId;
-use ionet_core::fault::WorkFault;
+use ionet_core::fault::{EngineFault, WorkFault};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -21,6 +21,9 @@ use crate::{api, files, state};
 
 /// Ids of the containers that our agent has made.
 pub(super) type Containers = Arc<Mutex<BTreeSet<String>>>;
+
+/// What the engine makes of a job's container: an error is this PC's and no job's.
+pub(super) type Tell = Arc<dyn Fn(Result<(), EngineFault>) + Send + Sync>;
 
 pub(super) enum Done {
     /// Nobody holds the data folder any more, and it can be used; with its links resolved. None where nothing is to start.
@@ -35,6 +38,8 @@ pub(super) enum Done {
     Swept(Result<(), WorkFault>),
     /// Folders of ended allocations that stay.
     FilesLeft(u32),
+    /// The engine ran a container, or refused one for what is this PC's.
+    Containers(StartId, Result<(), EngineFault>),
 }
 
 pub(super) struct Beside {
@@ -59,6 +64,12 @@ impl Beside {
 
     pub(super) fn containers(&self) -> Containers {
         Arc::clone(&self.containers)
+    }
+
+    /// For the gate of this start.
+    pub(super) fn tell(&self, id: StartId) -> Tell {
+        let say = self.say.clone();
+        Arc::new(move |result| drop(say.send(Done::Containers(id, result))))
     }
 
     pub(super) fn clear(&mut self, data_dir: Option<PathBuf>) {

@@ -4,7 +4,7 @@ use std::io;
 use std::process::Stdio;
 
 use ionet_core::StartId;
-use ionet_core::fault::RegistrationFault;
+use ionet_core::fault::{EngineFault, RegistrationFault};
 use rustix::io::Errno;
 use rustix::process::getpid;
 use tokio::process::{Child, Command};
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::log_file::Writer;
 use super::output::Output;
 use super::processes;
-use super::protocol::NotStarted;
+use super::protocol::{NotStarted, Say};
 use crate::guard::{MARK, Start};
 use crate::{agent_log, registration};
 
@@ -27,7 +27,9 @@ pub(super) struct Agent {
     pub(super) up: bool,
     pub(super) output: Output,
     /// The last word on its registration that was passed on.
-    pub(super) registration: Option<Registration>,
+    registration: Option<Registration>,
+    /// Why the engine does not run its containers, as long as that holds.
+    containers: Option<EngineFault>,
     child: Child,
     /// What its log says that matters here.
     said: mpsc::UnboundedReceiver<Told>,
@@ -74,7 +76,28 @@ impl Agent {
         output.read(child.stderr.take().ok_or(NotStarted::Missing)?, |_| {});
         let pid = child.id().ok_or(NotStarted::Missing)? as i32;
         tracing::info!(pid, "the agent started");
-        Ok(Self { id: start.id, pid, up: false, output, registration: None, child, said })
+        Ok(Self { id: start.id, pid, up: false, output, registration: None, containers: None, child, said })
+    }
+
+    /// What is to be passed on; nothing where it is known.
+    pub(super) fn hear_of_registration(&mut self, result: Registration) -> Option<Say> {
+        let known = self.registration.replace(result.clone()).as_ref() == Some(&result);
+        (!known).then_some(Say::Registration { id: Some(self.id), result })
+    }
+
+    /// A refusal each time: whoever hears of it may have let the last one be.
+    pub(super) fn hear_of_containers(&mut self, result: Result<(), EngineFault>) -> Option<Say> {
+        let known = result.is_ok() && self.containers.is_none();
+        self.containers = result.clone().err();
+        (!known).then_some(Say::Containers { id: self.id, result })
+    }
+
+    /// What was passed on and still holds, for a newcomer.
+    pub(super) fn last_words(&self) -> impl Iterator<Item = Say> {
+        let (id, registration) = (self.id, self.registration.clone());
+        let registration = registration.map(|result| Say::Registration { id: Some(id), result });
+        let containers = self.containers.clone().map(|fault| Say::Containers { id, result: Err(fault) });
+        registration.into_iter().chain(containers)
     }
 
     pub(super) async fn told(&mut self) -> Told {

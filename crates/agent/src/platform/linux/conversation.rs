@@ -96,6 +96,9 @@ impl Conversation {
                 let id = self.or_newest(id);
                 self.is_about(id).then_some(GuardEvent::Registration { id, result })
             }
+            Say::Containers { id, result } => {
+                self.is_about(id).then_some(GuardEvent::Containers { id, result })
+            }
             Say::FilesLeft { id, left } => self.is_about(id).then_some(GuardEvent::FilesLeft { id, left }),
             Say::Stopped { id } => self.stopped(id, Ok(())),
             Say::NotStopped { id, why } => self.stopped(id, Err(why.into())),
@@ -324,7 +327,12 @@ mod tests {
                         prop_assert!(ended.insert(id), "ended twice");
                         if up == Some(id) { up = None; }
                     }
-                    Some(GuardEvent::Registration { .. } | GuardEvent::FilesLeft { .. }) | None => {}
+                    Some(
+                        GuardEvent::Registration { .. }
+                        | GuardEvent::FilesLeft { .. }
+                        | GuardEvent::Containers { .. },
+                    )
+                    | None => {}
                     Some(GuardEvent::Lost(_)) => prop_assert!(false, "nobody said so"),
                 }
                 if let Some(running) = talk.running() {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use disk_double::Hang;
@@ -99,7 +100,8 @@ async fn a_container_whose_folders_hang_with_their_disk_holds_up_nobody_else_at_
     let stage = Stage::new();
     let socket = stage.dir.path().join("engine.sock");
     let gone = stage.dir.path().join("gone.sock");
-    let _gate = Gate::open(socket.clone(), &gone, &stage.data(), Containers::default()).unwrap();
+    let _gate =
+        Gate::open(socket.clone(), &gone, &stage.data(), Containers::default(), Arc::new(|_| ())).unwrap();
     let Some(hang) = Hang::over(&stage.data()) else { return };
     let folder = stage.data().join("alloc").join(ALLOC);
     let asked = format!("{{\"HostConfig\": {{\"Binds\": [\"{}:/local\"]}}}}", folder.display());

@@ -1,6 +1,7 @@
 //! The gate and what is asked of an engine, held to a real one: that of `./dev test`, on a socket of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::Method;
@@ -95,7 +96,7 @@ impl Drop for Container {
 
 fn gate(stage: &Stage, engine: &Path) -> (Gate, PathBuf) {
     let socket = stage.dir.path().join("gate.sock");
-    (Gate::open(socket.clone(), engine, &stage.data(), Default::default()).unwrap(), socket)
+    (Gate::open(socket.clone(), engine, &stage.data(), Default::default(), Arc::new(|_| ())).unwrap(), socket)
 }
 
 fn allocation(stage: &Stage) -> PathBuf {

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::beside::Containers;
+use super::beside::{Containers, Tell};
+use super::refused;
 use crate::admission::{self, Refusal, Route};
 use crate::disk;
 
@@ -41,15 +42,18 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Listens at `socket`, whose folder must be this user's alone, and passes on to the engine what is admitted for
-    /// jobs whose folders lie below `data_dir`. Takes note of the containers that are made.
+    /// jobs whose folders lie below `data_dir`. Takes note of the containers that are made, and tells what the engine makes of
+    /// them as far as it is about this PC.
     pub(crate) fn open(
         socket: PathBuf,
         engine: &Path,
         data_dir: &Path,
         containers: Containers,
+        tell: Tell,
     ) -> io::Result<Self> {
         let listener = listen(&socket)?;
-        let way = Arc::new(Way { engine: engine.to_owned(), data_dir: data_dir.to_owned(), containers });
+        let (engine, data_dir) = (engine.to_owned(), data_dir.to_owned());
+        let way = Arc::new(Way { engine, data_dir, containers, tell });
         let keeper = tokio::spawn(async move {
             loop {
                 match listener.accept().await {
@@ -86,6 +90,7 @@ struct Way {
     engine: PathBuf,
     data_dir: PathBuf,
     containers: Containers,
+    tell: Tell,
 }
 
 async fn serve(way: Arc<Way>, stream: UnixStream) {
@@ -104,11 +109,10 @@ async fn serve(way: Arc<Way>, stream: UnixStream) {
 
 impl Way {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let makes = admission::route(request.method(), request.uri().path()) == Some(Route::Container);
+        let route = admission::route(request.method(), request.uri().path());
         match self.admit(request).await {
             Ok(admitted) => match self.forward(admitted).await {
-                Ok(response) if makes => self.note(response).await,
-                Ok(response) => response,
+                Ok(response) => self.note(route, response).await,
                 Err(error) => {
                     said(StatusCode::BAD_GATEWAY, &format!("the container engine does not answer: {error}"))
                 }
@@ -120,18 +124,52 @@ impl Way {
         }
     }
 
-    /// The answer as it came, once the id of the container in it is known.
-    async fn note(&self, response: Response<Body>) -> Response<Body> {
+    /// The answer as it came.
+    async fn note(&self, route: Option<Route>, response: Response<Body>) -> Response<Body> {
+        let status = response.status();
+        let refused = status.is_client_error() || status.is_server_error();
+        match route {
+            Some(Route::Container | Route::Start) if refused => {
+                self.read(response, |body| self.refused(body)).await
+            }
+            Some(Route::Container) => self.read(response, |body| self.made(body)).await,
+            Some(Route::Start) => {
+                (self.tell)(Ok(()));
+                response
+            }
+            Some(Route::Free | Route::Exec) | None => response,
+        }
+    }
+
+    async fn read(&self, response: Response<Body>, note: impl FnOnce(&Value)) -> Response<Body> {
         let (head, body) = response.into_parts();
         let Ok(body) = Limited::new(body, LONGEST).collect().await else {
             return said(StatusCode::BAD_GATEWAY, "the container engine's answer breaks off");
         };
         let bytes = body.to_bytes();
-        let made: Option<Value> = serde_json::from_slice(&bytes).ok();
-        if let Some(id) = made.as_ref().and_then(|made| made["Id"].as_str()) {
-            self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        if let Ok(said) = serde_json::from_slice(&bytes) {
+            note(&said);
         }
         Response::from_parts(head, whole(bytes))
+    }
+
+    fn made(&self, container: &Value) {
+        if let Some(id) = container["Id"].as_str() {
+            self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        }
+    }
+
+    /// Beside the answer, which waits for no disk. One that does not answer is looked after elsewhere.
+    fn refused(&self, said: &Value) {
+        let Some(message) = said["message"].as_str().map(ToOwned::to_owned) else { return };
+        let (data_dir, tell) = (self.data_dir.clone(), Arc::clone(&self.tell));
+        tokio::spawn(async move {
+            let there = data_dir.clone();
+            let blame = move || refused::of_this_pc(&message, &there);
+            if let Some(Some(fault)) = disk::read(&data_dir, LOOKED_UP_WITHIN, blame).await {
+                tell(Err(fault));
+            }
+        });
     }
 
     /// The request as it came, once its body has passed; a container's as it was read.

@@ -10,8 +10,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::beside::Containers;
+use super::beside::{Containers, Tell};
 use super::gate::Gate;
+use ionet_core::fault::EngineFault;
 
 /// An engine that says "asked", notes what it was asked (of a container also how it is described), and repeats in capitals what it
 /// hears on a connection that it takes over.
@@ -20,6 +21,8 @@ struct Engine {
     heard: Arc<Mutex<Vec<String>>>,
     /// Which containers the gate knows of.
     made: Containers,
+    /// With what it refuses all that follows.
+    refuses: Arc<Mutex<Option<String>>>,
 }
 
 impl Engine {
@@ -28,12 +31,14 @@ impl Engine {
         std::fs::create_dir_all(dir.path().join("data/alloc")).unwrap();
         let listener = UnixListener::bind(dir.path().join("real.sock")).unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let notes = Arc::clone(&heard);
+        let refuses = Arc::new(Mutex::new(None));
+        let (notes, refusal) = (Arc::clone(&heard), Arc::clone(&refuses));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let notes = Arc::clone(&notes);
+                let (notes, refusal) = (Arc::clone(&notes), Arc::clone(&refusal));
                 let answer = service_fn(move |mut request: Request<Incoming>| {
                     let notes = Arc::clone(&notes);
+                    let refused = refusal.lock().unwrap().clone();
                     async move {
                         let mut note = format!("{} {}", request.method(), request.uri());
                         if is_create(&request) {
@@ -41,20 +46,24 @@ impl Engine {
                             note = format!("{note} {}", String::from_utf8_lossy(&body));
                         }
                         notes.lock().unwrap().push(note);
-                        Ok::<_, Infallible>(answered(request))
+                        Ok::<_, Infallible>(refused.map_or_else(|| answered(request), refusing))
                     }
                 });
                 let connection = hyper::server::conn::http1::Builder::new();
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer).with_upgrades());
             }
         });
-        Self { dir, heard, made: Containers::default() }
+        Self { dir, heard, made: Containers::default(), refuses }
     }
 
     fn gate(&self) -> (Gate, PathBuf) {
+        self.gate_that_tells(Arc::new(|_| ()))
+    }
+
+    fn gate_that_tells(&self, tell: Tell) -> (Gate, PathBuf) {
         let socket = self.dir.path().join("engine.sock");
         let (real, data) = (self.dir.path().join("real.sock"), self.dir.path().join("data"));
-        let gate = Gate::open(socket.clone(), &real, &data, Arc::clone(&self.made));
+        let gate = Gate::open(socket.clone(), &real, &data, Arc::clone(&self.made), tell);
         (gate.unwrap(), socket)
     }
 
@@ -65,6 +74,11 @@ impl Engine {
 
 fn is_create(request: &Request<Incoming>) -> bool {
     request.uri().path().ends_with("/containers/create")
+}
+
+fn refusing(message: String) -> Response<Full<Bytes>> {
+    let body = serde_json::json!({ "message": message }).to_string();
+    Response::builder().status(500).body(Full::new(Bytes::from(body))).unwrap()
 }
 
 fn answered(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -187,12 +201,52 @@ async fn a_connection_that_the_engine_takes_over_is_joined_end_to_end() {
 async fn an_engine_that_is_not_there_is_said_and_a_closed_gate_leaves_no_socket() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("engine.sock");
-    let gate =
-        Gate::open(socket.clone(), &dir.path().join("gone.sock"), dir.path(), Containers::default()).unwrap();
+    let gate = Gate::open(
+        socket.clone(),
+        &dir.path().join("gone.sock"),
+        dir.path(),
+        Containers::default(),
+        Arc::new(|_| ()),
+    )
+    .unwrap();
 
     let answer = say(&socket, "GET /_ping HTTP/1.1\r\nhost: d\r\nconnection: close\r\n\r\n").await;
     drop(gate);
 
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
     assert!(!socket.exists());
+}
+
+/// Of what the engine refuses a job for, the job hears all and this PC what is its own.
+#[tokio::test]
+async fn a_refusal_that_is_this_pcs_is_told_and_passed_on_as_it_came() {
+    let engine = Engine::start();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (_gate, socket) = engine.gate_that_tells(Arc::new(move |result| tell.send(result).unwrap()));
+    let data = engine.dir.path().join("data");
+    let folder = data.join("alloc/a1/alloc");
+    std::fs::create_dir_all(&folder).unwrap();
+    let refuse = |message: &str| *engine.refuses.lock().unwrap() = Some(message.to_owned());
+    let start = post("/v1.44/containers/c0ffee/start", "");
+
+    let reason = format!("error while creating mount source path '{}': mkdir x: denied", folder.display());
+    refuse(&reason);
+    let answer = say(&socket, &start).await;
+    assert!(answer.starts_with("HTTP/1.1 500") && answer.contains(&reason), "{answer}");
+    let out_of_reach = EngineFault::FoldersOutOfReach(data.display().to_string());
+    assert_eq!(told.recv().await, Some(Err(out_of_reach)));
+
+    refuse("unknown or invalid runtime name: nvidia");
+    say(&socket, &post("/v1.44/containers/create", r#"{"HostConfig": {"Runtime": "nvidia"}}"#)).await;
+    assert_eq!(told.recv().await, Some(Err(EngineFault::NoCard)));
+
+    for own in ["exec: \"nope\": executable file not found in $PATH", "No such image: nothing"] {
+        refuse(&format!("unable to start container process: {own}"));
+        say(&socket, &start).await;
+    }
+    refuse("unknown or invalid runtime name: nvidia");
+    say(&socket, &post("/v1.44/images/create?fromImage=x", "")).await;
+    *engine.refuses.lock().unwrap() = None;
+    say(&socket, &start).await;
+    assert_eq!(told.recv().await, Some(Ok(())), "nothing between");
 }

@@ -285,6 +285,7 @@ async fn greet(
                 | Say::Exited { .. }
                 | Say::Registration { .. }
                 | Say::FilesLeft { .. }
+                | Say::Containers { .. }
                 | Say::Stopped { .. }
                 | Say::NotStopped { .. }
                 | Say::Frozen { .. }

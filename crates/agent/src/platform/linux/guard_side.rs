@@ -166,11 +166,9 @@ impl GuardSide {
             Ask::Reload => self.signal(Kill::HUP),
             Ask::Status => {
                 let running = self.running();
-                let id = running.as_ref().map(|running| running.id);
                 self.say(Say::Status { running }).await;
-                if let Some(result) = self.agent.as_ref().and_then(|agent| agent.registration.clone()) {
-                    self.say(Say::Registration { id, result }).await;
-                }
+                let words: Vec<_> = self.agent.iter().flat_map(Agent::last_words).collect();
+                self.answer(words).await;
             }
         }
     }
@@ -250,8 +248,8 @@ impl GuardSide {
         // The last one's file goes before the next one's is made.
         self.gate = None;
         let Some(engine) = &start.place.docker_socket else { return Ok(()) };
-        let containers = self.beside.containers();
-        let gate = Gate::open(gate_socket(&self.run_dir), engine, &start.place.data_dir, containers);
+        let (containers, tell) = (self.beside.containers(), self.beside.tell(start.id));
+        let gate = Gate::open(gate_socket(&self.run_dir), engine, &start.place.data_dir, containers, tell);
         self.gate = Some(gate.map_err(|error| NotStarted::Other { why: error.to_string() })?);
         Ok(())
     }
@@ -277,11 +275,8 @@ impl GuardSide {
         match told {
             Told::Ended(code) => self.agent_ended(code).await,
             Told::Registration(result) => {
-                let Some(agent) = &mut self.agent else { return };
-                let id = Some(agent.id);
-                if agent.registration.replace(result.clone()).as_ref() != Some(&result) {
-                    self.say(Say::Registration { id, result }).await;
-                }
+                let said = self.agent.as_mut().and_then(|agent| agent.hear_of_registration(result));
+                self.answer(said).await;
             }
             Told::JobEnded(allocation) => {
                 if let Some(place) = self.place.clone() {
@@ -326,6 +321,11 @@ impl GuardSide {
                 self.answer(answers).await;
             }
             Done::Swept(result) => self.swept(result).await,
+            Done::Containers(id, result) => {
+                let agent = self.agent.as_mut().filter(|agent| agent.id == id);
+                let said = agent.and_then(|agent| agent.hear_of_containers(result));
+                self.answer(said).await;
+            }
             Done::FilesLeft(left) => {
                 if let Some(id) = self.agent.as_ref().map(|agent| agent.id) {
                     self.say(Say::FilesLeft { id, left }).await;
@@ -380,7 +380,7 @@ impl GuardSide {
         Some((scope, place.docker_socket.clone()))
     }
 
-    async fn answer(&mut self, answers: Vec<Say>) {
+    async fn answer(&mut self, answers: impl IntoIterator<Item = Say>) {
         for answer in answers {
             self.say(answer).await;
         }

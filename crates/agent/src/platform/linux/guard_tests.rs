@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ionet_core::StartId;
-use ionet_core::fault::{AgentFault, RegistrationFault, WorkFault};
+use ionet_core::fault::{AgentFault, EngineFault, RegistrationFault, WorkFault};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver as Receiver;
 
+use super::gate_tests::{post, say};
 use super::signals::{Signal, send};
 use super::stage::{ALLOC, Stage, is_alive, until};
 use super::{guard, guard_log, processes};
-use crate::guard::{Guard, GuardEvent, Place, Running, Start, Waits};
+use crate::guard::{Guard, GuardEvent, Place, Running, Start, Waits, gate_socket};
 use crate::program::OwnProgram;
 
 /// Not a test of its own: the process that the scripts below start is this one, and it is the guard.
@@ -317,4 +319,35 @@ async fn an_agent_that_does_not_obey_is_killed_with_all_its_work() {
 
     assert!(!is_alive(running.pid));
     assert_eq!(stage.ours().await, []);
+}
+
+/// The engine tells its reasons to the agent alone; the guard reads them on the way.
+#[tokio::test]
+async fn an_engine_that_refuses_jobs_for_what_is_this_pcs_is_told_and_told_again_to_a_newcomer() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let socket = stage.dir.path().join("docker.sock");
+    let engine = tokio::net::UnixListener::bind(&socket).unwrap();
+    let refusing = tokio::spawn(async move {
+        let body = r#"{"message":"unknown or invalid runtime name: nvidia"}"#;
+        let length = body.len();
+        let answer = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {length}\r\n\r\n{body}");
+        while let Ok((mut stream, _)) = engine.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let place = Place { docker_socket: Some(socket), ..place(&stage) };
+    let start = Start { place, ..start(&stage, agent(&stage)) };
+    let id = start.id;
+    guard.start(start).await.unwrap();
+
+    say(&gate_socket(&run_dir(&stage)), &post("/v1.44/containers/c0ffee/start", "")).await;
+
+    let told = GuardEvent::Containers { id, result: Err(EngineFault::NoCard) };
+    assert_eq!(events.recv().await, Some(told.clone()));
+    let (newer, mut events) = connect(&stage).await;
+    assert_eq!(events.recv().await, Some(told));
+    refusing.abort();
+    stop(&stage, &newer).await.unwrap();
 }

@@ -15,6 +15,7 @@ mod output;
 mod processes;
 mod protocol;
 mod questions;
+mod refused;
 mod serve;
 mod signals;
 pub(crate) mod work;

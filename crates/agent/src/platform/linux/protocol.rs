@@ -10,7 +10,7 @@
 //! leaves: the guard ends what it holds, then itself, and a new one takes its folder.
 
 use ionet_core::StartId;
-use ionet_core::fault::{AgentFault, RegistrationFault, WorkFault};
+use ionet_core::fault::{AgentFault, EngineFault, RegistrationFault, WorkFault};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -98,6 +98,10 @@ pub(crate) enum Say {
         id: StartId,
         left: u32,
     },
+    Containers {
+        id: StartId,
+        result: Result<(), EngineFault>,
+    },
     Stopped {
         id: Option<StartId>,
     },
@@ -125,7 +129,11 @@ impl Say {
             return Some(self);
         }
         match self {
-            Self::Hello(_) | Self::FilesLeft { .. } | Self::Frozen { .. } | Self::Thawed { .. } => None,
+            Self::Hello(_)
+            | Self::FilesLeft { .. }
+            | Self::Containers { .. }
+            | Self::Frozen { .. }
+            | Self::Thawed { .. } => None,
             Self::NotStarted { id, why: NotStarted::Held { .. } | NotStarted::CalledOff } => {
                 Some(Self::NotStarted { id, why: NotStarted::Busy })
             }

@@ -1,0 +1,95 @@
+//! What the container engine does to jobs, and what it is.
+
+use ionet_core::event::Loaded;
+use ionet_core::fault::EngineFault;
+use ionet_core::{Effect, Intent, Phase, ProblemCode, Signal, StartId, effect};
+
+use crate::world::{UNTIL_RESUMED, World, device, loaded};
+
+const TEN_MINUTES: i64 = 10 * 60_000;
+
+fn online() -> World {
+    let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
+    world.node(true);
+    world
+}
+
+fn eligible(world: &World) -> Option<bool> {
+    world.log.iter().rev().find_map(|effect| match effect {
+        Effect::Region(effect::Region::SetWanted { wanted, .. }) => Some(wanted.eligible),
+        _ => None,
+    })
+}
+
+fn out_of_reach() -> Result<(), EngineFault> {
+    Err(EngineFault::FoldersOutOfReach("/home/u/agent".to_owned()))
+}
+
+fn containers(world: &mut World, result: Result<(), EngineFault>) {
+    let id = world.state.agent.live().unwrap();
+    world.signal(Signal::Containers { id, result });
+}
+
+fn refused() -> World {
+    let mut world = online();
+    containers(&mut world, out_of_reach());
+    assert_eq!(eligible(&world), Some(false));
+    assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::EngineFoldersOutOfReach });
+    world
+}
+
+#[test]
+fn an_engine_that_refuses_jobs_for_what_is_this_pcs_takes_no_new_work_and_is_said() {
+    for (fault, code) in [
+        (EngineFault::FoldersOutOfReach("/x".to_owned()), ProblemCode::EngineFoldersOutOfReach),
+        (EngineFault::ProgramGone("runc".to_owned()), ProblemCode::EngineProgramGone),
+        (EngineFault::CardUnreachable("nvml error".to_owned()), ProblemCode::EngineCardUnreachable),
+        (EngineFault::NoCard, ProblemCode::EngineNoCard),
+    ] {
+        let mut world = online();
+
+        containers(&mut world, Err(fault));
+        assert_eq!((eligible(&world), world.phase()), (Some(false), Phase::Blocked { code }));
+        containers(&mut world, Ok(()));
+
+        assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
+    }
+}
+
+/// Nobody may be there to say so, and without new work no start can.
+#[test]
+fn after_a_while_or_when_the_owner_says_so_a_next_job_tries_the_engine_again() {
+    let mut world = refused();
+    world.pass(TEN_MINUTES / 2);
+    assert_eq!(eligible(&world), Some(false));
+    world.pass(TEN_MINUTES);
+    assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
+    containers(&mut world, out_of_reach());
+    assert_eq!(eligible(&world), Some(false), "each refusal counts");
+
+    world.intent(Intent::Retry);
+    assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
+}
+
+#[test]
+fn an_engine_that_has_come_back_and_an_agent_that_starts_anew_are_tried_at_once() {
+    let mut world = refused();
+    world.signal(Signal::Engine(Err(EngineFault::Absent)));
+    world.signal(Signal::Engine(Ok(())));
+    assert_eq!(eligible(&world), Some(true));
+
+    let mut world = refused();
+    world.intent(UNTIL_RESUMED);
+    world.intent(Intent::Resume);
+    world.node(true);
+    assert_eq!((eligible(&world), world.problems()), (Some(true), vec![]));
+}
+
+#[test]
+fn what_an_engine_did_to_an_earlier_agents_job_stops_nothing() {
+    let mut world = online();
+
+    world.signal(Signal::Containers { id: StartId(0), result: out_of_reach() });
+
+    assert_eq!((eligible(&world), world.problems()), (Some(true), vec![]));
+}

@@ -23,6 +23,7 @@ pub mod engine;
 pub mod find;
 pub mod guard;
 mod http;
+pub mod images;
 pub mod introduction;
 pub mod ports;
 pub mod program;

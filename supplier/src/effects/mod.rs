@@ -78,7 +78,9 @@ impl Effects {
             renewed: Notify::new(),
             live_jobs: watch::Sender::new(true),
         };
-        Self { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        shared.collect_images();
+        Self { shared }
     }
 
     /// The last word to the owner: whether anything of ours is left.

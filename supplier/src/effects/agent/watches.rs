@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ionet_agent::{disk, engine};
+use ionet_agent::{disk, engine, images};
 use ionet_core::Signal;
 use ionet_core::fault::AgentFault;
 
@@ -14,7 +14,30 @@ use crate::runners::Runner;
 /// A disk that fills up or fails takes no job for longer than this.
 const DISK_EVERY: Duration = Duration::from_secs(60);
 
+/// An image of twenty gigabytes is worth having for the next job, and not for ever.
+const IMAGES_STAY: Duration = Duration::from_secs(3_600);
+const IMAGES_EVERY: Duration = Duration::from_secs(600);
+
 impl Shared {
+    /// As long as the program runs, with an agent or without: Nomad's own clean-up begins anew with each agent.
+    pub(in crate::effects) fn collect_images(self: &Arc<Self>) {
+        let place = self.place();
+        let Some(engine) = place.docker_socket else { return };
+        let collecting = move || {
+            let (data_dir, engine) = (place.data_dir.clone(), engine.clone());
+            async move {
+                loop {
+                    tokio::time::sleep(IMAGES_EVERY).await;
+                    let removed = images::collect(&data_dir, &engine, IMAGES_STAY).await;
+                    if removed > 0 {
+                        tracing::info!(removed, "images that no job uses any more are gone");
+                    }
+                }
+            }
+        };
+        self.tools.runners.start("images", collecting).for_ever();
+    }
+
     /// None where jobs need no engine: in a rehearsal that runs them as plain processes.
     pub(super) async fn ask_the_engine(&self) -> Result<Option<engine::EngineFacts>, AgentFault> {
         match self.place().docker_socket {

@@ -30,6 +30,14 @@ pub(crate) struct Container {
     pub(crate) state: String,
     #[serde(default)]
     mounts: Vec<Mount>,
+    #[serde(rename = "ImageID", default)]
+    pub(crate) image_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    id: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -91,6 +99,33 @@ impl<'a> Engine<'a> {
         let found = self.containers(scope).await?;
         let removed = found.iter().map(|container| self.remove(container, patience));
         join_all(removed).await.into_iter().collect()
+    }
+
+    /// The id of the image with this reference; none where there is no such image.
+    pub(crate) async fn image(&self, reference: &str) -> Result<Option<String>, WorkFault> {
+        let answer = self.ask(Method::GET, &format!("/images/{reference}/json"), None).await?;
+        match answer.status {
+            200 => {
+                let image: Image = serde_json::from_slice(&answer.body).map_err(|_| WorkFault::EngineDown)?;
+                Ok(Some(image.id))
+            }
+            404 => Ok(None),
+            _ => Err(WorkFault::EngineDown),
+        }
+    }
+
+    /// Takes the reference away, and with the last one the image. Whether it is gone: what a container uses stays.
+    pub(crate) async fn remove_image(&self, reference: &str) -> Result<bool, WorkFault> {
+        let answer = self.ask(Method::DELETE, &format!("/images/{reference}"), None).await?;
+        match answer.status {
+            200..=299 | 404 => Ok(true),
+            409 => Ok(false),
+            _ => Err(WorkFault::EngineDown),
+        }
+    }
+
+    pub(crate) fn within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     async fn remove(&self, container: &Container, patience: Duration) -> Result<(), WorkFault> {

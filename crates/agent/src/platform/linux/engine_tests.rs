@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::gate::Gate;
+use super::images::{self, Images};
 use super::stage::{ALLOC, Stage};
 use crate::http;
 use crate::teardown::sweep;
@@ -194,4 +195,26 @@ async fn containers_in_a_real_engine_are_frozen_let_go_slowly_and_removed_and_ot
     assert_eq!(ours.seen().await, None);
     assert_eq!(theirs.status().await.as_deref(), Some("running"));
     assert!(began.elapsed() < SOON, "it was waited for as long as the container liked");
+}
+
+/// What a job brought is untagged, and gone where that was its last name; the owner's is never noted.
+#[tokio::test]
+async fn in_a_real_engine_an_image_that_a_job_brought_goes_and_the_one_that_was_there_stays() {
+    let Some(engine) = engine() else { return };
+    let stage = Stage::new();
+    let images = Images::of(&engine, &stage.data());
+    let brought = format!("ionet-brought-{}", std::process::id());
+    let pull = |name: &str| format!("/v1.41/images/create?fromImage={name}&tag=1").parse().unwrap();
+    let is_there = async |name: &str| {
+        ask(&engine, Method::GET, &format!("/images/{name}:1/json"), Value::Null).await.0 == 200
+    };
+
+    images.hear(&Method::POST, &pull(&brought)).await;
+    images.hear(&Method::POST, &pull("ionet-example")).await;
+    let tagged = format!("/images/{IMAGE}/tag?repo={brought}&tag=1");
+    assert_eq!(ask(&engine, Method::POST, &tagged, Value::Null).await.0, 201);
+    let removed = images::collect(&stage.data(), &engine, Duration::ZERO).await;
+
+    assert_eq!(removed, 1);
+    assert!(!is_there(&brought).await && is_there("ionet-example").await);
 }

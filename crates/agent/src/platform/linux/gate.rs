@@ -20,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
 use super::beside::{Containers, Tell};
+use super::images::Images;
 use super::refused;
 use crate::admission::{self, Refusal, Route};
 use crate::disk;
@@ -52,8 +53,9 @@ impl Gate {
         tell: Tell,
     ) -> io::Result<Self> {
         let listener = listen(&socket)?;
+        let images = Images::of(engine, data_dir);
         let (engine, data_dir) = (engine.to_owned(), data_dir.to_owned());
-        let way = Arc::new(Way { engine, data_dir, containers, tell });
+        let way = Arc::new(Way { engine, data_dir, containers, images, tell });
         let keeper = tokio::spawn(async move {
             loop {
                 match listener.accept().await {
@@ -90,6 +92,7 @@ struct Way {
     engine: PathBuf,
     data_dir: PathBuf,
     containers: Containers,
+    images: Images,
     tell: Tell,
 }
 
@@ -110,6 +113,9 @@ async fn serve(way: Arc<Way>, stream: UnixStream) {
 impl Way {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let route = admission::route(request.method(), request.uri().path());
+        if route == Some(Route::Free) {
+            self.images.hear(request.method(), request.uri()).await;
+        }
         match self.admit(request).await {
             Ok(admitted) => match self.forward(admitted).await {
                 Ok(response) => self.note(route, response).await,

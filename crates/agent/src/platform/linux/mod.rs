@@ -8,6 +8,7 @@ mod gate;
 pub(crate) mod guard;
 mod guard_log;
 mod guard_side;
+pub(crate) mod images;
 mod leftovers;
 mod log_file;
 mod news;

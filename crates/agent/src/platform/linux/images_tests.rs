@@ -1,0 +1,225 @@
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// An engine with images by reference, and with containers of ours.
+#[derive(Default)]
+struct Store {
+    images: BTreeMap<String, String>,
+    containers: Vec<Value>,
+    /// Those that somebody's container uses.
+    held: Vec<String>,
+    removed: Vec<String>,
+}
+
+struct Stand {
+    dir: tempfile::TempDir,
+    store: Arc<Mutex<Store>>,
+    images: Images,
+}
+
+impl Stand {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, data_dir) = (dir.path().join("engine.sock"), dir.path().join("agent"));
+        fs::create_dir_all(data_dir.join("alloc")).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let store = Arc::new(Mutex::new(Store::default()));
+        let kept = Arc::clone(&store);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let kept = Arc::clone(&kept);
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    let (status, body) = kept.lock().unwrap().answer(request.method(), request.uri().path());
+                    let body = Full::new(Bytes::from(body.to_string()));
+                    let answer = Response::builder().status(status).body(body).unwrap();
+                    async move { Ok::<_, Infallible>(answer) }
+                });
+                let connection = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer));
+            }
+        });
+        let images = Images::of(&socket, &data_dir);
+        Self { dir, store, images }
+    }
+
+    fn store(&self) -> std::sync::MutexGuard<'_, Store> {
+        self.store.lock().unwrap()
+    }
+
+    /// The engine has it from now on.
+    fn has(&self, image: &str) {
+        self.store().images.insert(image.to_owned(), format!("sha256:{image}"));
+    }
+
+    async fn pull(&self, query: &str) {
+        let uri = format!("/v1.44/images/create?{query}").parse().unwrap();
+        self.images.hear(&Method::POST, &uri).await;
+    }
+
+    /// A job's pull of an image that was not there.
+    async fn brought(&self, image: &str) {
+        let (name, tag) = image.split_once(':').unwrap();
+        self.pull(&format!("fromImage={name}&tag={tag}")).await;
+        self.has(image);
+    }
+
+    fn noted(&self) -> Vec<String> {
+        let mut noted: Vec<_> = noted(&self.images.data_dir).into_iter().map(|(image, _)| image).collect();
+        noted.sort_unstable();
+        noted
+    }
+
+    /// As after so long a time.
+    fn unused_for(&self, image: &str, time: Duration) {
+        let file = fs::File::options().write(true).open(note_file(&self.images.data_dir, image)).unwrap();
+        file.set_modified(SystemTime::now() - time).unwrap();
+    }
+
+    async fn collect(&self) -> Vec<String> {
+        collect(&self.images.data_dir, &self.images.engine, HOUR).await;
+        std::mem::take(&mut self.store().removed)
+    }
+}
+
+impl Store {
+    fn answer(&mut self, method: &Method, path: &str) -> (u16, Value) {
+        if path.starts_with("/containers/json") {
+            return (200, json!(self.containers));
+        }
+        let image = path.trim_start_matches("/images/").trim_end_matches("/json").to_owned();
+        match self.images.get(&image).cloned() {
+            None => (404, json!({"message": "No such image"})),
+            Some(id) if *method == Method::GET => (200, json!({ "Id": id })),
+            Some(_) if self.held.contains(&image) => (409, json!({"message": "in use"})),
+            Some(_) => {
+                self.images.remove(&image);
+                self.removed.push(image);
+                (200, json!([]))
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_a_job_brought_goes_an_hour_after_its_last_use_whatever_agents_came_and_went() {
+    let stand = Stand::start();
+    stand.brought("cuda:12").await;
+
+    stand.unused_for("cuda:12", HOUR / 2);
+    assert_eq!(stand.collect().await, [] as [&str; 0], "not yet");
+    stand.unused_for("cuda:12", HOUR);
+    assert_eq!(stand.collect().await, ["cuda:12"]);
+
+    assert_eq!(stand.noted(), [] as [&str; 0]);
+    assert_eq!(stand.collect().await, [] as [&str; 0], "once");
+}
+
+#[tokio::test]
+async fn an_image_that_was_there_before_a_job_asked_for_it_is_the_owners_and_stays() {
+    let stand = Stand::start();
+    stand.has("owners:1");
+
+    stand.pull("fromImage=owners&tag=1").await;
+
+    assert_eq!(stand.noted(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_job_that_uses_an_image_keeps_it_and_while_it_is_there_nothing_is_removed() {
+    let stand = Stand::start();
+    stand.brought("used:1").await;
+    stand.brought("other:1").await;
+    for image in ["used:1", "other:1"] {
+        stand.unused_for(image, HOUR * 2);
+    }
+    let folder = stand.images.data_dir.join("alloc/a1/alloc");
+    let mounts = [json!({ "Source": folder })];
+    let container = json!({"Id": "c1", "State": "running", "ImageID": "sha256:used:1", "Mounts": mounts});
+    stand.store().containers.push(container);
+
+    assert_eq!(stand.collect().await, [] as [&str; 0]);
+    stand.store().containers.clear();
+
+    assert_eq!(stand.collect().await, ["other:1"], "the other one was used a moment ago");
+}
+
+#[tokio::test]
+async fn an_image_that_anybodys_container_uses_stays_and_one_that_is_gone_is_forgotten() {
+    let stand = Stand::start();
+    stand.brought("held:1").await;
+    stand.brought("gone:1").await;
+    stand.unused_for("held:1", HOUR * 2);
+    stand.store().held.push("held:1".to_owned());
+    stand.store().images.remove("gone:1");
+
+    assert_eq!(stand.collect().await, [] as [&str; 0]);
+
+    assert_eq!(stand.noted(), ["held:1"]);
+}
+
+#[tokio::test]
+async fn an_image_that_is_looked_at_for_a_job_is_used_by_it() {
+    let stand = Stand::start();
+    stand.brought("cuda:12").await;
+    stand.unused_for("cuda:12", HOUR * 2);
+
+    stand.images.hear(&Method::GET, &"/v1.44/images/docker.io/library/cuda:12/json".parse().unwrap()).await;
+    let is_new = || noted(&stand.images.data_dir).iter().all(|(_, age)| *age < HOUR);
+    super::super::stage::until("the note", is_new).await;
+
+    assert_eq!(stand.collect().await, [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_gone_or_silent_takes_nothing_with_it() {
+    let stand = Stand::start();
+    stand.brought("cuda:12").await;
+    stand.unused_for("cuda:12", HOUR * 2);
+
+    collect(&stand.images.data_dir, &stand.dir.path().join("none.sock"), HOUR).await;
+
+    assert_eq!(stand.noted(), ["cuda:12"]);
+}
+
+#[test]
+fn a_reference_is_never_one_that_could_be_the_beginning_of_an_id() {
+    for (image, written) in [
+        ("redis", Some("redis:latest")),
+        ("docker.io/library/redis:7", Some("redis:7")),
+        ("registry.example:5000/a/b", Some("registry.example:5000/a/b:latest")),
+        ("index.example/a:1", Some("index.example/a:1")),
+        ("nvcr.io/nvidia/cuda:12.4", Some("nvcr.io/nvidia/cuda:12.4")),
+        ("a/b@sha256:0123", Some("a/b@sha256:0123")),
+        ("ab12", Some("ab12:latest")),
+        ("sha256:0123", None),
+        ("a/../../containers/x:1", None),
+        ("a?force=1:x", None),
+        ("a%2e%2e/b:1", None),
+        ("/x:1", None),
+        ("", None),
+    ] {
+        assert_eq!(reference(image).as_deref(), written, "{image}");
+    }
+    let uri = |query: &str| format!("/v1.44/images/create?{query}").parse::<Uri>().unwrap();
+    for (query, image) in [
+        ("fromImage=nvcr.io%2Fnvidia%2Fcuda&tag=12", Some("nvcr.io/nvidia/cuda:12")),
+        ("fromImage=redis&tag=sha256%3A0123", Some("redis@sha256:0123")),
+        ("fromImage=redis%3A7", Some("redis:7")),
+        ("fromSrc=-&repo=x", None),
+    ] {
+        assert_eq!(pulled(&Method::POST, &uri(query)).as_deref(), image, "{query}");
+    }
+}

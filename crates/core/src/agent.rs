@@ -51,13 +51,23 @@ pub struct Running {
     pub taken_in: bool,
     /// Why the servers do not take its node in, by its own last word.
     pub registration: Option<RegistrationFault>,
+    /// The engine has become another than its configuration was written for.
+    pub other_engine: bool,
     /// An earlier life started it, which may have ended between freezing and thawing.
     pub may_be_frozen: bool,
 }
 
 impl Running {
     pub fn new(id: StartId, since_ms: u64) -> Self {
-        Self { id, since_ms, tags: None, taken_in: false, registration: None, may_be_frozen: false }
+        Self {
+            id,
+            since_ms,
+            tags: None,
+            taken_in: false,
+            registration: None,
+            other_engine: false,
+            may_be_frozen: false,
+        }
     }
 
     /// It says that the servers have taken its node in, or why not.

@@ -117,7 +117,7 @@ pub enum Signal {
         result: Result<(), RegistrationFault>,
     },
     /// The container engine was asked.
-    Engine(Result<(), EngineFault>),
+    Engine(Result<EngineSeen, EngineFault>),
     /// The engine ran a job's container, or refused one for what is this PC's and no job's.
     Containers {
         id: StartId,
@@ -138,6 +138,13 @@ pub enum Signal {
     },
     /// SIGTERM, or the desktop session ends.
     Terminate,
+}
+
+/// What an engine is that runs jobs, as far as they depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EngineSeen {
+    /// It labels files otherwise than the agent's configuration was written for.
+    pub other_labels: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

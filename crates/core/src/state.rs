@@ -281,10 +281,15 @@ impl State {
     }
 
     /// The agent that runs was started with the tags of other cards than those of now.
-    pub(crate) fn tags_are_stale(&self) -> bool {
+    fn tags_are_stale(&self) -> bool {
         let started_with = self.agent.running().and_then(|running| running.tags.as_ref());
         let now = self.work.hardware.as_ref().filter(|_| self.faults.gpu.is_none()).map(tags);
         started_with.zip(now).is_some_and(|(started_with, now)| *started_with != now)
+    }
+
+    /// The agent that runs was started for another PC than this one is now: with other cards, or another engine's ways.
+    pub(crate) fn agent_is_outdated(&self) -> bool {
+        self.tags_are_stale() || self.agent.running().is_some_and(|running| running.other_engine)
     }
 
     /// Whether this PC has slept since the last event.

@@ -96,6 +96,6 @@ pub(crate) fn wanted(state: &State) -> Wanted {
     let faults = &state.faults;
     let runs_jobs = faults.engine.is_none() && faults.containers.is_none();
     let has_all = faults.gpu.is_none() && runs_jobs && faults.disk.is_none();
-    let fit = has_all && !state.tags_are_stale();
+    let fit = has_all && !state.agent_is_outdated();
     Wanted { eligible: runs && fit, ..Wanted::default() }
 }

@@ -76,9 +76,11 @@ fn give_back_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     begin_anew_where_due(state, now, effects);
 }
 
-/// Only an agent without a job is started anew.
+/// Only an agent without a job is started anew, or one whose jobs cannot begin for want of it.
 fn begin_anew_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
-    if state.agent.running().is_none() || state.has_live_job() {
+    let Some(running) = state.agent.running() else { return };
+    let stuck = running.other_engine && state.faults.containers.is_some();
+    if state.has_live_job() && !stuck {
         return;
     }
     // An introduction is read at the start alone, so a denied agent needs another start.
@@ -87,7 +89,7 @@ fn begin_anew_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) 
         // Whether it was taken in, the agent will say. Until then, no asking in a circle.
         state.tasks.failed(Task::Readmit, now);
         give_back(state, Why::Anew, now, effects);
-    } else if state.tags_are_stale() && state.node().is_some() && !state.region_is_silent() {
+    } else if state.agent_is_outdated() && state.node().is_some() && !state.region_is_silent() {
         // While the region is silent, whether there is a job is not known.
         give_back(state, Why::Anew, now, effects);
     }

@@ -3,7 +3,7 @@
 use super::outcomes::{came_up, device_gone, session_ended};
 use crate::agent::{Agent, StartId};
 use crate::effect::{self, Effect};
-use crate::event::{KeptSession, Signal};
+use crate::event::{EngineSeen, KeptSession, Signal};
 use crate::fault::{AgentFault, CloudFault, EngineFault, RegistrationFault, WorkFault};
 use crate::region::{NodeStatus, WatchAnswer};
 use crate::state::{Account, Region, State};
@@ -116,9 +116,13 @@ fn on_session(state: &mut State, kept: KeptSession) {
 }
 
 /// One that has come back may run containers again.
-fn on_engine(state: &mut State, result: Result<(), EngineFault>) {
+fn on_engine(state: &mut State, result: Result<EngineSeen, EngineFault>) {
     if result.is_ok() && state.faults.engine.is_some() {
         state.faults.containers = None;
+    }
+    // Of a start that is under way its engine has just been asked.
+    if let (Ok(seen), Agent::Running(running)) = (&result, &mut state.agent) {
+        running.other_engine = seen.other_labels;
     }
     state.faults.engine = result.err();
 }

@@ -213,7 +213,7 @@ fn an_engine_that_ends_takes_no_new_work_and_is_said() {
     world.signal(Signal::Engine(Err(ionet_core::fault::EngineFault::Silent)));
     assert_eq!(eligible(&world), Some(false));
     assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::EngineDown });
-    world.signal(Signal::Engine(Ok(())));
+    world.signal(Signal::Engine(Ok(ionet_core::event::EngineSeen::default())));
 
     assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
 }

@@ -1,10 +1,10 @@
 //! What the container engine does to jobs, and what it is.
 
-use ionet_core::event::Loaded;
+use ionet_core::event::{EngineSeen, Loaded};
 use ionet_core::fault::EngineFault;
 use ionet_core::{Effect, Intent, Phase, ProblemCode, Signal, StartId, effect};
 
-use crate::world::{UNTIL_RESUMED, World, device, loaded};
+use crate::world::{UNTIL_RESUMED, World, device, is_stop, loaded};
 
 const TEN_MINUTES: i64 = 10 * 60_000;
 
@@ -75,7 +75,7 @@ fn after_a_while_or_when_the_owner_says_so_a_next_job_tries_the_engine_again() {
 fn an_engine_that_has_come_back_and_an_agent_that_starts_anew_are_tried_at_once() {
     let mut world = refused();
     world.signal(Signal::Engine(Err(EngineFault::Absent)));
-    world.signal(Signal::Engine(Ok(())));
+    world.signal(Signal::Engine(Ok(EngineSeen::default())));
     assert_eq!(eligible(&world), Some(true));
 
     let mut world = refused();
@@ -92,4 +92,49 @@ fn what_an_engine_did_to_an_earlier_agents_job_stops_nothing() {
     world.signal(Signal::Containers { id: StartId(0), result: out_of_reach() });
 
     assert_eq!((eligible(&world), world.problems()), (Some(true), vec![]));
+}
+
+fn labels_change(world: &mut World) {
+    world.signal(Signal::Engine(Ok(EngineSeen { other_labels: true })));
+}
+
+#[test]
+fn an_agent_whose_engine_labels_files_otherwise_by_now_is_started_anew_as_soon_as_no_job_runs() {
+    let mut world = online();
+    world.running_job();
+    let before = world.state.agent.live();
+
+    labels_change(&mut world);
+    assert_eq!((eligible(&world), world.state.agent.live()), (Some(false), before), "the job goes on");
+    world.node(false);
+
+    assert_ne!(world.state.agent.live(), before);
+    assert_eq!(world.count(is_stop), 1);
+    assert_eq!(eligible(&world), Some(true), "one start is enough");
+}
+
+#[test]
+fn an_agent_whose_jobs_cannot_begin_for_that_is_started_anew_at_once() {
+    let mut world = online();
+    world.running_job();
+    let before = world.state.agent.live();
+    containers(&mut world, out_of_reach());
+    assert_eq!(world.state.agent.live(), before, "another agent would find the same");
+
+    labels_change(&mut world);
+
+    assert_ne!(world.state.agent.live(), before);
+}
+
+#[test]
+fn an_engine_that_labels_files_as_before_again_needs_no_other_agent() {
+    let mut world = online();
+    world.running_job();
+    let before = world.state.agent.live();
+
+    labels_change(&mut world);
+    world.signal(Signal::Engine(Ok(EngineSeen::default())));
+    world.node(true);
+
+    assert_eq!((eligible(&world), world.state.agent.live()), (Some(true), before));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ionet_agent::{disk, engine, images};
 use ionet_core::Signal;
+use ionet_core::event::EngineSeen;
 use ionet_core::fault::AgentFault;
 
 use super::plan;
@@ -62,14 +63,19 @@ impl Shared {
                     Some(facts) => Ok(facts),
                     None => engine::ask(&socket, true).await,
                 };
-                shared.tell(Signal::Engine(last.clone().map(drop))).await;
+                // Of an agent that an earlier life started, nobody knows: then they are those of the first look.
+                let mut started_for = None;
+                let mut seen = move |facts: &engine::EngineFacts| EngineSeen {
+                    other_labels: *started_for.get_or_insert(facts.labels) != facts.labels,
+                };
+                shared.tell(Signal::Engine(last.as_ref().map(&mut seen).map_err(Clone::clone))).await;
                 let mut watch = engine::Watch::new(&socket, true, last);
                 loop {
                     let now = watch.changed().await;
                     if let Err(fault) = &now {
                         tracing::warn!(%fault, "jobs cannot run in the container engine");
                     }
-                    shared.tell(Signal::Engine(now.map(drop))).await;
+                    shared.tell(Signal::Engine(now.as_ref().map(&mut seen).map_err(Clone::clone))).await;
                 }
             }
         }))

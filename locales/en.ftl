@@ -452,6 +452,8 @@ problem-engine-program-gone-title = A part of Docker is missing
 problem-engine-program-gone-body = Docker runs, but the program { $program }, with which it starts containers, is gone, so that every job would fail. Install Docker again, then try again.
 problem-engine-card-unreachable-title = Containers cannot reach the graphics driver
 problem-engine-card-unreachable-body = NVIDIA’s Container Toolkit could not give a job its card, and it would be so with every job. Restart this PC, then try again; if it stays so, install the toolkit again. (Reason: { $why })
+problem-engine-loses-cards-title = A system update may take the graphics card from a running job
+problem-engine-loses-cards-body = Docker leaves its containers’ devices to systemd, which does not find the card’s: at the next “systemctl daemon-reload”, as updates run it, jobs lose the card. Run “sudo nvidia-ctk system create-dev-char-symlinks --create-all” after each start of this PC. Or have Docker do it itself: put "exec-opts": ["native.cgroupdriver=cgroupfs"] into /etc/docker/daemon.json and restart Docker.
 problem-log-disk-full-title = No room for logs
 problem-log-disk-full-body = The disk is full. Your PC goes on earning, but what happens now is not written down. Make some room.
 problem-log-refused-title = Logs cannot be sent

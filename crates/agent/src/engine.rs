@@ -2,6 +2,7 @@
 //! where jobs cannot run, and then none ever comes.
 
 use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,7 +30,13 @@ pub struct EngineFacts {
     pub cards: bool,
     /// It keeps containers from files without a label of theirs, as with SELinux.
     pub labels: bool,
+    /// systemd keeps a container's devices for it and cannot find a card's: when units are loaded anew, the card is gone from
+    /// what runs.
+    pub loses_cards: bool,
 }
+
+/// Where systemd looks for a device is below it.
+const DEVICES: &str = "/dev";
 
 /// Asks the engine whether a job can run in it.
 ///
@@ -45,7 +52,7 @@ async fn facts(socket: &Path, needs_card: bool) -> Result<EngineFacts, EngineFau
     let senseless = |_| EngineFault::Foreign("its facts make no sense".to_owned());
     let facts: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(senseless)?;
     let info: Info = serde_json::from_value(facts.into()).map_err(senseless)?;
-    info.facts(needs_card)
+    info.facts(needs_card, Path::new(DEVICES))
 }
 
 /// Looks after an engine while an agent uses it.
@@ -136,6 +143,10 @@ struct Info {
     #[serde(deserialize_with = "lenient")]
     security_options: Option<Vec<String>>,
     #[serde(deserialize_with = "lenient")]
+    cgroup_driver: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    cgroup_version: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     discovered_devices: Option<Vec<Device>>,
 }
 
@@ -149,7 +160,7 @@ struct Device {
 }
 
 impl Info {
-    fn facts(self, needs_card: bool) -> Result<EngineFacts, EngineFault> {
+    fn facts(self, needs_card: bool, devices: &Path) -> Result<EngineFacts, EngineFault> {
         if let Some(system) = self.system.as_deref().filter(|system| *system != "linux" && !system.is_empty())
         {
             return Err(EngineFault::Foreign(system.chars().take(40).collect()));
@@ -163,7 +174,10 @@ impl Info {
         }
         let mut options = self.security_options.iter().flatten();
         let labels = options.any(|option| option.split(',').any(|part| part == "name=selinux"));
-        Ok(EngineFacts { version: self.server_version.unwrap_or_default(), cards, labels })
+        let by_systemd = self.cgroup_driver.as_deref() == Some("systemd");
+        let by_bpf = self.cgroup_version.as_deref() == Some("2");
+        let loses_cards = cards && by_systemd && by_bpf && is_any_card_unlinked(devices);
+        Ok(EngineFacts { version: self.server_version.unwrap_or_default(), cards, labels, loses_cards })
     }
 
     /// Of all its runtimes.
@@ -180,6 +194,23 @@ impl Info {
         });
         by_cdi || self.names().any(|name| name.to_ascii_lowercase().starts_with("nvidia"))
     }
+}
+
+/// Whether what a container needs of a card is there and has no link by its number (`char/195:0`), which systemd knows it by.
+fn is_any_card_unlinked(devices: &Path) -> bool {
+    let nodes = std::fs::read_dir(devices).into_iter().flatten().flatten();
+    let mut nodes = nodes.filter(|node| {
+        let name = node.file_name();
+        let name = name.to_string_lossy();
+        let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        name == "nvidiactl" || name == "nvidia-uvm" || name.strip_prefix("nvidia").is_some_and(number)
+    });
+    nodes.any(|node| {
+        let Ok(seen) = std::fs::metadata(node.path()) else { return false };
+        let (major, minor) = (rustix::fs::major(seen.rdev()), rustix::fs::minor(seen.rdev()));
+        let link = devices.join("char").join(format!("{major}:{minor}"));
+        seen.file_type().is_char_device() && !link.exists()
+    })
 }
 
 /// What Nomad's docker driver gives a card by, and nothing else: see `allow_runtimes` in the agent's configuration.

@@ -10,6 +10,7 @@ pub struct EngineFacts {
     pub version: String,
     pub cards: bool,
     pub labels: bool,
+    pub loses_cards: bool,
 }
 
 /// # Errors

@@ -188,3 +188,36 @@ async fn an_engine_that_is_only_too_busy_for_its_facts_keeps_those_that_are_know
 
     assert!(changed.is_err(), "{changed:?}");
 }
+
+/// The engine leaves a container's devices to systemd, which knows a device by its number alone.
+#[test]
+fn cards_that_systemd_cannot_find_are_lost_by_what_runs_and_only_these() {
+    let systemd = r#"{"Runtimes":{"nvidia":{}},"CgroupDriver":"systemd","CgroupVersion":"2"}"#;
+    let loses = |info: &str, devices: &Path| {
+        let info: Info = serde_json::from_str(info).unwrap();
+        info.facts(false, devices).unwrap().loses_cards
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let devices = dir.path();
+    std::fs::create_dir_all(devices.join("char")).unwrap();
+    let node = |name: &str| std::os::unix::fs::symlink("/dev/null", devices.join(name)).unwrap();
+    node("nvidia-modeset");
+    std::fs::write(devices.join("nvidia7"), "no device").unwrap();
+    assert!(!loses(systemd, devices), "no card");
+
+    node("nvidia0");
+    assert!(loses(systemd, devices));
+    for otherwise in [
+        r#"{"Runtimes":{"nvidia":{}},"CgroupDriver":"cgroupfs","CgroupVersion":"2"}"#,
+        r#"{"Runtimes":{"nvidia":{}},"CgroupDriver":"systemd","CgroupVersion":"1"}"#,
+        r#"{"Runtimes":{"nvidia":{}},"CgroupDriver":7}"#,
+        r#"{"Runtimes":{"runc":{}},"CgroupDriver":"systemd","CgroupVersion":"2"}"#,
+    ] {
+        assert!(!loses(otherwise, devices), "{otherwise}");
+    }
+
+    // As `nvidia-ctk` links it; `/dev/null` has this number.
+    std::os::unix::fs::symlink("../nvidia0", devices.join("char/1:3")).unwrap();
+    assert!(!loses(systemd, devices));
+    assert!(!loses(systemd, &devices.join("none")));
+}

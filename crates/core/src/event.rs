@@ -145,6 +145,8 @@ pub enum Signal {
 pub struct EngineSeen {
     /// It labels files otherwise than the agent's configuration was written for.
     pub other_labels: bool,
+    /// Its containers lose their card as soon as the system's units are loaded anew.
+    pub loses_cards: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -71,6 +71,9 @@ pub fn problems(state: &State) -> Vec<Problem> {
         None => found.extend(state.work.hardware.iter().flat_map(card::of_cards)),
     }
     found.extend(faults.engine.iter().chain(&faults.containers).map(agent::of_engine));
+    // Without an agent nobody looks whether that still holds.
+    let loses_cards = state.work.loses_cards && state.agent.running().is_some();
+    found.extend(loses_cards.then(|| plain(ProblemCode::EngineLosesCards, Action::None, Stops::Nothing)));
     found.extend(faults.disk.iter().chain(&faults.agent).map(agent::of_agent));
     if let Region::Unreachable { fault, .. } = &state.region {
         found.push(of_cloud(fault, Stops::NewWork));

@@ -101,6 +101,8 @@ pub struct Enrolment {
 pub struct Work {
     /// The last look that found something.
     pub hardware: Option<Hardware>,
+    /// By the engine's last word: see [`crate::event::EngineSeen::loses_cards`].
+    pub loses_cards: bool,
 }
 
 /// The gateway's last word, and whether it still speaks.

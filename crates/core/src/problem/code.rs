@@ -101,6 +101,7 @@ codes! {
     EngineFoldersOutOfReach = "engine-folders-out-of-reach",
     EngineProgramGone = "engine-program-gone",
     EngineCardUnreachable = "engine-card-unreachable",
+    EngineLosesCards = "engine-loses-cards",
     LogDiskFull = "log-disk-full",
     LogQuota = "log-quota",
     LogReadOnly = "log-read-only",

@@ -120,9 +120,12 @@ fn on_engine(state: &mut State, result: Result<EngineSeen, EngineFault>) {
     if result.is_ok() && state.faults.engine.is_some() {
         state.faults.containers = None;
     }
-    // Of a start that is under way its engine has just been asked.
-    if let (Ok(seen), Agent::Running(running)) = (&result, &mut state.agent) {
-        running.other_engine = seen.other_labels;
+    if let Ok(seen) = &result {
+        state.work.loses_cards = seen.loses_cards;
+        // Of a start that is under way its engine has just been asked.
+        if let Agent::Running(running) = &mut state.agent {
+            running.other_engine = seen.other_labels;
+        }
     }
     state.faults.engine = result.err();
 }

@@ -95,7 +95,7 @@ fn what_an_engine_did_to_an_earlier_agents_job_stops_nothing() {
 }
 
 fn labels_change(world: &mut World) {
-    world.signal(Signal::Engine(Ok(EngineSeen { other_labels: true })));
+    world.signal(Signal::Engine(Ok(EngineSeen { other_labels: true, ..EngineSeen::default() })));
 }
 
 #[test]
@@ -137,4 +137,16 @@ fn an_engine_that_labels_files_as_before_again_needs_no_other_agent() {
     world.node(true);
 
     assert_eq!((eligible(&world), world.state.agent.live()), (Some(true), before));
+}
+
+#[test]
+fn cards_that_a_reload_of_the_system_would_take_from_jobs_are_said_and_stop_nothing() {
+    let mut world = online();
+
+    world.signal(Signal::Engine(Ok(EngineSeen { loses_cards: true, ..EngineSeen::default() })));
+    assert_eq!(world.problems(), [ProblemCode::EngineLosesCards]);
+    assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
+    world.signal(Signal::Engine(Ok(EngineSeen::default())));
+
+    assert_eq!(world.problems(), []);
 }

@@ -67,6 +67,7 @@ impl Shared {
                 let mut started_for = None;
                 let mut seen = move |facts: &engine::EngineFacts| EngineSeen {
                     other_labels: *started_for.get_or_insert(facts.labels) != facts.labels,
+                    loses_cards: facts.loses_cards,
                 };
                 shared.tell(Signal::Engine(last.as_ref().map(&mut seen).map_err(Clone::clone))).await;
                 let mut watch = engine::Watch::new(&socket, true, last);

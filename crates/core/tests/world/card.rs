@@ -30,7 +30,8 @@ fn with_two_cards() -> World {
     world
 }
 
-fn eligible(world: &World) -> Option<bool> {
+/// What was last asked for.
+pub(crate) fn eligible(world: &World) -> Option<bool> {
     world.log.iter().rev().find_map(|effect| {
         if let Effect::Region(effect::Region::SetWanted { wanted, .. }) = effect {
             Some(wanted.eligible)

@@ -2,8 +2,9 @@
 
 use ionet_core::event::{EngineSeen, Loaded};
 use ionet_core::fault::EngineFault;
-use ionet_core::{Effect, Intent, Phase, ProblemCode, Signal, StartId, effect};
+use ionet_core::{Intent, Phase, ProblemCode, Signal, StartId};
 
+use crate::card::eligible;
 use crate::world::{UNTIL_RESUMED, World, device, is_stop, loaded};
 
 const TEN_MINUTES: i64 = 10 * 60_000;
@@ -12,13 +13,6 @@ fn online() -> World {
     let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
     world.node(true);
     world
-}
-
-fn eligible(world: &World) -> Option<bool> {
-    world.log.iter().rev().find_map(|effect| match effect {
-        Effect::Region(effect::Region::SetWanted { wanted, .. }) => Some(wanted.eligible),
-        _ => None,
-    })
 }
 
 fn out_of_reach() -> Result<(), EngineFault> {

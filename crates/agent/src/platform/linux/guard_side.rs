@@ -327,9 +327,8 @@ impl GuardSide {
                 self.answer(said).await;
             }
             Done::FilesLeft(left) => {
-                if let Some(id) = self.agent.as_ref().map(|agent| agent.id) {
-                    self.say(Say::FilesLeft { id, left }).await;
-                }
+                let said = self.agent.as_ref().map(|agent| Say::FilesLeft { id: agent.id, left });
+                self.answer(said).await;
             }
         }
     }

@@ -48,69 +48,73 @@ fn folders_that_the_engine_cannot_reach_are_this_pcs() {
     }
 }
 
+const SHIM: &str =
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
+const MISMATCH: &str =
+    "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch";
+
 #[test]
-fn a_runtime_that_is_gone_and_a_driver_that_it_cannot_reach_are_this_pcs() {
+fn what_starts_containers_is_this_pcs_where_it_is_gone() {
     let data = data();
-    let shim = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
-    let hook =
-        "error running prestart hook #0: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'\n";
-    let mismatch = "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch";
+    let unread = "unable to retrieve OCI runtime error (open /run/x/log.json: no such file or directory): ";
     for message in [
         "unknown or invalid runtime name: nvidia".to_owned(),
         "Unknown runtime specified nvidia".to_owned(),
         format!(
-            "{shim}unable to retrieve OCI runtime error (open /run/containerd/x/log.json: no such file or directory): exec: \"nvidia-container-runtime\": executable file not found in $PATH: unknown"
+            "{SHIM}{unread}exec: \"nvidia-container-runtime\": executable file not found in $PATH: unknown"
         ),
         format!(
-            "{shim}unable to retrieve OCI runtime error (open /run/x/log.json: no such file or directory): fork/exec /usr/bin/nvidia-container-runtime: no such file or directory: unknown"
+            "{SHIM}{unread}fork/exec /usr/bin/nvidia-container-runtime: no such file or directory: unknown"
         ),
-        format!("{shim}exec: \"nvidia-container-runtime-hook\": executable file not found in $PATH: unknown"),
+        format!("{SHIM}exec: \"nvidia-container-runtime-hook\": executable file not found in $PATH: unknown"),
         format!(
             "{RUNC}error running prestart hook #0: fork/exec /usr/bin/nvidia-container-runtime-hook: no such file or directory: unknown"
         ),
     ] {
         assert_eq!(heard(&data, &message), Some(EngineFault::NoCard), "{message}");
     }
-    let why = "nvml error: driver/library version mismatch".to_owned();
+    let gone = Some(EngineFault::ProgramGone("runc".to_owned()));
+    assert_eq!(
+        heard(&data, &format!("{SHIM}exec: \"runc\": executable file not found in $PATH: unknown")),
+        gone
+    );
+    let shim = "failed to start shim: start failed: exec: \"containerd-shim-runc-v2\": executable file not found in $PATH";
+    assert!(matches!(heard(&data, shim), Some(EngineFault::ProgramGone(_))));
+}
+
+#[test]
+fn a_driver_that_containers_cannot_reach_is_this_pcs() {
+    let data = data();
+    let ended = "exit status 1, stdout: , stderr: ";
     for message in [
-        format!("{RUNC}{hook}{mismatch}: unknown"),
         format!(
-            "{RUNC}error running hook #0: error running hook: exit status 1, stdout: , stderr: {mismatch}: unknown"
+            "{RUNC}error running prestart hook #0: {ended}Auto-detected mode as 'legacy'\n{MISMATCH}: unknown"
         ),
+        format!("{RUNC}error running hook #0: error running hook: {ended}{MISMATCH}: unknown"),
+        format!("{OLD}Running hook #0:: error running hook: {ended}{MISMATCH}: unknown"),
         format!(
-            "{OLD}Running hook #0:: error running hook: exit status 1, stdout: , stderr: {mismatch}: unknown"
-        ),
-        format!(
-            "OCI runtime create failed: container_linux.go:349: starting container process caused \"process_linux.go:449: container init caused \\\"process_linux.go:432: running prestart hook 1 caused \\\\\\\"error running hook: exit status 1, stdout: , stderr: {mismatch}\\\\\\\\n\\\\\\\"\\\"\": unknown"
+            "OCI runtime create failed: container_linux.go:349: starting container process caused \"process_linux.go:449: container init caused \\\"process_linux.go:432: running prestart hook 1 caused \\\\\\\"error running hook: {ended}{MISMATCH}\\\\\\\\n\\\\\\\"\\\"\": unknown"
         ),
     ] {
         let Some(EngineFault::CardUnreachable(said)) = heard(&data, &message) else { panic!("{message}") };
-        assert!(said.starts_with(&why), "{said}");
+        assert!(said.starts_with("nvml error: driver/library version mismatch"), "{said}");
     }
-    let gone = Some(EngineFault::ProgramGone("runc".to_owned()));
-    assert_eq!(
-        heard(&data, &format!("{shim}exec: \"runc\": executable file not found in $PATH: unknown")),
-        gone
-    );
-    let shim_gone = "failed to start shim: start failed: exec: \"containerd-shim-runc-v2\": executable file not found in $PATH";
-    assert!(matches!(heard(&data, shim_gone), Some(EngineFault::ProgramGone(_))));
 }
 
 /// Each of these can be brought about by what a job says of itself.
 #[test]
 fn what_a_job_itself_is_to_blame_for_stops_nobody_elses_work() {
     let data = data();
-    let mismatch = "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch";
     for message in [
         "No such image: nothing:latest".to_owned(),
         "Conflict. The container name \"/x\" is already in use".to_owned(),
         format!("{RUNC}exec: \"nope\": executable file not found in $PATH: unknown"),
         format!("{RUNC}exec: \"nvidia-container-runtime\": executable file not found in $PATH: unknown"),
         format!("{RUNC}exec: \"unknown or invalid runtime name: nvidia\": executable file not found in $PATH: unknown"),
-        format!("{RUNC}exec: \"error running prestart hook #0: stderr: {mismatch}\": no such file or directory: unknown"),
-        format!("{RUNC}unable to find user error running hook #0: stderr: {mismatch}: no matching entries in passwd file: unknown"),
+        format!("{RUNC}exec: \"error running prestart hook #0: stderr: {MISMATCH}\": no such file or directory: unknown"),
+        format!("{RUNC}unable to find user error running hook #0: stderr: {MISMATCH}: no matching entries in passwd file: unknown"),
         format!("{RUNC}exec: \"/x error mounting \\\"DATA/alloc/a1/alloc\\\" to rootfs\": permission denied: unknown"),
-        format!("{RUNC}error running prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: device error: x\n{mismatch}: unknown device: unknown"),
+        format!("{RUNC}error running prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: device error: x\n{MISMATCH}: unknown device: unknown"),
         format!("{RUNC}error running prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: requirement error: unsatisfied condition: cuda>=99: unknown"),
         // Of the job's own making, or of another's folder.
         "error while creating mount source path 'DATA/alloc/a1/task/local/cache': mkdir DATA/x: not a directory".to_owned(),

@@ -328,6 +328,8 @@ problem-clock-wrong-title = Your PC’s clock is { $hours ->
    *[behind] behind
 }
 problem-clock-wrong-body = Secure connections fail with a wrong clock. Set the date and time in your system’s settings, then try again.
+problem-not-enrolled-title = This PC is not set up yet
+problem-not-enrolled-body = Nothing can have been earned on it. Open Supplier and follow its steps: sign in, agree, and it is set up.
 problem-certificate-refused-title = This PC’s certificate was refused
 problem-certificate-refused-body = io.net does not accept the certificate that was made for this PC. Try again; if it stays so, ask io.net’s support to let this PC enrol anew.
 problem-certificate-expired-title = This PC’s certificate has expired

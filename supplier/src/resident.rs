@@ -68,7 +68,8 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     let (turns, snapshots) = Turns::new(queue);
     let windows = server.windows();
     let agree = run.agree;
-    let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)?;
+    let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)
+        .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "supplier cannot start"))?;
     follow(&tools, &windows, figures, events.clone());
     let answering = tokio::spawn(questions::answer(tools.cloud.clone(), asks, events.clone()));
     let effects = Effects::new(tools, events.clone());
@@ -142,8 +143,10 @@ fn tools(
 
 /// The door to the io.net side, by the addresses and the identity of this PC.
 pub fn cloud(folders: &Folders, keyring: bool) -> Result<Cloud> {
-    let endpoints = Endpoints::load(&endpoints_file(folders)?)
-        .context("the addresses of io.net are missing: install the app again")?;
+    let file = endpoints_file(folders)?;
+    let endpoints = Endpoints::load(&file).with_context(|| {
+        format!("the addresses of io.net in {} cannot be used: install the app again", file.display())
+    })?;
     let identity = IdentityFolder::new(folders.identity());
     let options = Options { keyring, rehearsal: cfg!(feature = "rehearsal"), ..Options::default() };
     Ok(Cloud::new(endpoints, identity, folders.session(), options)?)

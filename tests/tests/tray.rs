@@ -138,3 +138,19 @@ async fn a_tray_host_that_goes_and_comes_back_has_the_item_again_also_where_it_e
 
     assert_eq!(scene.resident.as_mut().unwrap().ended(PATIENCE).await.unwrap(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_without_the_addresses_of_io_net_says_that_it_ended_and_why() {
+    let Some(scene) = Scene::set().await else { return };
+    std::fs::remove_file(scene.pc.folders().config.join("endpoints.json")).unwrap();
+
+    let opened = scene.pc.command(&[]).await.unwrap();
+    let asked = scene.pc.command(&["run", "--headless"]).await.unwrap();
+
+    let words = |said: &[u8]| String::from_utf8_lossy(said).into_owned();
+    assert_eq!((opened.status.code(), asked.status.code()), (Some(1), Some(1)));
+    assert!(words(&opened.stderr).contains("ended at once"), "{opened:?}");
+    let why = words(&asked.stderr);
+    assert!(why.contains("endpoints.json") && why.contains("install the app again"), "{why}");
+    assert!(scene.says("supplier cannot start"));
+}

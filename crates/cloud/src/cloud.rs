@@ -216,6 +216,11 @@ impl Cloud {
         self.shared.keep(given).await
     }
 
+    /// Whether this PC was ever given a certificate that is still here.
+    pub(crate) async fn is_enrolled(&self) -> bool {
+        self.shared.known_device().await.is_some()
+    }
+
     /// A new certificate for the same key: by the old one while it is taken, else by proof of the key.
     pub async fn renew(&self) -> Result<Device, CloudFault> {
         let Shared { gateway, .. } = &*self.shared;

@@ -34,9 +34,9 @@ pub struct Endpoints {
 
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointsFault {
-    #[error("the endpoints file cannot be read: {0}")]
+    #[error("the file cannot be read")]
     Unreadable(#[from] io::Error),
-    #[error("the endpoints file is damaged: {0}")]
+    #[error("the file is damaged")]
     Damaged(#[from] serde_json::Error),
     #[error("{0} must be an HTTPS address")]
     Insecure(&'static str),

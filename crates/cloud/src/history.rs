@@ -68,6 +68,7 @@ impl Cloud {
         request: &impl Serialize,
     ) -> Result<T, CloudFault> {
         match scope {
+            Scope::ThisPc if !self.is_enrolled().await => Err(CloudFault::NotEnrolled),
             Scope::ThisPc => self.as_device(Ask::post(device).body(request)?).await,
             Scope::Account => self.as_account(Ask::post(account).body(request)?).await,
         }

@@ -61,6 +61,8 @@ pub enum CloudFault {
     CertificateExpired,
     #[error("this PC was reported lost")]
     DeviceLost,
+    #[error("this PC is not enrolled yet")]
+    NotEnrolled,
     #[error("a sign-in is needed for this")]
     NotSignedIn,
     /// There may be a sign-in: in a keyring that is locked now.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -128,34 +128,45 @@ async fn submit(dir: &Path, region: Option<&str>, job: Option<PathBuf>, name: Op
     };
     region.submit(&job).await?;
     let id = text(&job["Job"]["ID"]);
-    println!("submitted {id}");
+    line(format_args!("submitted {id}"))?;
     let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end {
         if let Some(allocation) = region.allocations(id).await?.first() {
-            println!("placed on {}: {}", text(&allocation["NodeName"]), text(&allocation["ClientStatus"]));
+            line(format_args!(
+                "placed on {}: {}",
+                text(&allocation["NodeName"]),
+                text(&allocation["ClientStatus"])
+            ))?;
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    println!("waiting for a PC that fits: it will start when one is online");
+    line(format_args!("waiting for a PC that fits: it will start when one is online"))?;
     Ok(())
 }
 
 async fn jobs(dir: &Path, region: Option<&str>) -> Result<()> {
     let region = Facts::read(dir)?.region(region)?.customer()?;
     let jobs = region.get("/v1/jobs").await?;
+    if jobs.as_array().is_none_or(Vec::is_empty) {
+        return line(format_args!("no jobs yet: `submit` places one"));
+    }
     for job in jobs.as_array().into_iter().flatten() {
         let id = text(&job["ID"]);
-        println!("{id}  {}", text(&job["Status"]));
+        line(format_args!("{id}  {}", text(&job["Status"])))?;
         for allocation in region.allocations(id).await? {
-            println!("    {}  on {}", text(&allocation["ClientStatus"]), text(&allocation["NodeName"]));
+            line(format_args!(
+                "    {}  on {}",
+                text(&allocation["ClientStatus"]),
+                text(&allocation["NodeName"])
+            ))?;
         }
     }
     Ok(())
 }
 
 fn facts(dir: &Path) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(&Facts::read(dir)?)?);
+    line(format_args!("{}", serde_json::to_string_pretty(&Facts::read(dir)?)?))?;
     Ok(())
 }
 
@@ -171,4 +182,12 @@ async fn engine(dir: &Path) -> Result<()> {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("?")
+}
+
+/// For whoever reads. A reader that has seen enough (`… | head -1`) is no fault.
+fn line(text: std::fmt::Arguments<'_>) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
+    }
 }

@@ -16,10 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn open(folders: &Folders) -> Result<()> {
     let mut client = match Client::connect(&folders.meeting(), Kind::Command).await {
         Ok(client) => client,
-        Err(WireError::NobodyThere(_)) => start(folders).await?,
+        Err(WireError::NobodyThere(_)) => return start(folders).await,
         Err(error) => return Err(error.into()),
     };
-    client.next().await?;
+    show_by(&mut client).await
+}
+
+async fn show_by(client: &mut Client) -> Result<()> {
+    client.next().await.context("the app went away")?;
     client.send(Intent::Open).await.context("the app went away")
 }
 
@@ -31,18 +35,15 @@ pub async fn show(folders: &Folders) -> Result<()> {
     loop {
         look_again.tick().await;
         match Client::connect(&folders.meeting(), Kind::Command).await {
-            Ok(mut client) => {
-                client.next().await?;
-                return client.send(Intent::Open).await.context("the app went away");
-            }
+            Ok(mut client) => return show_by(&mut client).await,
             Err(WireError::NobodyThere(_)) if tokio::time::Instant::now() < deadline => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Starts the resident program, detached from this terminal, and waits until it answers.
-async fn start(folders: &Folders) -> Result<Client> {
+/// Starts the resident program, detached from this terminal, and waits until it answers with its window.
+async fn start(folders: &Folders) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     detach(&mut command);
@@ -52,7 +53,11 @@ async fn start(folders: &Folders) -> Result<Client> {
     loop {
         look_again.tick().await;
         match Client::connect(&folders.meeting(), Kind::Command).await {
-            Ok(client) => return Ok(client),
+            // It may come as far as its socket, and no further.
+            Ok(mut client) => match show_by(&mut client).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::debug!(%error, "the app does not answer yet"),
+            },
             Err(WireError::NobodyThere(_)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -60,7 +65,10 @@ async fn start(folders: &Folders) -> Result<Client> {
         if let Some(status) = resident.try_wait()?
             && !status.success()
         {
-            bail!("the app ended at once ({status}); its log is in {}", folders.logs.display());
+            bail!(
+                "the app ended at once ({status}). `ionet-supplier run` says why here, and its log in {}",
+                folders.logs.display()
+            );
         }
         if tokio::time::Instant::now() > deadline {
             bail!(

@@ -87,6 +87,7 @@ fn of_cloud(fault: &CloudFault) -> LogFault {
         | CloudFault::Garbled
         | CloudFault::ClockWrong { .. }
         | CloudFault::CertificateExpired
+        | CloudFault::NotEnrolled
         | CloudFault::NotSignedIn
         | CloudFault::SessionEnded
         | CloudFault::KeyringLocked

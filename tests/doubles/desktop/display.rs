@@ -1,5 +1,6 @@
 //! The display: the one that is there, else a virtual one with a window manager.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ pub struct Display {
 }
 
 impl Display {
-    pub async fn start() -> Result<Self> {
+    /// `home`: where the window manager keeps what it keeps.
+    pub async fn start(home: &Path) -> Result<Self> {
         match std::env::var("DISPLAY") {
             Ok(name) if !name.is_empty() => {
                 let authority = std::env::var("XAUTHORITY").ok();
                 Ok(Self { name, authority, manager: None, server: None })
             }
-            Ok(_) | Err(_) => Self::virtual_one().await,
+            Ok(_) | Err(_) => Self::virtual_one(home).await,
         }
     }
 
@@ -46,7 +48,7 @@ impl Display {
         Ok(())
     }
 
-    async fn virtual_one() -> Result<Self> {
+    async fn virtual_one(home: &Path) -> Result<Self> {
         let mut server = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp", "-noreset"])
             .stdin(Stdio::null())
@@ -66,6 +68,8 @@ impl Display {
         // Windows are shown without one too, only bare.
         let manager = Command::new("openbox")
             .env("DISPLAY", &name)
+            .env("HOME", home)
+            .env("XDG_CACHE_HOME", home.join(".cache"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

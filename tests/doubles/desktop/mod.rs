@@ -44,7 +44,7 @@ impl Desktop {
         let notifications = Notifications::start(&connection).await.context("notifications")?;
         let keyring = Keyring::start(&home, &runtime, &bus).await.context("the keyring")?;
         let browser = Browser::install(folder)?;
-        let display = Display::start().await.context("the display")?;
+        let display = Display::start(&home).await.context("the display")?;
         Ok(Self { tray, notifications, keyring, browser, display, bus, home })
     }
 

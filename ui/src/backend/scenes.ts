@@ -198,6 +198,7 @@ export const scenes = {
   "clock-wrong": of(
     blocked(agreed, problem("clock-wrong", { args: { direction: "ahead", hours: "26", minutes: "3" } })),
   ),
+  "not-enrolled": of(blocked(detected, problem("not-enrolled"))),
   "certificate-refused": of(blocked(detected, problem("certificate-refused"))),
   "servers-unreachable": of(blocked(detected, problem("servers-unreachable"))),
   starting: of(detected),

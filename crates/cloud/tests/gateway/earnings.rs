@@ -79,3 +79,12 @@ async fn jobs_come_in_pages_with_what_they_earned_and_why_they_ended() {
         [Some(JobEnd::Disputed), Some(JobEnd::Unknown)]
     );
 }
+
+#[tokio::test]
+async fn a_pc_that_is_not_enrolled_yet_is_told_so_and_no_certificate_is_blamed() {
+    let home = tempfile::tempdir().unwrap();
+    let cloud = super::support::cloud(home.path(), "http://127.0.0.1:1", "https://127.0.0.1:1/", None);
+
+    assert_eq!(cloud.periods(Scope::ThisPc, &[1, 2]).await, Err(CloudFault::NotEnrolled));
+    assert_eq!(cloud.jobs(Scope::ThisPc, 1, 2, None, 10).await, Err(CloudFault::NotEnrolled));
+}

@@ -47,6 +47,7 @@ codes! {
     RegistrationDenied = "registration-denied",
     ServersNotTrusted = "servers-not-trusted",
     ServersUnreachable = "servers-unreachable",
+    NotEnrolled = "not-enrolled",
     DeviceLost = "device-lost",
     DeviceRetired = "device-retired",
     DriverMissing = "driver-missing",

@@ -18,6 +18,7 @@ pub fn of_cloud(fault: &CloudFault, stops: Stops) -> Problem {
         CloudFault::CertificateRefused => plain(Code::CertificateRefused, Action::Retry, at_least_new_work),
         CloudFault::CertificateExpired => plain(Code::CertificateExpired, Action::Retry, at_least_new_work),
         CloudFault::DeviceLost => plain(Code::DeviceLost, Action::None, Stops::Everything),
+        CloudFault::NotEnrolled => plain(Code::NotEnrolled, Action::None, stops),
         CloudFault::DeviceRetired => plain(Code::DeviceRetired, Action::None, Stops::Everything),
         CloudFault::NotSignedIn | CloudFault::SessionEnded => {
             plain(Code::SessionEnded, Action::SignIn, stops)

@@ -51,12 +51,14 @@ fn a_full_disk_costs_the_copies_of_what_is_shipped() {
 #[test]
 fn a_really_full_disk_costs_whole_lines_and_nothing_else() {
     let folder = TempDir::new().unwrap();
-    let Some(_disk) = SmallDisk::mount(&folder.path().join("logs")) else {
+    let Some(disk) = SmallDisk::mount(&folder.path().join("logs")) else {
         println!("skipped: needs root to mount a small disk");
         return;
     };
     let limits = Limits { max_file_bytes: 1 << 30, ..small() };
     let shelf = Shelf::in_folder(folder, Time::default(), limits);
+    // Unmounted before its folder is removed.
+    let _disk = disk;
     let line = "x".repeat(999);
 
     for _ in 0..300 {
@@ -86,6 +88,8 @@ fn a_disk_that_becomes_read_only_is_said_and_heals_by_itself() {
         return;
     };
     let shelf = Shelf::in_folder(folder, Time::default(), small());
+    // Unmounted before its folder is removed.
+    let disk = disk;
     shelf.write(&["before"]);
     shelf.book.close();
     disk.remount("ro");
@@ -167,11 +171,13 @@ fn a_log_folder_that_is_deleted_under_the_app_is_made_anew() {
 #[test]
 fn on_a_disk_too_full_to_pack_jobs_raw_files_go_and_the_apps_lines_get_through() {
     let folder = TempDir::new().unwrap();
-    let Some(_disk) = SmallDisk::mount(&folder.path().join("logs")) else {
+    let Some(disk) = SmallDisk::mount(&folder.path().join("logs")) else {
         println!("skipped: needs root to mount a small disk");
         return;
     };
     let shelf = Shelf::in_folder(folder, Time::default(), small());
+    // Unmounted before its folder is removed.
+    let _disk = disk;
     shelf.write(&["of the app"]);
     let job = shelf.logs().join("jobs/0a1b2c3d-0000-4000-8000-00000000cafe/t.stdout");
     fs::create_dir_all(&job).unwrap();

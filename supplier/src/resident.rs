@@ -68,8 +68,7 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     let (turns, snapshots) = Turns::new(queue);
     let windows = server.windows();
     let agree = run.agree;
-    let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)
-        .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "supplier cannot start"))?;
+    let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)?;
     follow(&tools, &windows, figures, events.clone());
     let answering = tokio::spawn(questions::answer(tools.cloud.clone(), asks, events.clone()));
     let effects = Effects::new(tools, events.clone());
@@ -119,7 +118,8 @@ fn tools(
 ) -> Result<Tools> {
     let program = ionet_agent::own_program()?;
     let runners = Runners::new(events.clone());
-    let cloud = cloud(folders, !run.headless)?;
+    let cloud = cloud(folders, !run.headless)
+        .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "supplier cannot start"))?;
     let desktop: Box<dyn Desktop> = if run.headless {
         Box::new(Headless)
     } else {

@@ -140,9 +140,11 @@ impl Site {
 
 /// The allocation's processes on this machine, Nomad's own helpers left out.
 pub fn work(allocation: &str) -> Vec<(u32, u64)> {
-    // A shell's own children come and go; it is the shell that is the task.
-    let shell = |process: &Process| process.command.starts_with("/bin/sh");
-    processes::of_allocation(allocation).into_iter().filter(shell).map(|one| (one.pid, one.started)).collect()
+    // A shell's own children come and go, and are shells until they are something else; it is the shell that is the task.
+    let mut shells = processes::of_allocation(allocation);
+    shells.retain(|process: &Process| process.command.starts_with("/bin/sh"));
+    let tasks = shells.iter().filter(|one| shells.iter().all(|other| other.pid != one.parent));
+    tasks.map(|one| (one.pid, one.started)).collect()
 }
 
 pub fn now_ms() -> i64 {

@@ -2,12 +2,12 @@
 //! where jobs cannot run, and then none ever comes.
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
 use hyper::Method;
 use ionet_core::fault::EngineFault;
+use rustix::fs::{FileType, major, minor, stat};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::net::UnixStream;
@@ -206,10 +206,10 @@ fn is_any_card_unlinked(devices: &Path) -> bool {
         name == "nvidiactl" || name == "nvidia-uvm" || name.strip_prefix("nvidia").is_some_and(number)
     });
     nodes.any(|node| {
-        let Ok(seen) = std::fs::metadata(node.path()) else { return false };
-        let (major, minor) = (rustix::fs::major(seen.rdev()), rustix::fs::minor(seen.rdev()));
-        let link = devices.join("char").join(format!("{major}:{minor}"));
-        seen.file_type().is_char_device() && !link.exists()
+        let Ok(seen) = stat(node.path()) else { return false };
+        let link = format!("{}:{}", major(seen.st_rdev), minor(seen.st_rdev));
+        let is_device = FileType::from_raw_mode(seen.st_mode) == FileType::CharacterDevice;
+        is_device && !devices.join("char").join(link).exists()
     })
 }
 

@@ -9,10 +9,26 @@
 //! Every error is `application/problem+json` ([`Problem`]) with a stable `code`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// What suppliers are paid in, unless an operator says otherwise.
 pub const CURRENCY: &str = "USDC";
+
+/// Whose a token is, by its claims: PC and gateway must read it alike. None where it names nobody.
+pub fn subject(claims: &Map<String, Value>) -> Option<String> {
+    match claims.get("sub")? {
+        Value::String(subject) if !subject.is_empty() => Some(subject.clone()),
+        // A longer one is known by its first digits only, and would be another's too.
+        Value::Number(subject) if subject.is_u64() || subject.is_i64() => Some(subject.to_string()),
+        Value::String(_)
+        | Value::Number(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Array(_)
+        | Value::Object(_) => None,
+    }
+}
 
 /// Paths, so that client and server cannot disagree.
 pub mod path {

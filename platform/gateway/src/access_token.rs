@@ -108,17 +108,7 @@ fn is_for(claims: &Map<String, Value>, expected: &Expected<'_>) -> bool {
 }
 
 fn read(claims: &Map<String, Value>, now_ms: i64) -> Option<Claims> {
-    let subject = match claims.get("sub")? {
-        Value::String(subject) if !subject.is_empty() => subject.clone(),
-        // A longer one is known by its first digits only, and would be another's too.
-        Value::Number(subject) if subject.is_u64() || subject.is_i64() => subject.to_string(),
-        Value::String(_)
-        | Value::Number(_)
-        | Value::Null
-        | Value::Bool(_)
-        | Value::Array(_)
-        | Value::Object(_) => return None,
-    };
+    let subject = ionet_gateway_api::subject(claims)?;
     let told = ["email", "name"].into_iter().filter_map(|name| text(claims, name)).map(legible);
     // One of milliseconds would stay younger than every loss.
     let latest = now_ms as f64 / 1000.0 + LEEWAY_S;

@@ -60,16 +60,23 @@ fn start(program: &Path, variables: &[(&str, &str)]) -> io::Result<Window> {
 }
 
 impl Window {
-    /// Waits for its end. False when that came at its start and was none that it wanted, or when it says itself that its page
-    /// cannot be shown.
+    /// Waits for its end; see [`stayed`].
     fn stays(mut self) -> bool {
         let status = self.child.wait();
         match &status {
             Ok(status) => tracing::debug!(%status, "window closed"),
             Err(error) => tracing::warn!(%error, "window lost"),
         }
-        let gave_up = status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
-        status.is_ok_and(is_wanted) || (!gave_up && self.began.elapsed() > DIED_AT_ITS_START)
+        stayed(status.ok(), self.began.elapsed())
+    }
+}
+
+/// False when it died at its start, or says itself that its page cannot be shown, however long it took to find that out.
+fn stayed(status: Option<ExitStatus>, lasted: Duration) -> bool {
+    match status {
+        Some(status) if is_wanted(status) => true,
+        Some(status) if status.code().is_some() => false,
+        Some(_) | None => lasted > DIED_AT_ITS_START,
     }
 }
 
@@ -108,6 +115,17 @@ mod tests {
         let runnable = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755));
         runnable.expect("the file is ours");
         file
+    }
+
+    #[test]
+    fn a_window_that_says_it_cannot_be_shown_did_not_stay_however_late_and_one_that_crashed_later_did() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let (late, at_once) = (DIED_AT_ITS_START * 9, DIED_AT_ITS_START / 9);
+        let (closed, gave_up, crashed) = (0, 1 << 8, 11);
+        let stayed = |raw, lasted| stayed(Some(ExitStatus::from_raw(raw)), lasted);
+
+        assert!(stayed(closed, at_once) && stayed(crashed, late));
+        assert!(!stayed(gave_up, late) && !stayed(gave_up, at_once) && !stayed(crashed, at_once));
     }
 
     #[test]

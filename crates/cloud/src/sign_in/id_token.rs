@@ -62,17 +62,7 @@ pub(super) fn verify(
 
 /// Who it is, of an id token or of the userinfo endpoint.
 pub(super) fn read(claims: &Map<String, Value>) -> Option<Claims> {
-    let subject = match claims.get("sub")? {
-        Value::String(subject) if !subject.is_empty() => subject.clone(),
-        // A longer one is known by its first digits only, and would be another's too.
-        Value::Number(subject) if subject.is_u64() || subject.is_i64() => subject.to_string(),
-        Value::String(_)
-        | Value::Number(_)
-        | Value::Null
-        | Value::Bool(_)
-        | Value::Array(_)
-        | Value::Object(_) => return None,
-    };
+    let subject = ionet_gateway_api::subject(claims)?;
     let listed = || claims.get("emails")?.as_array()?.first()?.as_str().map(str::to_owned);
     let email = text(claims, "email").or_else(listed).and_then(shown);
     Some(Claims { subject, email, preferred: text(claims, "preferred_username").and_then(shown) })

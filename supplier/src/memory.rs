@@ -12,8 +12,8 @@ mod platform;
 use platform::give_back;
 pub use platform::stay_small;
 
-/// Giving back costs a fraction of a millisecond.
-const EVERY: Duration = Duration::from_secs(10);
+/// Giving back costs a fraction of a millisecond, and a wake-up.
+const EVERY: Duration = Duration::from_secs(60);
 
 /// Gives back again and again, as long as the program runs.
 pub async fn tend() {

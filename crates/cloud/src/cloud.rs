@@ -22,7 +22,7 @@ use crate::clock::Skew;
 use crate::endpoints::{Endpoints, EndpointsFault};
 use crate::explain;
 use crate::gateway::{self, Ask, Gateway};
-use crate::http;
+use crate::http::{self, OpenClient};
 use crate::identity::{Belonging, Enrolled, IdentityFolder};
 use crate::keyring::{DesktopRing, Entry};
 use crate::options::Options;
@@ -78,7 +78,7 @@ impl Cloud {
         let pins = endpoints.pins(options.rehearsal)?;
         let Endpoints { issuer, client_id, gateway, gateway_ca_pem, upload_hosts, .. } = endpoints;
         let skew = Skew::new();
-        let open = http::open_client(&options, gateway_ca_pem.as_deref())?;
+        let open = OpenClient::new(&options, gateway_ca_pem.as_deref());
         let store = Store::new(open.clone(), options.proxy.clone(), upload_hosts, options.rehearsal);
         let ring = Arc::new(DesktopRing);
         let keyring = options.keyring.then(|| Entry::new(ring, issuer.clone(), KEYRING_PATIENCE));

@@ -1,9 +1,11 @@
 //! HTTP clients that share one TLS stack.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Response};
+use tokio::sync::OnceCell;
 
 use crate::options::Options;
 use crate::secret::Secret;
@@ -35,8 +37,41 @@ pub(crate) fn gateway_client(
     builder.build()
 }
 
-/// For the identity provider and the object store: the operating system's trust store, and the gateway's root too.
-pub(crate) fn open_client(options: &Options, ca_pem: Option<&str>) -> reqwest::Result<Client> {
+/// For the identity provider and the object store: it trusts the operating system's store, and the gateway's root too.
+/// Reading that store takes longer than the rest of a start, so it waits for the first question. Cheap to clone; all clones
+/// are one.
+#[derive(Clone)]
+pub(crate) struct OpenClient(Arc<Unmade>);
+
+struct Unmade {
+    make: Box<dyn Fn() -> reqwest::Result<Client> + Send + Sync>,
+    client: OnceCell<Client>,
+}
+
+impl OpenClient {
+    pub(crate) fn new(options: &Options, ca_pem: Option<&str>) -> Self {
+        let (options, ca_pem) = (options.clone(), ca_pem.map(str::to_owned));
+        Self::made_by(move || open_client(&options, ca_pem.as_deref()))
+    }
+
+    pub(crate) fn made_by(make: impl Fn() -> reqwest::Result<Client> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Unmade { make: Box::new(make), client: OnceCell::new() }))
+    }
+
+    /// # Errors
+    /// As long as this PC has no trust store.
+    pub(crate) async fn get(&self) -> reqwest::Result<Client> {
+        let made = self.0.client.get_or_try_init(async || {
+            let unmade = self.0.clone();
+            let making = tokio::task::spawn_blocking(move || (unmade.make)());
+            // It breaks off only with the program.
+            making.await.unwrap_or_else(|_| (self.0.make)())
+        });
+        made.await.cloned()
+    }
+}
+
+fn open_client(options: &Options, ca_pem: Option<&str>) -> reqwest::Result<Client> {
     let Some(pem) = ca_pem else { return bare(options).build() };
     let own = Certificate::from_pem_bundle(pem.as_bytes())?;
     // A bare machine has no trust store to add to.

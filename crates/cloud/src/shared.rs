@@ -136,7 +136,7 @@ fn cannot_store(fault: IdentityFault) -> CloudFault {
 
 fn no_token(fault: SignInFault) -> CloudFault {
     match fault {
-        SignInFault::ProviderDown => CloudFault::Unavailable(None),
+        SignInFault::ProviderDown | SignInFault::NoTrustStore => CloudFault::Unavailable(None),
         SignInFault::CannotStore(why) => CloudFault::CannotStore(why),
         SignInFault::KeyringLocked => CloudFault::KeyringLocked,
         SignInFault::Unreadable(_) => CloudFault::Garbled,

@@ -221,6 +221,8 @@ fn useful(life: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use axum::extract::{Form, State};
     use axum::routing::{get, post};
     use axum::{Json, Router};
@@ -228,6 +230,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Skew;
+    use crate::http::OpenClient;
     use crate::options::Options;
     use crate::session::tests::{Place, Played};
 
@@ -235,6 +238,10 @@ mod tests {
 
     /// An identity provider that only revokes.
     async fn provider(revoked: &Revoked) -> Provider {
+        provider_asked_by(revoked, OpenClient::new(&Options::default(), None)).await
+    }
+
+    async fn provider_asked_by(revoked: &Revoked, client: OpenClient) -> Provider {
         crate::http::install_tls();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
@@ -250,7 +257,6 @@ mod tests {
             .route("/revoke", post(revoke))
             .with_state(revoked.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Provider::new(issuer, "ionet-supplier".into(), client, Skew::new(), Options::default())
     }
 
@@ -270,6 +276,25 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();
 
         assert_eq!(session, KeptSession::None);
+    }
+
+    #[tokio::test]
+    async fn a_pc_without_a_trust_store_is_told_so_and_needs_no_new_start_once_it_has_one() {
+        let no_store = || reqwest::Client::builder().user_agent("\0").build();
+        let there = Arc::new(AtomicBool::new(false));
+        let looked_for = there.clone();
+        let client = OpenClient::made_by(move || {
+            if looked_for.load(Ordering::SeqCst) { Ok(reqwest::Client::new()) } else { no_store() }
+        });
+        let provider = provider_asked_by(&Revoked::default(), client).await;
+        let token = Secret::new("token-0".to_owned());
+
+        let without = provider.refresh(&token).await;
+        there.store(true, Ordering::SeqCst);
+        let with = provider.refresh(&token).await;
+
+        assert!(matches!(without, Err(RefreshFault::Other(SignInFault::NoTrustStore))));
+        assert!(matches!(with, Err(RefreshFault::Other(SignInFault::Unreadable(_)))), "it was asked");
     }
 
     #[test]

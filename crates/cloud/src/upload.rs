@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use ionet_core::fault::LogFault;
 use ionet_gateway_api::UploadGrant;
-use reqwest::{Body, Client};
+use reqwest::Body;
 use url::Url;
 
 use crate::address::is_loopback;
+use crate::http::OpenClient;
 use crate::proxy::SystemProxy;
 
 /// A few megabytes on the slowest line. A store that takes the connection and never answers holds the logs up no longer.
@@ -19,7 +20,7 @@ const HEADERS: [&str; 5] = ["content-length", "content-type", "content-encoding"
 const HEADER_FAMILIES: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
 
 pub(crate) struct Store {
-    client: Client,
+    client: OpenClient,
     proxy: SystemProxy,
     /// `host`, or `host:port`.
     hosts: Vec<String>,
@@ -32,7 +33,7 @@ pub(crate) struct Store {
 pub(crate) struct NotAllowed(pub(crate) String);
 
 impl Store {
-    pub(crate) fn new(client: Client, proxy: SystemProxy, hosts: Vec<String>, rehearsal: bool) -> Self {
+    pub(crate) fn new(client: OpenClient, proxy: SystemProxy, hosts: Vec<String>, rehearsal: bool) -> Self {
         Self { client, proxy, hosts, rehearsal }
     }
 
@@ -62,7 +63,11 @@ impl Store {
             LogFault::Refused(403)
         })?;
         self.proxy.learn(&url).await;
-        let mut request = self.client.put(url.clone()).timeout(LIMIT).body(body);
+        let client = self.client.get().await.map_err(|error| {
+            tracing::warn!(%error, "no log can be sent");
+            LogFault::Unreachable
+        })?;
+        let mut request = client.put(url.clone()).timeout(LIMIT).body(body);
         for (name, value) in &grant.headers {
             if !name.eq_ignore_ascii_case("host") {
                 request = request.header(name, value);
@@ -95,12 +100,18 @@ fn is_allowed(header: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Options;
 
     fn store(rehearsal: bool) -> Store {
         crate::http::install_tls();
         let hosts =
             ["logs.example.test", "other.example.test:8443", "127.0.0.1:9000", "127.0.0.1", "localhost"];
-        Store::new(Client::new(), SystemProxy::none(), hosts.map(str::to_owned).into(), rehearsal)
+        Store::new(
+            OpenClient::new(&Options::default(), None),
+            SystemProxy::none(),
+            hosts.map(str::to_owned).into(),
+            rehearsal,
+        )
     }
 
     fn grant(url: &str, headers: &[(&str, &str)]) -> UploadGrant {

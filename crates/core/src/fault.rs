@@ -36,6 +36,9 @@ pub enum SignInFault {
     /// See [`CloudFault::Inspected`].
     #[error("{issuer} opens the connection to the identity provider")]
     Inspected { issuer: String },
+    /// This PC has no list of authorities, so nobody on the internet can be told from somebody else.
+    #[error("this PC has no trust store")]
+    NoTrustStore,
     #[error("cancelled")]
     Cancelled,
 }

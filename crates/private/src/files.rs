@@ -1,6 +1,6 @@
 //! Folders that nobody else may enter, and files that nobody else may read and that are never seen half written.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +30,21 @@ pub fn folder(path: &Path) -> Result<(), FileError> {
 /// Replaces the file whole, readable by its owner only. After a crash, a full disk or a cut line, the old content or the
 /// new is there. What lies in its place, a link too, is replaced and never written through.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let folder = put(path, content, File::sync_all)?;
+    platform::sync_folder(folder).map_err(FileError::of(path))
+}
+
+/// As [`replace`], for what is worthless once the PC has been off: the disk is not waited for.
+pub fn jot(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    put(path, content, |_| Ok(())).map(drop)
+}
+
+/// Gives the file's folder.
+fn put<'a>(
+    path: &'a Path,
+    content: &[u8],
+    settle: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<&'a Path, FileError> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(FileError::new(path, Trouble::NotAFile));
     };
@@ -46,9 +61,9 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
         // The number that the system said tells more than what it is wrapped in.
         .map_err(|error| FileError::of(path)(said.map_or(error, io::Error::from_raw_os_error)))?;
     let file = draft.as_file_mut();
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(FileError::of(path))?;
+    file.write_all(content).and_then(|()| settle(file)).map_err(FileError::of(path))?;
     draft.persist(path).map_err(|unmoved| FileError::of(path)(unmoved.error))?;
-    platform::sync_folder(folder).map_err(FileError::of(path))
+    Ok(folder)
 }
 
 /// The content, or nothing where there is no such file. Never follows a link, never waits for a pipe, and never reads

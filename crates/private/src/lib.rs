@@ -20,6 +20,6 @@ mod platform;
 pub use aside::{KEPT, set_aside};
 pub use content::{Damage, LoadError, load_json, parse_json};
 pub use error::{FileError, Trouble};
-pub use files::{folder, read, remove, replace};
+pub use files::{folder, jot, read, remove, replace};
 pub use lock::{Lock, LockError};
 pub use socket::{SocketError, SocketId};

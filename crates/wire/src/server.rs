@@ -28,7 +28,7 @@ const LET_GO_WITHIN: Duration = Duration::from_secs(1);
 const MOST_WATCHERS: usize = 32;
 
 /// How often the socket is looked for: a log-out takes a session's folder away.
-const LOOKED_FOR_EVERY: Duration = Duration::from_secs(10);
+const LOOKED_FOR_EVERY: Duration = Duration::from_secs(30);
 
 /// What makes letting in fail (no file descriptor is left) does not pass within a moment.
 const LET_IN_AGAIN: Duration = Duration::from_millis(500);

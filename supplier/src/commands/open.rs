@@ -13,6 +13,9 @@ use ionet_wire::paths::Folders;
 /// How long a resident program may take until it answers. It takes a fraction of a second; a broken one ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A question to a socket that is not there costs nothing.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 pub async fn open(folders: &Folders) -> Result<()> {
     let mut client = match Client::connect(&folders.meeting(), Kind::Command).await {
         Ok(client) => client,
@@ -31,7 +34,7 @@ async fn show_by(client: &mut Client) -> Result<()> {
 /// away is let go.
 pub async fn show(folders: &Folders) -> Result<()> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    let mut look_again = tokio::time::interval(Duration::from_millis(20));
+    let mut look_again = tokio::time::interval(LOOK_AGAIN);
     loop {
         look_again.tick().await;
         match Client::connect(&folders.meeting(), Kind::Command).await {
@@ -49,7 +52,7 @@ async fn start(folders: &Folders) -> Result<()> {
     detach(&mut command);
     let mut resident = command.spawn().context("the app could not be started")?;
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    let mut look_again = tokio::time::interval(Duration::from_millis(20));
+    let mut look_again = tokio::time::interval(LOOK_AGAIN);
     loop {
         look_again.tick().await;
         match Client::connect(&folders.meeting(), Kind::Command).await {

@@ -32,8 +32,8 @@ const IDLE_GOAL: f64 = 0.02;
 /// So often what the app shows changes before anything is measured.
 const SNAPSHOTS: usize = 500;
 
-/// How long the app is left alone before its memory is read.
-const REST: Duration = Duration::from_secs(15);
+/// How long the app is left alone before its memory is read: what is free goes back once a minute.
+const REST: Duration = Duration::from_secs(65);
 /// Long enough that what comes once a minute weighs what it weighs.
 const IDLE: Duration = Duration::from_secs(180);
 

@@ -6,7 +6,7 @@ use ionet_core::fault::SignInFault;
 use ionet_core::target::AccountName;
 use openidconnect::core::CoreJsonWebKeySet;
 use reqwest::header::{ACCEPT, HeaderMap};
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -17,7 +17,7 @@ use super::patience::Patience;
 use super::token_answer::{self, NoTokens, TokenAnswer};
 use crate::clock::Skew;
 use crate::explain::{self, Cut};
-use crate::http::body_of;
+use crate::http::{OpenClient, body_of};
 use crate::options::Options;
 use crate::probe;
 use crate::secret::Secret;
@@ -36,7 +36,7 @@ const REVOKED_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Provider {
     issuer: String,
     client_id: String,
-    http: reqwest::Client,
+    http: OpenClient,
     skew: Skew,
     options: Options,
     found: Mutex<Option<Metadata>>,
@@ -72,7 +72,7 @@ impl Provider {
     pub(crate) fn new(
         issuer: String,
         client_id: String,
-        http: reqwest::Client,
+        http: OpenClient,
         skew: Skew,
         options: Options,
     ) -> Self {
@@ -172,7 +172,7 @@ impl Provider {
     pub(super) async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<Reply, SignInFault> {
         let own = [("client_id", self.client_id.as_str()), ("resource", RESOURCE)];
         let form: Vec<_> = form.iter().chain(&own).collect();
-        self.exchange(url, self.http.post(url.clone()).form(&form)).await
+        self.exchange(url, self.client().await?.post(url.clone()).form(&form)).await
     }
 
     async fn known(&self) -> Result<Metadata, SignInFault> {
@@ -231,7 +231,7 @@ impl Provider {
 
     /// The body of an answer that says yes.
     async fn get(&self, url: &Url, bearer: Option<&Secret<String>>) -> Result<Vec<u8>, SignInFault> {
-        let request = self.http.get(url.clone());
+        let request = self.client().await?.get(url.clone());
         let request = match bearer {
             Some(token) => request.bearer_auth(token.reveal()),
             None => request,
@@ -245,6 +245,13 @@ impl Provider {
         }
         let last = url.path_segments().and_then(Iterator::last).unwrap_or_default();
         Err(SignInFault::Unreadable(format!("{last}: status {}", reply.status.as_u16())))
+    }
+
+    async fn client(&self) -> Result<Client, SignInFault> {
+        self.http.get().await.map_err(|error| {
+            tracing::warn!(%error, "nobody can be signed in");
+            SignInFault::NoTrustStore
+        })
     }
 
     async fn exchange(&self, url: &Url, request: RequestBuilder) -> Result<Reply, SignInFault> {
@@ -278,7 +285,7 @@ impl Provider {
         let endpoint = self.known().await.ok()?.revocation_endpoint?;
         let form =
             [("token", token.reveal().as_str()), ("token_type_hint", kind), ("client_id", &self.client_id)];
-        let request = self.http.post(endpoint.clone()).form(&form);
+        let request = self.client().await.ok()?.post(endpoint.clone()).form(&form);
         Some(self.exchange(&endpoint, request).await.ok()?.status)
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn of_sign_in(fault: &SignInFault, enrolled: bool) -> Option<Problem>
         SignInFault::Refused(why) => with(Code::SignInRefused, "why", why),
         SignInFault::NotOurs(what) => with(Code::SignInNotOurs, "why", what),
         SignInFault::CodeExpired => plain(Code::CodeExpired, Action::SignIn, stops),
+        SignInFault::NoTrustStore => plain(Code::NoTrustStore, Action::SignIn, stops),
         SignInFault::CannotStore(why) => with(Code::CannotStore, "why", why),
         SignInFault::Unreadable(why) => with(Code::SignInUnreadable, "why", why),
         SignInFault::Inspected { issuer } => with(Code::ConnectionOpened, "issuer", issuer),

@@ -28,6 +28,7 @@ codes! {
     SignInRefused = "sign-in-refused",
     SignInNotOurs = "sign-in-not-ours",
     CodeExpired = "code-expired",
+    NoTrustStore = "no-trust-store",
     SessionEnded = "session-ended",
     SignInUnreadable = "sign-in-unreadable",
     CannotStore = "cannot-store",

@@ -28,7 +28,8 @@ pub(super) fn write(path: &Path, note: &Note) -> Result<(), FileError> {
     let mut content = serde_json::to_vec(&head).unwrap_or_default();
     content.push(b'\n');
     content.extend_from_slice(note.socket.as_os_str().as_encoded_bytes());
-    ionet_private::replace(path, &content)
+    // The socket is gone with the system that it was made on.
+    ionet_private::jot(path, &content)
 }
 
 /// None where there is none that can be read: then nothing is known, and the usual places are looked at.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -104,7 +104,8 @@ impl Row {
 
     /// Whether SIGSTOP waits for it: it takes no further step of its own.
     pub(crate) fn is_to_stop(&self) -> bool {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let status = told(self.pid, "status");
+        let status = String::from_utf8_lossy(&status);
         let of =
             |line: &'_ str| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")).map(str::to_owned);
         let stop = 1_u64 << (Signal::STOP.as_raw() - 1);
@@ -174,7 +175,9 @@ pub(crate) fn reap(but: Option<i32>) {
 }
 
 pub(crate) fn row(pid: i32) -> Option<Row> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = told(pid, "stat");
+    // The name may be of any bytes.
+    let stat = String::from_utf8_lossy(&stat);
     // The name in brackets may hold anything, brackets too.
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
@@ -213,9 +216,8 @@ struct Facts {
 
 impl Facts {
     fn read(pid: i32) -> Self {
-        let file = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let arguments = file("cmdline").split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
-        Self { pid, arguments, environment: file("environ") }
+        let arguments = told(pid, "cmdline").split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+        Self { pid, arguments, environment: told(pid, "environ") }
     }
 
     fn role(&self, scope: &Scope, allocations: &BTreeSet<String>) -> Option<(Role, Option<String>)> {
@@ -294,7 +296,14 @@ impl Facts {
 }
 
 fn groups(pid: i32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
+    String::from_utf8_lossy(&told(pid, "cgroup")).into_owned()
+}
+
+/// What the kernel tells of a process; empty where it does not. It never says how long that is: most fits into one page.
+fn told(pid: i32, name: &str) -> Vec<u8> {
+    let mut said = Vec::with_capacity(4096);
+    let read = fs::File::open(format!("/proc/{pid}/{name}")).and_then(|mut file| file.read_to_end(&mut said));
+    if read.is_ok() { said } else { Vec::new() }
 }
 
 /// The allocation that a path below a data folder belongs to: the part after `alloc` that looks like an id.
@@ -367,6 +376,20 @@ mod tests {
             Some((Role::Agent, None))
         );
         assert_eq!(facts(&[], &[mark]).guard(&Scope::new(Path::new("/data/agent"))), Some((17, 99)));
+    }
+
+    #[test]
+    fn a_process_whose_name_is_no_text_is_seen_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff) \xfe"));
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(program).arg("60").spawn().unwrap();
+
+        let seen = row(child.id() as i32);
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        assert_eq!(seen.map(|row| row.parent), Some(std::process::id() as i32));
     }
 
     #[test]

@@ -175,7 +175,7 @@ pub(crate) async fn end_agents(data_dir: &Path) -> Result<(), WorkFault> {
 }
 
 async fn end_agents_of(scope: Scope) -> Result<(), WorkFault> {
-    looking(scope, |scope| match kill(members(&scope)?, &[Role::Agent]).refused {
+    looking(scope, |scope| match kill(&members(&scope)?, &[Role::Agent]).refused {
         0 => Ok(()),
         _ => Err(WorkFault::NotPermitted),
     })
@@ -302,40 +302,39 @@ async fn thaw_containers(scope: &Scope, docker: Option<&Path>) -> Result<(), Wor
 }
 
 fn end_processes(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
-    ask_to_leave(scope, patience)?;
+    let mut found = ask_to_leave(scope, patience)?;
     let mut refused = 0;
     for roles in [&[Role::Task][..], &[Role::Task, Role::Executor, Role::Logmon, Role::Agent]] {
         let deadline = Instant::now() + KILL_WITHIN;
-        loop {
-            let found = members(scope)?;
-            if !found.iter().any(|member| roles.contains(&member.role)) || Instant::now() >= deadline {
-                break;
-            }
-            let sent = kill(found, roles);
+        while found.iter().any(|member| roles.contains(&member.role)) && Instant::now() < deadline {
+            let sent = kill(&found, roles);
             refused += sent.refused;
             if sent.taken == 0 {
                 break;
             }
+            found = members(scope)?;
         }
     }
     if refused > 0 { Err(WorkFault::NotPermitted) } else { Ok(()) }
 }
 
-/// SIGTERM once to every task, also to those that appear meanwhile, and a SIGCONT for those that are frozen.
-fn ask_to_leave(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
+/// SIGTERM once to every task, also to those that appear meanwhile, and a SIGCONT for those that are frozen. Who is there
+/// then.
+fn ask_to_leave(scope: &Scope, patience: Duration) -> Result<Vec<Member>, WorkFault> {
     let deadline = Instant::now() + patience;
     let mut asked = std::collections::BTreeSet::new();
     loop {
-        let found = tasks(scope)?;
-        let handles: Vec<Handle> = found.iter().filter_map(|member| Handle::of(&member.row)).collect();
-        for member in &found {
+        let found = members(scope)?;
+        let tasks = || found.iter().filter(|member| member.role == Role::Task);
+        let handles: Vec<Handle> = tasks().filter_map(|member| Handle::of(&member.row)).collect();
+        for member in tasks() {
             if asked.insert((member.row.pid, member.row.started)) {
                 signals::send(&member.row, Signal::TERM);
                 signals::send(&member.row, Signal::CONT);
             }
         }
-        if found.is_empty() || Instant::now() >= deadline {
-            return Ok(());
+        if tasks().next().is_none() || Instant::now() >= deadline {
+            return Ok(found);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         signals::all_gone(&handles, left.min(Duration::from_millis(200)));
@@ -349,7 +348,7 @@ struct Killed {
 }
 
 /// One that may not be ended is no reason to leave the others. One in a container is its engine's to end.
-fn kill(members: Vec<Member>, roles: &[Role]) -> Killed {
+fn kill(members: &[Member], roles: &[Role]) -> Killed {
     let mut taken = Vec::new();
     let mut refused = 0;
     for member in members.iter().filter(|member| roles.contains(&member.role)) {

@@ -11,7 +11,6 @@ use ionet_gateway_api::{
 };
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use crate::Shared;
@@ -24,8 +23,8 @@ use crate::problem::Refusal;
 const LONGEST_WAIT_S: u64 = 60;
 /// Two PCs with one identity must not chase one another at the speed of the network.
 const AFTER_REPLACED: Duration = Duration::from_secs(10);
-/// A poll that has seen something is answered no sooner than this after it came: many changes are one answer.
-const BETWEEN_ANSWERS: Duration = Duration::from_millis(500);
+/// A change seldom comes alone: those of one moment are one answer.
+const ONE_MOMENT: Duration = Duration::from_millis(20);
 const MOST_ALLOCATIONS: usize = 100;
 /// Two hours more than most: a clock is put back by one, and may be late by another.
 const LONGEST_DAY_NS: i64 = DAY_NS + 2 * HOUR_NS;
@@ -94,8 +93,8 @@ pub(crate) struct WatchQuery {
     day_began: Option<i64>,
 }
 
-/// The device's state, at once for index 0; half a second after the question when it is newer than `index`; else at the
-/// first change or after `wait` seconds.
+/// The device's state, at once for index 0, and when it is newer than `index`; else at the first change or after `wait`
+/// seconds. Of a device whose state changes again and again, two changes a second are told, and the others with them.
 #[utoipa::path(
     get, path = path::WATCH, tag = "device", security(("device" = [])), params(WatchQuery),
     responses(
@@ -114,7 +113,7 @@ pub(crate) async fn watch(
     if query.index != 0 {
         let mut poll = gateway.polls.begin(&device.id);
         tokio::select! {
-            () = news(&mut changes, &query) => {}
+            () = news(&gateway, &device.id, &mut changes, &query) => {}
             () = poll.replaced() => return Err(Refusal::TooMany(AFTER_REPLACED)),
             () = gateway.shutdown.cancelled() => {}
         }
@@ -128,15 +127,17 @@ pub(crate) async fn watch(
 }
 
 /// Comes when there is something to tell to whoever has seen `query.index`.
-async fn news(changes: &mut watch::Receiver<u64>, query: &WatchQuery) {
-    let came = Instant::now();
+async fn news(gateway: &Shared, device: &str, changes: &mut watch::Receiver<u64>, query: &WatchQuery) {
     let wait = Duration::from_secs(query.wait.unwrap_or(LONGEST_WAIT_S).min(LONGEST_WAIT_S));
     // Not only newer: an index from the future, after the clock was set back, must not wait for it to come.
-    if *changes.borrow_and_update() == query.index {
-        // In time or not, an answer is due.
-        let _ = tokio::time::timeout(wait, changes.changed()).await;
+    let nothing_new = *changes.borrow_and_update() == query.index;
+    if nothing_new && tokio::time::timeout(wait, changes.changed()).await.is_err() {
+        return;
     }
-    tokio::time::sleep_until(came + BETWEEN_ANSWERS).await;
+    tokio::time::sleep(ONE_MOMENT).await;
+    while let Err(wait) = gateway.polls.answer(device) {
+        tokio::time::sleep(wait).await;
+    }
 }
 
 async fn state(

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use url::Url;
 
 use crate::files;
-use crate::steps::Step;
+use crate::step::Step;
 use crate::world::World;
 
 /// What has to be broken before the app has ever run: a tray that takes nothing, a PC without a driver.

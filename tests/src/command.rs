@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::bench::{self, bench};
-use crate::steps::{Step, walk};
+use crate::step::Step;
+use crate::steps::walk;
 use crate::world::Options;
 use clap::Parser;
 

@@ -28,6 +28,7 @@ pub mod region;
 pub mod report;
 mod root;
 pub mod site;
+pub mod step;
 pub mod steps;
 pub mod wait;
 pub mod window;

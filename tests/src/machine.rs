@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::pc::{Pc, Resident};
 use crate::processes::{self, Process};
-use crate::site::PATIENCE;
+use crate::wait::PATIENCE;
 use crate::{card, read};
 
 /// One machine. Declared after its site, it ends before it.

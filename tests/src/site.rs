@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ionet_core::Phase;
 use ionet_stage::{Options, Stage};
@@ -17,11 +17,8 @@ use crate::audit::{self, Audit, Books};
 use crate::machine::Machine;
 use crate::processes::{self, Process};
 use crate::root::Root;
-use crate::wait::until;
+use crate::wait::{PATIENCE, until};
 use crate::{needs, region};
-
-/// Guards against hanging, and against nothing else.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each site has a region of its own.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);

@@ -5,6 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::time::Instant;
 
+/// Guards against hanging, and against nothing else.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often a condition that cannot announce itself is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 

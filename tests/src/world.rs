@@ -15,9 +15,9 @@ use crate::pc::{Pc, Resident};
 use crate::processes;
 use crate::report::{Agent, AgentKind};
 use crate::root::Root;
-use crate::steps::Step;
+use crate::step::Step;
 use crate::window::Window;
-use crate::{breaks, card, needs, region};
+use crate::{card, needs, region};
 
 /// How to walk.
 #[derive(Debug, Clone, Default)]
@@ -105,7 +105,7 @@ impl World {
         if !card::is_real() || options.broken == Some(Step::Detection) {
             card::put(&mut pc, &card_folder, &programs)?;
         }
-        let mut world = Self {
+        Ok(Self {
             options,
             window: None,
             resident: None,
@@ -115,9 +115,7 @@ impl World {
             learnt: Learnt::default(),
             patience: Duration::ZERO,
             root,
-        };
-        breaks::before_the_first_start(&mut world)?;
-        Ok(world)
+        })
     }
 
     pub fn agent(&self) -> Agent {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use journeys::needs;
 use journeys::report::Report;
-use journeys::steps::Step;
+use journeys::step::Step;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 

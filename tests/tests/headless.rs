@@ -1,8 +1,8 @@
 //! The whole journey on a machine without a display, without D-Bus and without a keyring.
 
 use ionet_core::Phase;
-use journeys::site::{PATIENCE, Site, work};
-use journeys::wait::until;
+use journeys::site::{Site, work};
+use journeys::wait::{PATIENCE, until};
 use journeys::{needs, read};
 use serde_json::Value;
 

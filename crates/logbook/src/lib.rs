@@ -21,6 +21,7 @@ mod keeper;
 mod looks;
 mod names;
 mod outbox;
+mod pace;
 #[cfg_attr(unix, path = "platform/unix.rs")]
 #[cfg_attr(not(unix), path = "platform/other.rs")]
 mod platform;
@@ -50,7 +51,7 @@ use crate::names::Clock;
 use crate::queue::Writing;
 use crate::tail::Stop;
 
-pub use keeper::LONGEST_REST;
+pub use pace::LONGEST_REST;
 pub use ship::{Object, Shipper, Store, backoff};
 pub use tail::Sources;
 

@@ -19,8 +19,8 @@ use tempfile::TempDir;
 use ionet_redact::Redactor;
 
 use super::*;
-use crate::keeper::Went;
 use crate::looks::Looks;
+use crate::pace::Went;
 
 /// A logbook whose housekeeping is done by hand. Field order is drop order.
 struct Shelf {

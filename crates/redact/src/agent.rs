@@ -128,7 +128,7 @@ fn plain(line: &[u8], found: &mut Vec<Span>) {
     }
     let mut from = 0;
     while let Some(sign) = memchr::memchr(b'=', &line[from..]).map(|place| from + place) {
-        let length = line[from..sign].iter().rev().take_while(|byte| crate::names::is_name(**byte)).count();
+        let length = line[from..sign].iter().rev().take_while(|byte| crate::spans::is_name(**byte)).count();
         let name = &line[sign - length..sign];
         let begins = sign == length || line[sign - length - 1].is_ascii_whitespace();
         from = sign + 1;

@@ -1,7 +1,7 @@
 //! Secrets by their names: `password=…`, `"token":"…"`, `--api-key …`, `<secret>…</secret>`.
 
 use crate::REDACTED;
-use crate::spans::Span;
+use crate::spans::{Span, is_name};
 use crate::values::{self, Extent, Reach, Value};
 
 /// What the word says about the value behind it.
@@ -52,10 +52,6 @@ pub(crate) fn secret(line: &[u8], start: usize, end: usize, kind: Kind) -> Optio
         return (text[0] == b'[' || text.len() > 5).then(|| Span::new(start, to, with));
     }
     Some(Span::new(start + scheme(text), to, REDACTED))
-}
-
-pub(crate) fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 fn suffix(rest: &[u8]) -> usize {

@@ -13,6 +13,11 @@ impl Span {
     }
 }
 
+/// Of names of any kind: variables, fields, options.
+pub(crate) fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
 /// Replaces the pieces. Where some overlap, all that they cover goes, by the word of the first.
 pub(crate) fn apply(line: &[u8], mut spans: Vec<Span>) -> Vec<u8> {
     spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));

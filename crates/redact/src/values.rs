@@ -161,7 +161,7 @@ fn ends_before_name(line: &[u8], place: usize, byte: u8) -> bool {
 /// Whether another `name=` or `name: ` begins here.
 fn next_pair(line: &[u8], at: usize) -> bool {
     let at = skip_marks(line, skip_space(line, at));
-    let name = line[at..].iter().take_while(|byte| crate::names::is_name(**byte) || **byte == b'.').count();
+    let name = line[at..].iter().take_while(|byte| crate::spans::is_name(**byte) || **byte == b'.').count();
     if name == 0 {
         return false;
     }

@@ -1,32 +1,9 @@
-//! The ground that a stage stands on: its folder, which one stage holds at a time, and the programs that it runs.
+//! The folder that a stage stands on: one stage holds it at a time.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-
-use crate::agent::Agent;
-use crate::stage::Options;
-use crate::{child, regions};
-
-/// What must be there before the first process starts.
-pub(crate) struct Ground {
-    pub(crate) dir: PathBuf,
-    pub(crate) lock: File,
-    pub(crate) agent: Agent,
-    /// The gateway's program.
-    pub(crate) gateway: PathBuf,
-}
-
-impl Ground {
-    pub(crate) fn prepare(options: &Options) -> Result<Self> {
-        regions::check_names(&options.regions)?;
-        let (dir, lock) = take_over(&options.dir)?;
-        let agent = options.nomad.resolve()?;
-        let gateway = options.gateway.clone().map_or_else(|| child::sibling("ionet-gateway"), Ok)?;
-        Ok(Self { dir, lock, agent, gateway })
-    }
-}
 
 const LOCK: &str = "stage.lock";
 

@@ -1,43 +1,19 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::agent::{Agent, NomadChoice};
+use crate::agent::Agent;
 use crate::bucket::Bucket;
 use crate::engine::Engine;
 use crate::facts::{Endpoints, Facts, replace_json};
-use crate::ground::Ground;
 use crate::identity::Identity;
+use crate::options::{Ground, Options};
 use crate::pki::Pki;
 use crate::region::{Region, RegionError};
-use crate::regions::{self, Shared, StagedRegion};
-use crate::servers::Heartbeat;
-
-/// How to set the stage.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// A folder for everything: made when absent, emptied when an earlier stage left it, refused when it holds anything else.
-    pub dir: PathBuf,
-    pub nomad: NomadChoice,
-    /// None: Nomad's own defaults.
-    pub heartbeat: Option<Heartbeat>,
-    /// The life of a device's certificate; None: seven days. At least a minute.
-    pub certificate_life: Option<Duration>,
-    /// The life of an access token; None: five minutes.
-    pub access_token_life: Option<Duration>,
-    /// Also start a container engine (needs root and Debian's docker.io).
-    pub engine: bool,
-    /// The regions' names. The app's endpoints are the first one's.
-    pub regions: Vec<String>,
-    /// Where `platform/identity` lies.
-    pub identity: PathBuf,
-    /// None: `ionet-gateway` beside the running program.
-    pub gateway: Option<PathBuf>,
-}
+use crate::regions::{Shared, StagedRegion};
 
 /// The running io.net side. Dropping it ends every process, in the reverse order of their start.
 #[must_use]
@@ -53,22 +29,6 @@ pub struct Stage {
     dir: PathBuf,
     /// Held as long as the stage stands.
     _lock: File,
-}
-
-impl Options {
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            nomad: NomadChoice::default(),
-            heartbeat: None,
-            certificate_life: None,
-            access_token_life: None,
-            engine: false,
-            regions: vec![regions::DEFAULT.to_owned()],
-            identity: Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("identity"),
-            gateway: None,
-        }
-    }
 }
 
 impl Stage {

@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result, ensure};
 use ionet_core::money::Money;
 use serde_json::{Map, Value};
 
-use super::{Step, job};
+use super::job;
 use crate::audit::{self, Audit, Books};
+use crate::step::Step;
 use crate::wait::until;
 use crate::world::World;
 use crate::{breaks, card, region};

@@ -8,8 +8,8 @@ use ionet_wire::Meeting;
 use ionet_wire::client::Client;
 use ionet_wire::message::Kind;
 
-use super::Step;
 use crate::account::Account;
+use crate::step::Step;
 use crate::wait::until;
 use crate::world::World;
 use crate::{breaks, certificate};

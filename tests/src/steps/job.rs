@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Step;
 use crate::breaks;
 use crate::processes::{self, Process};
+use crate::step::Step;
 use crate::wait::{until, until_seen};
 use crate::world::World;
 

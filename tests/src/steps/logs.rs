@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Step;
+use crate::step::Step;
 use crate::wait::until_seen;
 use crate::world::World;
 use crate::{breaks, files};

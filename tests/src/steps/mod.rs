@@ -16,76 +16,14 @@ mod sign_in;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use clap::ValueEnum;
 
+use crate::breaks;
 use crate::report::{Agent, AgentKind, Report, StepReport};
+use crate::step::Step;
+use crate::wait::PATIENCE;
 use crate::world::{Options, World};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[clap(rename_all = "snake_case")]
-pub enum Step {
-    FirstStart,
-    SignIn,
-    Enrolment,
-    Detection,
-    Online,
-    Job,
-    Earnings,
-    PauseResume,
-    Logs,
-    Quit,
-}
-
-impl Step {
-    pub const ALL: [Self; 10] = [
-        Self::FirstStart,
-        Self::SignIn,
-        Self::Enrolment,
-        Self::Detection,
-        Self::Online,
-        Self::Job,
-        Self::Earnings,
-        Self::PauseResume,
-        Self::Logs,
-        Self::Quit,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::FirstStart => "first_start",
-            Self::SignIn => "sign_in",
-            Self::Enrolment => "enrolment",
-            Self::Detection => "detection",
-            Self::Online => "online",
-            Self::Job => "job",
-            Self::Earnings => "earnings",
-            Self::PauseResume => "pause_resume",
-            Self::Logs => "logs",
-            Self::Quit => "quit",
-        }
-    }
-
-    /// Walks it; gives what a person would see and what the other side confirmed.
-    async fn walk(self, world: &mut World) -> Result<String> {
-        match self {
-            Self::FirstStart => first_start::walk(world).await,
-            Self::SignIn => sign_in::walk(world).await,
-            Self::Enrolment => enrolment::walk(world).await,
-            Self::Detection => detection::walk(world).await,
-            Self::Online => online::walk(world).await,
-            Self::Job => job::walk(world).await,
-            Self::Earnings => earnings::walk(world).await,
-            Self::PauseResume => pause_resume::walk(world).await,
-            Self::Logs => logs::walk(world).await,
-            Self::Quit => quit::walk(world).await,
-        }
-    }
-}
-
-/// How long a step waits for one condition. Only guards against hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The same for a step that was broken on purpose and is expected to wait in vain.
+/// [`PATIENCE`] for a step that was broken on purpose and is expected to wait in vain.
 const PATIENCE_WHEN_BROKEN: Duration = Duration::from_secs(12);
 
 /// The most that a whole step may take.
@@ -93,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Walks every step in order, up to the first that does not hold, and ends everything.
 pub async fn walk(options: Options) -> Report {
-    let mut world = match World::start(options).await {
+    let mut world = match begin(options).await {
         Ok(world) => world,
         Err(error) => return not_even_started(&error),
     };
@@ -131,11 +69,17 @@ pub async fn walk_to(last: Step, world: &mut World) -> Result<()> {
     Ok(())
 }
 
+async fn begin(options: Options) -> Result<World> {
+    let mut world = World::start(options).await?;
+    breaks::before_the_first_start(&mut world)?;
+    Ok(world)
+}
+
 async fn one(step: Step, world: &mut World) -> StepReport {
     eprintln!("{:<13} …", step.name());
     world.patience = if world.is_broken(step) { PATIENCE_WHEN_BROKEN } else { PATIENCE };
     let started = Instant::now();
-    let walked = match tokio::time::timeout(LIMIT, step.walk(world)).await {
+    let walked = match tokio::time::timeout(LIMIT, walk_one(step, world)).await {
         Ok(walked) => walked,
         Err(hung) => Err(hung).with_context(|| format!("the step did not end within {} s", LIMIT.as_secs())),
     };
@@ -150,6 +94,22 @@ async fn one(step: Step, world: &mut World) -> StepReport {
         if ok { "holds" } else { "DOES NOT HOLD" }
     );
     StepReport { name: step.name().to_owned(), ok, seconds, detail }
+}
+
+/// Walks it; gives what a person would see and what the other side confirmed.
+async fn walk_one(step: Step, world: &mut World) -> Result<String> {
+    match step {
+        Step::FirstStart => first_start::walk(world).await,
+        Step::SignIn => sign_in::walk(world).await,
+        Step::Enrolment => enrolment::walk(world).await,
+        Step::Detection => detection::walk(world).await,
+        Step::Online => online::walk(world).await,
+        Step::Job => job::walk(world).await,
+        Step::Earnings => earnings::walk(world).await,
+        Step::PauseResume => pause_resume::walk(world).await,
+        Step::Logs => logs::walk(world).await,
+        Step::Quit => quit::walk(world).await,
+    }
 }
 
 fn not_reached(step: Step, failed: &str) -> StepReport {
@@ -180,18 +140,6 @@ fn tell_last_lines(world: &World) {
         eprintln!("--- the last lines of {}", file.display());
         for line in &lines[lines.len().saturating_sub(25)..] {
             eprintln!("{line}");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_is_named_on_the_command_line_as_in_the_report() {
-        for step in Step::ALL {
-            assert_eq!(Step::from_str(step.name(), false), Ok(step));
         }
     }
 }

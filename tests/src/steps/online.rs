@@ -4,10 +4,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ionet_core::hardware::tags;
 use serde_json::Value;
 
-use super::Step;
 use crate::pc::Pc;
 use crate::processes::{self, Process};
 use crate::report::AgentKind;
+use crate::step::Step;
 use crate::wait::until;
 use crate::world::World;
 

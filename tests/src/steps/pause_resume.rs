@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use ionet_core::Phase;
 use rustix::process::Signal;
 
-use super::{Step, job, online, quit};
+use super::{job, online, quit};
 use crate::freeze_watch::FreezeWatch;
 use crate::processes::{self, Process};
+use crate::step::Step;
 use crate::wait::until;
 use crate::world::World;
 use crate::{breaks, leavings};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Step;
+use crate::step::Step;
 use crate::wait::until;
 use crate::world::World;
 use crate::{breaks, leavings};

@@ -19,7 +19,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     let known = world.desktop.browser.opened()?.len();
     let button = window.press("sign-in", world.patience).await?;
     let page = world.desktop.browser.next(known, world.patience).await?;
-    let page = if world.is_broken(super::Step::SignIn) { breaks::another_state(page) } else { page };
+    let page = if world.is_broken(crate::step::Step::SignIn) { breaks::another_state(page) } else { page };
     visitor::walk_sign_in(page.as_str(), LOGIN, PASSWORD).await?;
 
     window.shows(&["agreement"], world.patience).await?;

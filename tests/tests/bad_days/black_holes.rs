@@ -10,7 +10,8 @@ use ionet_core::{Phase, ProblemCode as Code};
 use ionet_stage::AgentKind;
 use journeys::freeze_watch::{FreezeWatch, Seen};
 use journeys::machine::Machine;
-use journeys::site::{PATIENCE, Site};
+use journeys::site::Site;
+use journeys::wait::PATIENCE;
 use journeys::{needs, processes, read};
 use rustix::process::Signal;
 

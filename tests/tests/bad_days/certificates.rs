@@ -6,8 +6,8 @@ use std::time::Duration;
 use ionet_core::{Phase, ProblemCode as Code, Snapshot};
 use ionet_stage::AgentKind;
 use journeys::machine::Machine;
-use journeys::site::{PATIENCE, Site, now_ms, work};
-use journeys::wait::{until, until_seen};
+use journeys::site::{Site, now_ms, work};
+use journeys::wait::{PATIENCE, until, until_seen};
 use journeys::{breaks, read};
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code, Snapshot};
-use journeys::site::{PATIENCE, Site};
-use journeys::wait::until;
+use journeys::site::Site;
+use journeys::wait::{PATIENCE, until};
 use journeys::{files, read};
 use serde_json::{Value, json};
 

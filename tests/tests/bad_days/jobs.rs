@@ -3,8 +3,8 @@
 use ionet_core::Phase;
 use ionet_stage::AgentKind;
 use journeys::needs;
-use journeys::site::{PATIENCE, Site};
-use journeys::wait::until;
+use journeys::site::Site;
+use journeys::wait::{PATIENCE, until};
 use serde_json::{Value, json};
 
 /// The engine that holds its container would give it: the PC's gate to that engine does not.

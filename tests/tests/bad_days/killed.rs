@@ -11,8 +11,8 @@ use journeys::freeze_watch::FreezeWatch;
 use journeys::machine::Machine;
 use journeys::processes::{self, Process};
 use journeys::read;
-use journeys::site::{PATIENCE, Site, work};
-use journeys::wait::until_seen;
+use journeys::site::{Site, work};
+use journeys::wait::{PATIENCE, until_seen};
 
 use crate::{GIVEN_BACK, PAUSED};
 

@@ -9,8 +9,8 @@ use ionet_core::snapshot::AccountView;
 use ionet_core::target::AGREEMENT_VERSION;
 use ionet_core::{Intent, Phase, ProblemCode as Code};
 use journeys::impostor::Impostor;
-use journeys::site::{PATIENCE, Site, work};
-use journeys::wait::{until, until_seen};
+use journeys::site::{Site, work};
+use journeys::wait::{PATIENCE, until, until_seen};
 use journeys::{needs, read};
 
 use crate::{GIVEN_BACK, PAUSED};

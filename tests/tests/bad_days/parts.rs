@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code};
-use journeys::site::{PATIENCE, Site, point};
+use journeys::site::{Site, point};
+use journeys::wait::PATIENCE;
 use journeys::{card, read};
 use serde_json::json;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ionet_core::Phase;
-use journeys::site::{PATIENCE, Site};
-use journeys::wait::{until, until_seen};
+use journeys::site::Site;
+use journeys::wait::{PATIENCE, until, until_seen};
 use serde_json::{Value, json};
 
 use crate::PAUSED;

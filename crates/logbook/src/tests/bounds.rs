@@ -260,7 +260,7 @@ fn an_idle_day_goes_through_no_folder() {
             .set_modified(std::time::SystemTime::now() - Duration::from_secs(60))
             .unwrap();
     }
-    let mut pace = keeper::Pace::new();
+    let mut pace = pace::Pace::new();
     let mut turns = 0;
     let mut live = |seconds: u64| {
         let mut left = Duration::from_secs(seconds);

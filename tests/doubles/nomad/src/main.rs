@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod go;
 mod hcl;
+mod host;
 mod listener;
 mod log;
 mod model;

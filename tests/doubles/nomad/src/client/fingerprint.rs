@@ -8,16 +8,9 @@ use super::raw_exec;
 use crate::{
     VERSION,
     config::{Client, Config},
+    host,
     model::{Driver, Eligibility, Node, NodeStatus, rfc3339_now, unix_seconds},
 };
-
-pub(crate) fn hostname() -> String {
-    let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-    read("/proc/sys/kernel/hostname")
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".into())
-}
 
 /// The node as it registers first. `id` and `secret_id` are those kept in the data directory.
 pub(super) fn node(config: &Config, plan: &Client, id: String, secret_id: String) -> Node {
@@ -77,7 +70,7 @@ fn attributes(config: &Config) -> BTreeMap<String, String> {
         ("os.name", os("ID")),
         ("os.version", os("VERSION_ID")),
         ("unique.advertise.address", config.advertised("http")),
-        ("unique.hostname", hostname()),
+        ("unique.hostname", host::name()),
         ("unique.network.ip-address", config.address("http").to_string()),
         // The one attribute that no real agent has.
         ("ionet.double", "true".to_owned()),

@@ -16,7 +16,8 @@ use crate::{
     model::{rfc3339_now, unix_nanos},
     rpc::{Call, CallError, Reply, Rights},
     server::{
-        http::{Answer, ApiError, DOUBLE_HEADER, Request, response},
+        answer::{Answer, ApiError, DOUBLE_HEADER, response},
+        request::Request,
         version,
     },
 };

@@ -78,7 +78,7 @@ impl Config {
             config.files.push(file.clone());
         }
         if config.name.is_empty() {
-            config.name = crate::client::fingerprint::hostname();
+            config.name = crate::host::name();
         }
         Ok(config)
     }

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    acl::Access,
-    http::{Answer, ApiError, Request},
+    answer::{Answer, ApiError},
+    grants::Access,
     jobs::NAMESPACE,
+    request::Request,
     schedule,
     store::{State, Table},
 };

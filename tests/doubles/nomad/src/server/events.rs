@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::{http::ApiError, store::State};
-use crate::model::{Alloc, Node, alloc_event_view, node_view};
+use super::answer::ApiError;
 
 #[derive(Debug, Default)]
 pub(crate) struct Events {
@@ -20,7 +19,7 @@ impl Events {
     }
 
     /// One change tells of an object once: what is said later in it replaces what was said before.
-    fn push(&mut self, index: u64, event: Value) {
+    pub(super) fn push(&mut self, index: u64, event: Value) {
         match self.buffer.back_mut() {
             Some((last, events)) if *last == index => {
                 events.retain(|before| before["Key"] != event["Key"] || before["Type"] != event["Type"]);
@@ -46,25 +45,6 @@ impl Events {
     /// The changes from `from` on.
     pub(crate) fn since(&self, from: u64) -> impl Iterator<Item = &(u64, Vec<Value>)> {
         self.buffer.iter().filter(move |(index, _)| *index >= from)
-    }
-}
-
-impl State {
-    pub(crate) fn emit_node(&mut self, index: u64, kind: &str, node: &Node) {
-        let event = json!({
-            "FilterKeys": null, "Index": index, "Key": node.id, "Namespace": "",
-            "Payload": { "Node": node_view(node) }, "Topic": "Node", "Type": kind,
-        });
-        self.events.push(index, event);
-    }
-
-    pub(crate) fn emit_alloc(&mut self, index: u64, kind: &str, alloc: &Alloc) {
-        let event = json!({
-            "FilterKeys": [alloc.job_id, alloc.deployment_id], "Index": index, "Key": alloc.id,
-            "Namespace": alloc.namespace, "Payload": { "Allocation": alloc_event_view(alloc) },
-            "Topic": "Allocation", "Type": kind,
-        });
-        self.events.push(index, event);
     }
 }
 

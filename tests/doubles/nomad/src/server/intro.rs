@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    http::{Answer, ApiError, Request},
+    answer::{Answer, ApiError},
+    request::Request,
     store::State,
 };
 use crate::{
@@ -47,7 +48,7 @@ pub(super) fn mint(
     region: &str,
     plan: &Server,
 ) -> Result<Answer, ApiError> {
-    if !request.grants(state)?.node(super::acl::Access::Write) {
+    if !request.grants(state)?.node(super::grants::Access::Write) {
         return Err(ApiError::denied());
     }
     let asked = request.json()?;

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    http::{Answer, ApiError, Request},
+    answer::{Answer, ApiError},
+    request::Request,
     schedule,
     store::{State, Table},
 };

@@ -2,11 +2,14 @@
 
 mod acl;
 mod allocations;
+pub(crate) mod answer;
 mod events;
+mod grants;
 pub(crate) mod http;
 mod intro;
 mod jobs;
 mod nodes;
+pub(crate) mod request;
 mod route;
 mod rpc;
 mod schedule;
@@ -205,13 +208,13 @@ async fn handle(
 ) -> Response<Body> {
     let token = listener::token(&headers);
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let request = http::Request::new(method, target, token, body);
+    let request = request::Request::new(method, target, token, body);
     let mut response = if request.path == ["v1", "event", "stream"] {
-        http::stream(region, &request).unwrap_or_else(|error| http::response(Err(error)))
+        http::stream(region, &request).unwrap_or_else(|error| answer::response(Err(error)))
     } else {
-        http::response(http::answer(&region, &request).await)
+        answer::response(http::answer(&region, &request).await)
     };
-    let (name, value) = http::DOUBLE_HEADER;
+    let (name, value) = answer::DOUBLE_HEADER;
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
 }

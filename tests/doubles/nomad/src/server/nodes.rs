@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    acl::Access,
-    http::{Answer, ApiError, Request},
+    answer::{Answer, ApiError},
+    grants::Access,
+    request::Request,
     schedule,
     store::{State, Table},
 };

@@ -3,8 +3,9 @@
 use axum::http::Method;
 use serde_json::json;
 
-use super::acl::Access;
-use super::http::{Answer, ApiError, Request};
+use super::answer::{Answer, ApiError};
+use super::grants::Access;
+use super::request::Request;
 use super::{Region, acl, allocations, intro, jobs, nodes};
 
 pub(super) fn route(region: &Region, request: &Request) -> Result<Answer, ApiError> {

@@ -9,7 +9,9 @@ use tokio::{
 };
 
 use super::{
-    Region, http, intro, nodes, schedule,
+    Region, http, intro, nodes,
+    request::Request,
+    schedule,
     store::{State, Table},
 };
 use crate::{
@@ -68,9 +70,7 @@ async fn answer(region: &Arc<Region>, call: Call) -> Reply {
         }
         Call::ResolveToken { token } => store.read(|state| rights(state, &token)),
         Call::Http { method, target, token, body } => match method.parse() {
-            Ok(method) => {
-                http::handed_on(region, &http::Request::new(method, &target, token, body.into())).await
-            }
+            Ok(method) => http::handed_on(region, &Request::new(method, &target, token, body.into())).await,
             Err(_) => Reply::Refused("invalid method".into()),
         },
     }
@@ -186,8 +186,8 @@ fn update_allocs(state: &mut State, node_id: &str, updates: Vec<AllocUpdate>) {
 }
 
 fn rights(state: &State, token: &str) -> Reply {
-    use super::acl::Access;
-    let Some(grants) = state.grants(token) else { return Reply::Refused(DENIED.into()) };
+    use super::grants::Access;
+    let Some(grants) = state.acl.grants(token) else { return Reply::Refused(DENIED.into()) };
     Reply::Rights(Rights {
         agent_read: grants.agent(Access::Read),
         node_read: grants.node(Access::Read),

@@ -8,11 +8,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{acl::Acl, events::Events};
-use crate::model::{Alloc, Evaluation, Node, new_id};
+use super::{events::Events, grants::Acl};
+use crate::model::{Alloc, Evaluation, Node, alloc_event_view, new_id, node_view};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -53,6 +53,23 @@ impl State {
 
     pub(crate) fn table_index(&self, table: Table) -> u64 {
         self.tables.get(&table).copied().unwrap_or(1).max(1)
+    }
+
+    pub(crate) fn emit_node(&mut self, index: u64, kind: &str, node: &Node) {
+        let event = json!({
+            "FilterKeys": null, "Index": index, "Key": node.id, "Namespace": "",
+            "Payload": { "Node": node_view(node) }, "Topic": "Node", "Type": kind,
+        });
+        self.events.push(index, event);
+    }
+
+    pub(crate) fn emit_alloc(&mut self, index: u64, kind: &str, alloc: &Alloc) {
+        let event = json!({
+            "FilterKeys": [alloc.job_id, alloc.deployment_id], "Index": index, "Key": alloc.id,
+            "Namespace": alloc.namespace, "Payload": { "Allocation": alloc_event_view(alloc) },
+            "Topic": "Allocation", "Type": kind,
+        });
+        self.events.push(index, event);
     }
 }
 

@@ -7,7 +7,7 @@ mod print;
 use anyhow::{Context as _, Result, bail};
 use chrono::{Days, Local, NaiveDate};
 use ionet_core::UnixMs;
-use ionet_core::earnings::{EarningsAnswer, EarningsQuestion, JobEarned, JobsPage, Periods, Scope};
+use ionet_core::earnings::{EarningsAnswer, EarningsQuestion, JobsPage, Periods, Scope};
 use ionet_core::question::{Answer, Question, Refused};
 use ionet_wire::WireError;
 use ionet_wire::client::Client;
@@ -68,13 +68,13 @@ pub async fn earnings(folders: &Folders, arguments: &Arguments) -> Result<String
         (false, false) => Form::Plain,
     };
     if arguments.jobs {
-        let (jobs, currency) = jobs(&mut client, scope, from, to).await?;
-        return print::jobs(&jobs, &currency, form, &Local);
+        let jobs = jobs(&mut client, scope, from, to).await?;
+        return print::jobs(&jobs, form, &Local);
     }
     let starts = days::starts(arguments.by, from, to);
     let boundaries = days::boundaries(&starts, to, &Local)?;
     let periods = periods(&mut client, scope, boundaries).await?;
-    print::periods(&starts, &periods, form)
+    print::periods(&starts, &periods, form, &Local)
 }
 
 async fn periods(client: &mut Client, scope: Scope, boundaries: Vec<UnixMs>) -> Result<Periods> {
@@ -84,27 +84,29 @@ async fn periods(client: &mut Client, scope: Scope, boundaries: Vec<UnixMs>) -> 
     }
 }
 
-/// All pages, newest placement first.
-async fn jobs(
-    client: &mut Client,
-    scope: Scope,
-    from: NaiveDate,
-    to: NaiveDate,
-) -> Result<(Vec<JobEarned>, String)> {
+/// All pages in one, newest placement first, as of the oldest of them.
+async fn jobs(client: &mut Client, scope: Scope, from: NaiveDate, to: NaiveDate) -> Result<JobsPage> {
     let range = days::boundaries(&[from], to, &Local)?;
     let [from, to] = range[..] else { bail!("these days have no begin and end") };
-    let (mut all, mut after) = (Vec::new(), None);
+    let mut all: Option<JobsPage> = None;
     loop {
+        let after = all.as_ref().and_then(|page| page.next.clone());
         let question = EarningsQuestion::Jobs { scope, from, to, after, limit: PAGE };
         let EarningsAnswer::Jobs(page) = ask(client, question).await? else {
             bail!("the app answered another question");
         };
-        let JobsPage { jobs, next, currency, .. } = page;
-        all.extend(jobs);
-        after = next;
-        if after.is_none() {
-            return Ok((all, currency));
+        let whole = match all.take() {
+            Some(before) => JobsPage {
+                as_of: before.as_of.min(page.as_of),
+                jobs: before.jobs.into_iter().chain(page.jobs).collect(),
+                ..page
+            },
+            None => page,
+        };
+        if whole.next.is_none() {
+            return Ok(whole);
         }
+        all = Some(whole);
     }
 }
 

@@ -19,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub async fn open(folders: &Folders) -> Result<()> {
     let mut client = match Client::connect(&folders.meeting(), Kind::Command).await {
         Ok(client) => client,
-        Err(WireError::NobodyThere(_)) => return start(folders).await,
+        Err(error) if is_coming_or_going(&error) => return start(folders).await,
         Err(error) => return Err(error.into()),
     };
     show_by(&mut client).await
@@ -39,10 +39,15 @@ pub async fn show(folders: &Folders) -> Result<()> {
         look_again.tick().await;
         match Client::connect(&folders.meeting(), Kind::Command).await {
             Ok(mut client) => return show_by(&mut client).await,
-            Err(WireError::NobodyThere(_)) if tokio::time::Instant::now() < deadline => {}
+            Err(error) if is_coming_or_going(&error) && tokio::time::Instant::now() < deadline => {}
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// An app that begins or ends may hang up before it has greeted.
+fn is_coming_or_going(error: &WireError) -> bool {
+    matches!(error, WireError::NobodyThere(_) | WireError::Closed)
 }
 
 /// Starts the resident program, detached from this terminal, and waits until it answers with its window.
@@ -61,7 +66,7 @@ async fn start(folders: &Folders) -> Result<()> {
                 Ok(()) => return Ok(()),
                 Err(error) => tracing::debug!(%error, "the app does not answer yet"),
             },
-            Err(WireError::NobodyThere(_)) => {}
+            Err(error) if is_coming_or_going(&error) => {}
             Err(error) => return Err(error.into()),
         }
         // Another start may have been faster: then ours ends with success, and the other's socket is there soon.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use ionet_core::{Intent, Phase, ProblemCode as Code, Snapshot};
-use journeys::site::Site;
-use journeys::wait::{PATIENCE, until};
+use journeys::site::{Site, work};
+use journeys::wait::{PATIENCE, until, until_seen};
 use journeys::{files, read};
 use serde_json::{Value, json};
 
@@ -120,6 +120,23 @@ async fn logs_that_the_store_refuses_wait_over_a_restart_and_are_all_shipped_lat
     for (name, bytes) in kept {
         assert_eq!(fs::read(prefix.join(&name)).unwrap(), bytes, "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_with_spaces_and_other_letters_is_as_good_as_any() {
+    let Some(site) = Site::start().await else { return };
+    let mut pc = site.machine("Größe \"1\" für $HOME, 二").await;
+    pc.start();
+    pc.online().await;
+    let allocation = site.job("letter", &pc).await;
+    until_seen("the task has written", PATIENCE, || Ok((pc.printed(&allocation) > 0).then_some(())))
+        .await
+        .unwrap();
+    pc.command("pause").await;
+    pc.phase(&PAUSED).await;
+
+    assert!(work(&allocation).is_empty());
+    assert!(!fs::exists(pc.pc.folders().agent_data().join("alloc").join(&allocation)).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ionet_core::Phase;
+use journeys::files;
 use journeys::site::Site;
 use journeys::wait::{PATIENCE, until, until_seen};
 use serde_json::{Value, json};
@@ -120,4 +121,35 @@ async fn after_a_job_none_of_its_fifty_words_is_anywhere_on_the_pc() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_of_the_other_side_is_anywhere_on_the_pc() {
+    let Some(site) = Site::start().await else { return };
+    let secret = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name == "secret-key" || name.ends_with(".token") || name.ends_with("-key.pem")
+    };
+    let files = files::below(&site.folder("stage")).unwrap().into_iter().filter(secret);
+    let secrets: Vec<String> =
+        files.map(|file| fs::read_to_string(file).unwrap().trim().to_owned()).collect();
+    assert!(secrets.len() >= 8 && secrets.iter().all(|secret| secret.len() > 16), "{}", secrets.len());
+    let mut pc = site.machine("pc").await;
+    pc.start();
+    pc.online().await;
+    site.job("letter", &pc).await;
+    site.stage.operator().stop_job("letter").await.unwrap();
+    pc.until("its logs are shipped", |now| now.logs.last_shipped_at.is_some()).await;
+
+    let said = pc.pc.processes(None).into_iter().flat_map(|process| {
+        let around = process.environment().into_iter().map(|(_, value)| value);
+        around.chain([process.command.clone()]).collect::<Vec<_>>()
+    });
+    let said: Vec<String> = said.collect();
+    assert!(!said.is_empty());
+    for secret in secrets {
+        assert!(!said.iter().any(|text| text.contains(&secret)), "in a command or an environment");
+        let kept = files::containing(pc.pc.home(), secret.as_bytes()).unwrap();
+        assert!(kept.is_empty(), "{kept:?}");
+    }
 }

@@ -2,13 +2,18 @@
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone};
-use ionet_core::earnings::{JobEarned, JobEnd, Periods};
+use ionet_core::earnings::{JobEarned, JobEnd, JobsPage, Periods};
 use ionet_core::{Money, UnixMs};
 use serde_json::json;
 
 use super::Form;
 
-pub(super) fn periods(starts: &[NaiveDate], periods: &Periods, form: Form) -> Result<String> {
+pub(super) fn periods<Z: TimeZone>(
+    starts: &[NaiveDate],
+    periods: &Periods,
+    form: Form,
+    zone: &Z,
+) -> Result<String> {
     let total = sum(periods.amounts.iter().copied());
     let lines = starts.iter().zip(&periods.amounts);
     let currency = &periods.currency;
@@ -18,6 +23,7 @@ pub(super) fn periods(starts: &[NaiveDate], periods: &Periods, form: Form) -> Re
                 .map(|(start, amount)| format!("{start}  {:>14} {currency}", amount.to_string()))
                 .collect();
             text.push(format!("{:<10}  {:>14} {currency}", "total", total.to_string()));
+            text.push(format!("{:<10}  {}", "as of", moment(periods.as_of, zone)));
             text.join("\n")
         }
         Form::Csv => {
@@ -34,10 +40,11 @@ pub(super) fn periods(starts: &[NaiveDate], periods: &Periods, form: Form) -> Re
     })
 }
 
-pub(super) fn jobs<Z: TimeZone>(jobs: &[JobEarned], currency: &str, form: Form, zone: &Z) -> Result<String> {
+pub(super) fn jobs<Z: TimeZone>(page: &JobsPage, form: Form, zone: &Z) -> Result<String> {
+    let JobsPage { jobs, currency, as_of, .. } = page;
     Ok(match form {
         Form::Json => serde_json::to_string_pretty(&json!({
-            "jobs": jobs, "total": sum(jobs.iter().map(|job| job.amount)), "currency": currency,
+            "jobs": jobs, "total": sum(jobs.iter().map(|job| job.amount)), "currency": currency, "as_of": as_of,
         }))?,
         Form::Csv => {
             let head = "from,to,job,pc,card,rate_per_hour,amount,currency,end".to_owned();
@@ -48,7 +55,8 @@ pub(super) fn jobs<Z: TimeZone>(jobs: &[JobEarned], currency: &str, form: Form, 
             let rows =
                 jobs.iter().map(|job| row(job, currency, zone).map(|field| one_line(&field)).join("  "));
             let total = sum(jobs.iter().map(|job| job.amount));
-            rows.chain([format!("total  {total} {currency}")]).collect::<Vec<_>>().join("\n")
+            let last = [format!("total  {total} {currency}"), format!("as of  {}", moment(*as_of, zone))];
+            rows.chain(last).collect::<Vec<_>>().join("\n")
         }
     })
 }
@@ -124,18 +132,24 @@ mod tests {
         }
     }
 
+    fn page<const N: usize>(jobs: [JobEarned; N]) -> JobsPage {
+        let as_of = UnixMs(1_793_000_100_000);
+        JobsPage { jobs: jobs.into(), next: None, currency: "USDC".into(), as_of }
+    }
+
     #[test]
     fn periods_are_printed_with_their_exact_sum() {
         let starts = ["2026-11-25", "2026-11-26"].map(|day| day.parse().unwrap());
         let amounts = vec![Money { micros: 3_426_500 }, Money { micros: 1 }];
         let earned = Periods { amounts, currency: "USDC".into(), as_of: UnixMs(5) };
 
-        insta::assert_snapshot!(periods(&starts, &earned, Form::Plain).unwrap(), @r"
+        insta::assert_snapshot!(periods(&starts, &earned, Form::Plain, &Tz::UTC).unwrap(), @r"
         2026-11-25        3.426500 USDC
         2026-11-26        0.000001 USDC
         total             3.426501 USDC
+        as of       1970-01-01T00:00:00+00:00
         ");
-        insta::assert_snapshot!(periods(&starts, &earned, Form::Csv).unwrap(), @r"
+        insta::assert_snapshot!(periods(&starts, &earned, Form::Csv, &Tz::UTC).unwrap(), @r"
         from,amount,currency
         2026-11-25,3.426500,USDC
         2026-11-26,0.000001,USDC
@@ -144,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_jobs_name_becomes_neither_a_formula_nor_another_column_nor_a_terminals_order() {
-        let printed = jobs(&[job("=1+1,\u{1b}[2J\"x\"")], "USDC", Form::Csv, &Tz::Europe__Berlin).unwrap();
+        let printed = jobs(&page([job("=1+1,\u{1b}[2J\"x\"")]), Form::Csv, &Tz::Europe__Berlin).unwrap();
 
         insta::assert_snapshot!(printed.lines().nth(1).unwrap());
     }
@@ -159,9 +173,18 @@ mod tests {
 
     #[test]
     fn what_a_program_reads_has_decimal_strings_and_the_sum() {
-        let printed = jobs(&[job("a"), job("b")], "USDC", Form::Json, &Tz::UTC).unwrap();
+        let printed = jobs(&page([job("a"), job("b")]), Form::Json, &Tz::UTC).unwrap();
 
         let read: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert_eq!((&read["total"], &read["jobs"][0]["amount"]), (&json!("2.040002"), &json!("1.020001")));
+    }
+
+    #[test]
+    fn every_list_says_as_of_when_it_is() {
+        let read = |form| jobs(&page([job("a")]), form, &Tz::Europe__Berlin).unwrap();
+
+        assert_eq!(read(Form::Plain).lines().last(), Some("as of  2026-10-26T08:35:00+01:00"));
+        let json: serde_json::Value = serde_json::from_str(&read(Form::Json)).unwrap();
+        assert_eq!(json["as_of"], 1_793_000_100_000_i64);
     }
 }

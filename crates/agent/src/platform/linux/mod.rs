@@ -17,6 +17,7 @@ mod processes;
 mod protocol;
 mod questions;
 mod refused;
+mod remove;
 mod serve;
 mod signals;
 pub(crate) mod work;

@@ -20,6 +20,7 @@ mod refused;
 mod remove;
 mod serve;
 mod signals;
+mod socket;
 pub(crate) mod work;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ fn facts(arguments: &[&str], environment: &[String]) -> Facts {
         pid: -1,
         arguments: arguments.iter().map(|text| text.as_bytes().to_vec()).collect(),
         environment: environment.join("\0").into_bytes(),
+        groups: String::new(),
     }
 }
 
@@ -72,4 +73,28 @@ fn a_process_with_brackets_and_spaces_in_its_name_is_read_rightly() {
 
     assert!(own.started > 0 && own.parent > 0 && !own.is_dead());
     assert_eq!(row(-1), None);
+}
+
+/// What a process says of itself is a job's to choose.
+#[test]
+fn who_is_in_a_jobs_group_or_container_is_a_task_whatever_it_says() {
+    let mut scope = Scope::new(Path::new("/data/agent"));
+    scope.know(Arc::new(std::sync::Mutex::new(BTreeSet::from(["c0ffee".to_owned()]))));
+    let allocations = BTreeSet::from([ALLOC.to_owned()]);
+    let cookie = "NOMAD_PLUGIN_MAGIC_COOKIE=x".to_owned();
+    let mark = format!("{MARK}=17:99:/data/agent");
+    for groups in [format!("0::/nomad/{ALLOC}.t\n"), "0::/system.slice/docker-c0ffee.scope\n".to_owned()] {
+        let said = [
+            facts(&["x", "executor", &executor("/data/agent")], &[]),
+            facts(&["x", "logmon"], &[cookie.clone(), mark.clone()]),
+            facts(&["x", "docker_logger"], &[cookie.clone(), mark.clone()]),
+            facts(&["x", "agent"], std::slice::from_ref(&mark)),
+            facts(&["x"], std::slice::from_ref(&mark)),
+        ];
+        for facts in said {
+            let facts = Facts { groups: groups.clone(), ..facts };
+            let role = facts.role(&scope, &allocations).map(|(role, _)| role);
+            assert_eq!(role, Some(Role::Task), "{:?} in {groups}", facts.arguments);
+        }
+    }
 }

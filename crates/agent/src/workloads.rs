@@ -1,5 +1,7 @@
 //! The work that the agent has brought: which processes and containers are ours, and stopping them where they stand.
 //!
+//! A job may say of its processes what it likes: where one runs and whom it comes from decide before that.
+//!
 //! A process is ours when its environment names a folder below the data folder, when Nomad's executor for that
 //! folder is among its ancestors, when it lies in one of our allocations' control groups, or when it has lost its
 //! parent to our guard. A container is ours when it bears Nomad's label and mounts something below the data folder:

@@ -1,10 +1,9 @@
 //! What the guard does beside its loop, because it may take a while. Each comes back as one [`Done`].
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ionet_core::StartId;
@@ -13,14 +12,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::processes::Scope;
+use super::processes::{Containers, Scope};
 use super::protocol::NotStarted;
 use super::{leftovers, work};
 use crate::disk::{self, Call};
 use crate::{api, files, state};
-
-/// Ids of the containers that our agent has made.
-pub(super) type Containers = Arc<Mutex<BTreeSet<String>>>;
 
 /// What the engine makes of a job's container: an error is this PC's and no job's.
 pub(super) type Tell = Arc<dyn Fn(Result<(), EngineFault>) + Send + Sync>;

@@ -12,45 +12,65 @@ use ionet_core::fault::WorkFault;
 use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 
-use super::processes::Scope;
-use super::stage::{Stage, until};
+use super::processes::{self, Scope};
+use super::stage::{ALLOC, Stage, until};
 use super::work;
 use super::work_tests::FakeEngine;
 
+/// A control group of that name.
+struct Group(PathBuf);
+
+impl Group {
+    /// None where this user may make none.
+    fn new(name: &str) -> Option<Self> {
+        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let group = roots.into_iter().find(|root| root.join("cgroup.procs").exists())?.join(name);
+        if fs::create_dir(&group).is_err() {
+            eprintln!("skipped: needs control groups");
+            return None;
+        }
+        Some(Self(group))
+    }
+
+    fn take(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
 /// A process in a control group of that name.
 struct Contained {
-    group: PathBuf,
+    group: Group,
     process: Child,
 }
 
 impl Contained {
     /// None where this user may make no control group.
     fn start(id: &str) -> Option<Self> {
-        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
-        let group = roots.into_iter().find(|root| root.join("cgroup.procs").exists())?.join(id);
-        if fs::create_dir(&group).is_err() {
-            eprintln!("skipped: needs control groups");
-            return None;
-        }
+        let group = Group::new(id)?;
         let process = Command::new("/bin/sleep").arg("600").spawn().unwrap();
-        fs::write(group.join("cgroup.procs"), process.id().to_string()).unwrap();
+        group.take(process.id());
         Some(Self { group, process })
     }
 
     /// As an engine pauses a container.
     async fn pause(&self) {
-        fs::write(self.group.join("cgroup.freeze"), "1").unwrap();
-        let events = self.group.join("cgroup.events");
+        fs::write(self.group.0.join("cgroup.freeze"), "1").unwrap();
+        let events = self.group.0.join("cgroup.events");
         until("the pause", || fs::read_to_string(&events).unwrap().contains("frozen 1")).await;
     }
 }
 
 impl Drop for Contained {
     fn drop(&mut self) {
-        let _ = fs::write(self.group.join("cgroup.freeze"), "0");
+        let _ = fs::write(self.group.0.join("cgroup.freeze"), "0");
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let _ = fs::remove_dir(&self.group);
     }
 }
 
@@ -73,6 +93,30 @@ async fn a_container_that_its_engine_paused_first_is_frozen() {
 
     assert_eq!(look(&scope(&stage, &id), None).await, (true, Ok(())));
     assert_eq!(look(&scope(&stage, &id), None).await, (false, Ok(())), "nothing more to do");
+}
+
+/// Nomad's own executor is in its task's group as it starts that, on the older control groups, and leaves it then.
+#[tokio::test]
+async fn who_says_to_be_an_executor_in_a_jobs_group_is_frozen_and_one_that_left_it_frozen_goes_on_at_a_thaw()
+{
+    let (id, other) = (format!("ionet-liar-{}", std::process::id()), format!("{ALLOC}.t"));
+    let (Some(container), Some(job)) = (Group::new(&id), Group::new(&other)) else { return };
+    let mut stage = Stage::new();
+    let data = stage.data();
+    let said = [stage.executor(&data, "sleep 600; true"), stage.executor(&data, "sleep 600; true")];
+    stage.until_tasks(2).await;
+    container.take(said[0]);
+    job.take(said[1]);
+    let scope = scope(&stage, &id);
+    let frozen = |pid| processes::row(pid as i32).is_some_and(|row| row.is_frozen() || row.is_to_stop());
+
+    assert_eq!(look(&scope, None).await, (true, Ok(())));
+
+    assert!(said.iter().all(|pid| frozen(*pid)));
+    let root = container.0.parent().unwrap().join("cgroup.procs");
+    said.iter().for_each(|pid| fs::write(&root, pid.to_string()).unwrap());
+    assert_eq!(work::thaw_scope(scope, None).await, Ok(()));
+    assert!(!said.iter().any(|pid| frozen(*pid)));
 }
 
 #[test]

@@ -9,11 +9,10 @@ use disk_double::Hang;
 use ionet_core::fault::{AgentFault, WorkFault};
 use tokio::time::timeout;
 
-use super::beside::Containers;
 use super::gate::Gate;
 use super::gate_tests::{post, say};
 use super::guard_tests::{agent, connect, place, start, started, stop};
-use super::processes::row;
+use super::processes::{Containers, row};
 use super::stage::{ALLOC, Stage, is_alive};
 use crate::teardown;
 use crate::workloads::freeze;

@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::beside::{Containers, Tell};
+use super::beside::Tell;
 use super::images::Images;
+use super::processes::Containers;
 use super::refused;
 use crate::admission::{self, Refusal, Route};
 use crate::disk;

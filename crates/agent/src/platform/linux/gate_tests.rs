@@ -10,8 +10,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::beside::{Containers, Tell};
+use super::beside::Tell;
 use super::gate::Gate;
+use super::processes::Containers;
 use ionet_core::fault::EngineFault;
 
 /// An engine that says "asked", notes what it was asked (of a container also how it is described), and repeats in capitals what it

@@ -1,11 +1,13 @@
 //! The resident program's side of the guard.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -17,8 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::conversation::Conversation;
 use super::protocol::{Ask, OURS, Say, UNNUMBERED, Versions, line, send};
-use super::serve::{is_ours, socket};
 pub use super::serve::{serve, serve_with};
+use super::socket::{is_ours, socket};
 use crate::guard::{GuardEvent, HoldId, Place, Running, Start};
 use crate::program::OwnProgram;
 use crate::{api, teardown, workloads};
@@ -219,13 +221,7 @@ impl Guard {
         let let_go = Arc::new(AtomicBool::new(false));
         tokio::spawn(write_all(to_write, write));
         let listening = listen(lines, Arc::clone(&talk), events.clone());
-        let silent = Arc::clone(&let_go);
-        let reader = tokio::spawn(async move {
-            listening.await;
-            if !silent.load(Ordering::SeqCst) {
-                let _ = events.send(GuardEvent::Lost(id));
-            }
-        });
+        let reader = tokio::spawn(until_lost(listening, Arc::clone(&talk), Arc::clone(&let_go), events, id));
         let (write, reader) = (Mutex::new(Some(written)), Mutex::new(Some(reader)));
         (Self { id, talk, write, let_go, reader }, heard)
     }
@@ -317,6 +313,23 @@ async fn write_all(mut lines: mpsc::UnboundedReceiver<Vec<u8>>, mut write: Owned
     let _ = write.shutdown().await;
 }
 
+/// However the reading ends, nobody else says that the agent is out of reach.
+pub(super) async fn until_lost(
+    listening: impl Future<Output = ()>,
+    talk: Arc<Mutex<Conversation>>,
+    let_go: Arc<AtomicBool>,
+    events: mpsc::UnboundedSender<GuardEvent>,
+    id: HoldId,
+) {
+    if AssertUnwindSafe(listening).catch_unwind().await.is_err() {
+        tracing::error!("a word of the guard's could not be heard");
+    }
+    lock(&talk).over();
+    if !let_go.load(Ordering::SeqCst) {
+        let _ = events.send(GuardEvent::Lost(id));
+    }
+}
+
 /// Passes on what the guard says until it is gone. A line that makes no sense is a newer guard's.
 async fn listen(
     mut lines: Lines<BufReader<OwnedReadHalf>>,
@@ -329,10 +342,9 @@ async fn listen(
         if let Some(event) = event
             && events.send(event).is_err()
         {
-            break;
+            return;
         }
     }
-    lock(&talk).over();
 }
 
 /// It leaves our session by itself, first thing.

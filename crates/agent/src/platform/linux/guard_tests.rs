@@ -28,7 +28,8 @@ async fn plays_the_guard() {
 pub(super) fn program(stage: &Stage) -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let test = "platform::guard_tests::plays_the_guard";
-    stage.script("supplier", &format!("IONET_TEST_GUARD=\"$3\" exec '{}' --exact {test}", exe.display()))
+    stage
+        .script("supplier", &format!("IONET_TEST_GUARD=\"$3\" exec '{}' guard --exact {test}", exe.display()))
 }
 
 pub(super) async fn connect(stage: &Stage) -> (Guard, Receiver<GuardEvent>) {

@@ -1,12 +1,18 @@
 //! Who holds the guard, and what becomes of the agent and its work when that one goes, or the guard itself does.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ionet_core::StartId;
+
+use super::conversation::Conversation;
+use super::guard::until_lost;
 use super::guard_tests::{connect, program, run_dir, start, started, stop, until_nothing_is_left};
 use super::processes;
+use super::protocol::OURS;
 use super::signals::{Signal, send};
 use super::stage::{Stage, is_alive};
-use crate::guard::GuardEvent;
+use crate::guard::{GuardEvent, HoldId};
 use crate::teardown;
 use crate::workloads::Role;
 
@@ -146,4 +152,21 @@ async fn an_agent_whose_guard_was_killed_makes_room_for_the_next_one() {
     assert_eq!(stage.ours().await.iter().filter(|process| process.role == Role::Executor).count(), 0);
     stop(&stage, &guard).await.unwrap();
     teardown::sweep(&stage.data(), None, Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn however_the_reading_of_a_guard_ends_it_is_lost_and_that_is_told_once() {
+    let ends: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 2] =
+        [Box::pin(async {}), Box::pin(async { panic!("a word that nobody has thought of") })];
+    for listening in ends {
+        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let talk = Arc::new(Mutex::new(Conversation::new(OURS.newest, None)));
+        let start = talk.lock().unwrap().start(StartId(1));
+        let lost = until_lost(listening, Arc::clone(&talk), Arc::default(), events, HoldId(7));
+        let _ = tokio::spawn(lost).await;
+
+        assert!(start.await.is_err(), "whoever waits for a word of it does so no more");
+        assert_eq!(heard.recv().await, Some(GuardEvent::Lost(HoldId(7))));
+        assert_eq!(heard.recv().await, None);
+    }
 }

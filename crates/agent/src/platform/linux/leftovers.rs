@@ -1,17 +1,18 @@
 //! What ended tasks leave behind: mounts, control groups and files.
 
 use std::collections::BTreeSet;
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CString, OsString};
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, chmod, open, openat, unlinkat};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use super::processes::{self, Scope};
+use super::remove::remove_at;
 
 /// Memory file systems that Nomad mounted for secrets, deepest first.
 pub(crate) fn mounts(scope: &Scope) -> Vec<PathBuf> {
@@ -115,43 +116,6 @@ fn remove(path: &Path, points: &[PathBuf], go_on: &dyn Fn() -> bool) -> bool {
     matches!(removed, Ok(()) | Err(Errno::NOENT))
 }
 
-const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
-/// Follows no link, also not one that is put in a folder's place meanwhile: what a job has linked to is not its own.
-fn remove_at(parent: BorrowedFd<'_>, name: &CStr, go_on: &dyn Fn() -> bool) -> rustix::io::Result<()> {
-    if !go_on() {
-        return Err(Errno::TIMEDOUT);
-    }
-    match unlinkat(parent, name, AtFlags::empty()) {
-        Err(Errno::ISDIR) => {}
-        removed => return removed,
-    }
-    let mut folder = Dir::new(open_up(parent, name)?)?;
-    // What this user may not remove (a container's, of another one) keeps nothing else.
-    let mut all = Ok(());
-    while let Some(entry) = folder.read() {
-        let entry = entry?;
-        if ![c".", c".."].contains(&entry.file_name()) {
-            match remove_at(folder.fd()?, entry.file_name(), go_on) {
-                Err(Errno::TIMEDOUT) => return Err(Errno::TIMEDOUT),
-                removed => all = all.and(removed),
-            }
-            // Also where the next one is yet to be found.
-            if !go_on() {
-                return Err(Errno::TIMEDOUT);
-            }
-        }
-    }
-    all.and(unlinkat(parent, name, AtFlags::REMOVEDIR))
-}
-
-/// A job may have taken its own rights to its folder away: this user gives them back to itself.
-fn open_up(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
-    let place = openat(parent, name, FOLDER | OFlags::PATH, Mode::empty())?;
-    let _ = chmod(format!("/proc/self/fd/{}", place.as_raw_fd()), Mode::RWXU);
-    openat(parent, name, FOLDER | OFlags::RDONLY, Mode::empty())
-}
-
 /// Every mount point, with its kind of file system.
 fn mounted() -> Vec<(PathBuf, String)> {
     let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
@@ -188,147 +152,5 @@ fn unescaped(field: &[u8]) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn a_mount_point_with_a_blank_is_read_with_its_kind() {
-        let line =
-            br"36 35 0:32 / /home/a\040b/alloc/x/t/secrets rw,noexec shared:1 - tmpfs tmpfs rw,size=1024k";
-
-        let (point, kind) = mount(line).unwrap();
-
-        assert_eq!(point, Path::new("/home/a b/alloc/x/t/secrets"));
-        assert_eq!(kind, "tmpfs");
-    }
-
-    fn data_dir() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("agent").join("alloc").join(ALLOC).join("t/local")).unwrap();
-        dir
-    }
-
-    const ALLOC: &str = "fedbb3b1-dae0-a47b-538b-62dec51212a9";
-
-    #[test]
-    fn files_of_allocations_go_and_what_they_link_to_stays() {
-        let dir = data_dir();
-        let (data, own) = (dir.path().join("agent"), dir.path().join("photographs"));
-        let task = data.join("alloc").join(ALLOC).join("t/local");
-        fs::create_dir(&own).unwrap();
-        fs::write(own.join("cat.jpg"), "cat").unwrap();
-        std::os::unix::fs::symlink(&own, task.join("link")).unwrap();
-        std::os::unix::fs::symlink(&own, data.join("alloc/another-link")).unwrap();
-        fs::write(data.join("alloc/a file"), "x").unwrap();
-        fs::create_dir_all(data.join("client")).unwrap();
-        fs::set_permissions(&task, fs::Permissions::from_mode(0o500)).unwrap();
-
-        let left = remove_allocations(&Scope::new(&data), &|| true);
-
-        assert_eq!(left, 0);
-        assert_eq!(fs::read_dir(data.join("alloc")).unwrap().count(), 0);
-        assert!(own.join("cat.jpg").exists() && data.join("client").exists());
-    }
-
-    #[test]
-    fn what_there_is_no_time_for_is_counted() {
-        let dir = data_dir();
-        let data = dir.path().join("agent");
-
-        assert_eq!(remove_allocations(&Scope::new(&data), &|| false), 1);
-        assert!(data.join("alloc").join(ALLOC).exists());
-        assert!(remove_allocation(&Scope::new(&data), ALLOC, &|| true));
-        assert!(!data.join("alloc").join(ALLOC).exists());
-    }
-
-    #[test]
-    fn one_allocation_of_countless_files_takes_no_longer_than_there_is_time() {
-        let dir = data_dir();
-        let data = dir.path().join("agent");
-        let local = data.join("alloc").join(ALLOC).join("t/local");
-        for number in 0..100 {
-            fs::write(local.join(number.to_string()), "x").unwrap();
-        }
-        let asked = std::cell::Cell::new(0);
-        let go_on = || asked.replace(asked.get() + 1) < 50;
-
-        assert_eq!(remove_allocations(&Scope::new(&data), &go_on), 1);
-
-        let left = fs::read_dir(&local).unwrap().count();
-        assert!(left > 50 && left < 100, "{left}");
-        assert_eq!(remove_allocations(&Scope::new(&data), &|| true), 0);
-    }
-
-    #[test]
-    fn a_sign_is_given_between_any_two_files_and_the_looks_for_them() {
-        let dir = data_dir();
-        let data = dir.path().join("agent");
-        let local = data.join("alloc").join(ALLOC).join("t/local");
-        fs::write(local.join("one"), "x").unwrap();
-        let signs = std::cell::RefCell::new(Vec::new());
-        let sign = || {
-            signs.borrow_mut().push((local.join("one").exists(), local.exists()));
-            true
-        };
-
-        assert_eq!(remove_allocations(&Scope::new(&data), &sign), 0);
-
-        assert!(signs.borrow().contains(&(true, true)), "before it");
-        assert!(signs.borrow().contains(&(false, true)), "after it, before its folder goes");
-    }
-
-    #[test]
-    fn what_another_user_left_in_an_allocation_keeps_nothing_else_of_it() {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: needs root to be two users");
-            return;
-        }
-        let dir = data_dir();
-        let data = dir.path().join("agent");
-        let local = data.join("alloc").join(ALLOC).join("t/local");
-        for number in 0..20 {
-            fs::write(local.join(number.to_string()), "x").unwrap();
-        }
-        let nobody = rustix::process::Uid::from_raw(65_534);
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for folder in local.ancestors().take_while(|folder| folder.starts_with(&data)) {
-            std::os::unix::fs::chown(folder, Some(nobody.as_raw()), None).unwrap();
-        }
-        fs::create_dir(local.join("theirs")).unwrap();
-        fs::write(local.join("theirs/x"), "x").unwrap();
-
-        let cleared = std::thread::spawn(move || {
-            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-            remove_allocations(&Scope::new(&data), &|| true)
-        });
-
-        assert_eq!(cleared.join().unwrap(), 1);
-        let left: Vec<_> = fs::read_dir(&local).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["theirs"]);
-    }
-
-    #[test]
-    fn a_name_that_is_no_allocations_removes_nothing() {
-        let dir = data_dir();
-        let data = dir.path().join("agent");
-
-        for name in ["..", "../..", "/", "", "../../photographs"] {
-            assert!(remove_allocation(&Scope::new(&data), name, &|| true));
-        }
-
-        assert!(data.join("alloc").join(ALLOC).exists());
-    }
-
-    #[test]
-    fn what_is_mounted_below_an_allocation_and_stays_so_is_not_emptied() {
-        let dir = data_dir();
-        let allocation = dir.path().join("agent/alloc").join(ALLOC);
-        fs::write(allocation.join("t/local/file"), "the owner's, by a mount").unwrap();
-
-        assert!(!remove(&allocation, &[allocation.join("t/local")], &|| true));
-
-        assert!(allocation.join("t/local/file").exists());
-    }
-}
+#[path = "leftovers_tests.rs"]
+mod tests;

@@ -17,8 +17,10 @@ mod processes;
 mod protocol;
 mod questions;
 mod refused;
+mod remove;
 mod serve;
 mod signals;
+mod socket;
 pub(crate) mod work;
 
 #[cfg(test)]

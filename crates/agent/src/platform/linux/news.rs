@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::beside::Done;
 use super::child::{Agent, Told};
 use super::protocol::{Ask, Say, UNNUMBERED, send};
-use super::serve::is_ours;
+use super::socket::is_ours;
 
 /// A resident program that reads nothing for so long is stuck: the guard's work does not wait for it.
 const READS_WITHIN: Duration = Duration::from_millis(500);

@@ -5,15 +5,16 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
 
-use super::beside::Containers;
-use super::signals::Signal;
 use crate::disk::Disk;
 use crate::guard::MARK;
 use crate::workloads::Role;
+
+/// Ids of the containers that our agent has made.
+pub(crate) type Containers = Arc<Mutex<BTreeSet<String>>>;
 
 /// What is ours: everything that belongs to this data folder.
 #[derive(Debug, Clone)]
@@ -50,18 +51,6 @@ impl Scope {
 
     pub(crate) fn holds(&self, path: &Path) -> bool {
         self.folders.iter().any(|folder| path != folder && path.starts_with(folder))
-    }
-
-    /// Engines name a container's control group after its id.
-    fn contains(&self, pid: i32) -> bool {
-        if self.containers.is_empty() {
-            return false;
-        }
-        let groups = groups(pid);
-        let mut parts = groups
-            .split(['/', '\n'])
-            .map(|part| part.trim_start_matches("docker-").trim_end_matches(".scope"));
-        parts.any(|id| self.containers.contains(id))
     }
 
     fn is(&self, path: &Path) -> bool {
@@ -128,29 +117,34 @@ pub(crate) fn members(scope: &Scope) -> io::Result<Vec<Member>> {
     let rows = table()?;
     let allocations = scope.allocations();
     let own = std::process::id() as i32;
-    let mut guards: BTreeSet<i32> = scope.guard.into_iter().collect();
-    let mut known: BTreeMap<i32, (Role, Option<String>)> = BTreeMap::new();
-    for row in rows.values().filter(|row| row.pid != own && !row.is_dead()) {
-        let facts = Facts::read(row.pid);
+    let living = || rows.values().filter(|row| row.pid != own && !row.is_dead());
+    let mut family =
+        Family { rows: &rows, known: BTreeMap::new(), guards: scope.guard.into_iter().collect() };
+    let mut named = BTreeSet::new();
+    let mut contained = BTreeSet::new();
+    for row in living() {
+        let facts = Facts::read(row.pid, scope, &allocations);
+        // It starts the agent, and takes in what the agent leaves: whoever names it rightly is its child.
         if let Some(guard) = facts.guard(scope)
-            && rows.get(&guard.0).is_some_and(|row| row.started == guard.1)
+            && row.parent == guard.0
+            && rows.get(&guard.0).is_some_and(|row| row.started == guard.1 && says_to_be_a_guard(row.pid))
         {
-            guards.insert(guard.0);
+            named.insert(guard.0);
         }
         if let Some(found) = facts.role(scope, &allocations) {
-            known.insert(row.pid, found);
+            family.known.insert(row.pid, found);
+        }
+        if facts.contained(scope) {
+            contained.insert(row.pid);
         }
     }
-    let living = rows.values().filter(|row| row.pid != own && !guards.contains(&row.pid) && !row.is_dead());
-    Ok(living
-        .filter_map(|row| {
-            let (role, alloc_id) = match known.get(&row.pid) {
-                Some(found) => found.clone(),
-                None => by_descent(row, &rows, &known, &guards)?,
-            };
-            Some(Member { row: *row, role, alloc_id, contained: scope.contains(row.pid) })
-        })
-        .collect())
+    named.retain(|guard| !rows.get(guard).is_some_and(|row| family.is_task(row)));
+    family.guards.extend(named);
+    let found = living().filter(|row| !family.guards.contains(&row.pid)).filter_map(|row| {
+        let (role, alloc_id) = family.role(row)?;
+        Some(Member { row: *row, role, alloc_id, contained: contained.contains(&row.pid) })
+    });
+    Ok(found.collect())
 }
 
 /// The living processes, by number.
@@ -186,25 +180,42 @@ pub(crate) fn row(pid: i32) -> Option<Row> {
     Some(Row { pid, parent, state, started })
 }
 
-/// The nearest ancestor that is known decides; one that lost its parent to a guard is somebody's left-over task.
-fn by_descent(
-    row: &Row,
-    rows: &BTreeMap<i32, Row>,
-    known: &BTreeMap<i32, (Role, Option<String>)>,
-    guards: &BTreeSet<i32>,
-) -> Option<(Role, Option<String>)> {
-    let mut at = row.parent;
-    for _ in 0..rows.len() {
-        if guards.contains(&at) {
-            return Some((Role::Task, None));
+/// What a process is, with the allocation it belongs to.
+type Known = (Role, Option<String>);
+
+struct Family<'a> {
+    rows: &'a BTreeMap<i32, Row>,
+    /// By what they are alone.
+    known: BTreeMap<i32, Known>,
+    guards: BTreeSet<i32>,
+}
+
+impl Family<'_> {
+    /// Whoever comes from an executor or a task is a task: a job chooses what its processes say, but not their parents. Else
+    /// the nearest that is known decides; one that lost its parent to a guard is somebody's left-over task.
+    fn role(&self, row: &Row) -> Option<Known> {
+        let mut nearest = self.known.get(&row.pid);
+        if matches!(nearest, Some((Role::Task, _))) {
+            return nearest.cloned();
         }
-        match known.get(&at) {
-            Some((Role::Executor | Role::Task, alloc_id)) => return Some((Role::Task, alloc_id.clone())),
-            Some((role @ (Role::Agent | Role::Logmon), alloc_id)) => return Some((*role, alloc_id.clone())),
-            None => at = rows.get(&at)?.parent,
+        let mut at = row.parent;
+        for _ in 0..self.rows.len() {
+            if self.guards.contains(&at) {
+                return Some(nearest.cloned().unwrap_or((Role::Task, None)));
+            }
+            match self.known.get(&at) {
+                Some((Role::Executor | Role::Task, alloc_id)) => return Some((Role::Task, alloc_id.clone())),
+                found => nearest = nearest.or(found),
+            }
+            let Some(row) = self.rows.get(&at) else { break };
+            at = row.parent;
         }
+        nearest.cloned()
     }
-    None
+
+    fn is_task(&self, row: &Row) -> bool {
+        self.role(row).is_some_and(|(role, _)| role == Role::Task)
+    }
 }
 
 /// What a process tells about itself. Empty where this user may not read it: then it is not ours either.
@@ -212,15 +223,28 @@ struct Facts {
     pid: i32,
     arguments: Vec<Vec<u8>>,
     environment: Vec<u8>,
+    /// Its control groups, where they can tell anything.
+    groups: String,
 }
 
 impl Facts {
-    fn read(pid: i32) -> Self {
-        let arguments = told(pid, "cmdline").split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
-        Self { pid, arguments, environment: told(pid, "environ") }
+    fn read(pid: i32, scope: &Scope, allocations: &BTreeSet<String>) -> Self {
+        let arguments = arguments(pid);
+        let known = !scope.containers.is_empty() || !allocations.is_empty();
+        let groups = if known { told(pid, "cgroup") } else { Vec::new() };
+        let groups = String::from_utf8_lossy(&groups).into_owned();
+        Self { pid, arguments, environment: told(pid, "environ"), groups }
     }
 
-    fn role(&self, scope: &Scope, allocations: &BTreeSet<String>) -> Option<(Role, Option<String>)> {
+    /// Where it is, then what it says: that is a job's to choose. An executor enters its task's group as it starts that, on
+    /// the older control groups, and is one of the job's for so long.
+    fn role(&self, scope: &Scope, allocations: &BTreeSet<String>) -> Option<Known> {
+        if let Some(alloc_id) = self.allocation_of_group(allocations) {
+            return Some((Role::Task, Some(alloc_id)));
+        }
+        if self.contained(scope) {
+            return Some((Role::Task, None));
+        }
         let marked = self.mark().is_some_and(|(_, folder)| scope.is(folder));
         match self.argument(1) {
             b"executor" if self.log_of_executor().is_some_and(|log| scope.holds(&log)) => {
@@ -240,12 +264,6 @@ impl Facts {
         if let Some(folder) = named.into_iter().find(|folder| scope.holds(folder)) {
             let alloc_id = self.variable("NOMAD_ALLOC_ID").map(|id| String::from_utf8_lossy(id).into_owned());
             return Some((Role::Task, alloc_id.or_else(|| alloc_of(folder))));
-        }
-        if let Some(alloc_id) = self.allocation_of_group(allocations) {
-            return Some((Role::Task, Some(alloc_id)));
-        }
-        if scope.contains(self.pid) {
-            return Some((Role::Task, None));
         }
         marked.then_some((Role::Agent, None))
     }
@@ -286,17 +304,29 @@ impl Facts {
 
     /// Nomad names a task's control group `ALLOC.TASK`, whatever the hierarchy.
     fn allocation_of_group(&self, allocations: &BTreeSet<String>) -> Option<String> {
-        if allocations.is_empty() {
-            return None;
-        }
-        let groups = groups(self.pid);
-        let mut ids = groups.split(['/', '\n']).filter_map(|part| part.split_once('.')).map(|(id, _)| id);
+        let mut ids = self.parts_of_groups().filter_map(|part| part.split_once('.')).map(|(id, _)| id);
         ids.find(|id| allocations.contains(*id)).map(ToOwned::to_owned)
+    }
+
+    /// Engines name a container's control group after its id.
+    fn contained(&self, scope: &Scope) -> bool {
+        let mut ids =
+            self.parts_of_groups().map(|part| part.trim_start_matches("docker-").trim_end_matches(".scope"));
+        ids.any(|id| scope.containers.contains(id))
+    }
+
+    fn parts_of_groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.split(['/', '\n'])
     }
 }
 
-fn groups(pid: i32) -> String {
-    String::from_utf8_lossy(&told(pid, "cgroup")).into_owned()
+/// `PROGRAM guard …`.
+fn says_to_be_a_guard(pid: i32) -> bool {
+    arguments(pid).get(1).is_some_and(|argument| argument == b"guard")
+}
+
+fn arguments(pid: i32) -> Vec<Vec<u8>> {
+    told(pid, "cmdline").split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
 /// What the kernel tells of a process; empty where it does not. It never says how long that is: most fits into one page.
@@ -323,80 +353,5 @@ fn path_of(bytes: &[u8]) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ALLOC: &str = "fedbb3b1-dae0-a47b-538b-62dec51212a9";
-
-    fn facts(arguments: &[&str], environment: &[String]) -> Facts {
-        Facts {
-            pid: -1,
-            arguments: arguments.iter().map(|text| text.as_bytes().to_vec()).collect(),
-            environment: environment.join("\0").into_bytes(),
-        }
-    }
-
-    fn role(arguments: &[&str], environment: &[String]) -> Option<(Role, Option<String>)> {
-        facts(arguments, environment).role(&Scope::new(Path::new("/data/agent")), &BTreeSet::new())
-    }
-
-    fn executor(folder: &str) -> String {
-        format!("{{\"LogFile\":\"{folder}/alloc/{ALLOC}/t/executor.out\",\"LogLevel\":\"info\"}}")
-    }
-
-    #[test]
-    fn an_executor_is_ours_only_when_its_log_lies_below_our_folder() {
-        let ours = role(&["/usr/bin/nomad", "executor", &executor("/data/agent")], &[]);
-        let other = role(&["/usr/bin/nomad", "executor", &executor("/data/agent2")], &[]);
-
-        assert_eq!(ours, Some((Role::Executor, Some(ALLOC.to_owned()))));
-        assert_eq!(other, None);
-    }
-
-    #[test]
-    fn a_task_is_ours_by_the_folders_in_its_environment() {
-        let alloc_dir = format!("NOMAD_ALLOC_DIR=/data/agent/alloc/{ALLOC}/alloc");
-
-        assert_eq!(role(&["sleep", "1"], &[alloc_dir]), Some((Role::Task, Some(ALLOC.to_owned()))));
-        assert_eq!(role(&["sleep", "1"], &["NOMAD_ALLOC_DIR=/alloc".to_owned()]), None);
-        assert_eq!(role(&["sleep", "1"], &["NOMAD_TASK_DIR=/data/agent".to_owned()]), None);
-    }
-
-    #[test]
-    fn a_log_collector_and_an_agent_are_ours_by_the_guards_mark() {
-        let cookie = "NOMAD_PLUGIN_MAGIC_COOKIE=x".to_owned();
-        let mark = format!("{MARK}=17:99:/data/agent");
-
-        let logmon = role(&["/usr/bin/nomad", "logmon"], &[cookie.clone(), mark.clone()]);
-
-        assert_eq!(logmon, Some((Role::Logmon, None)));
-        assert_eq!(role(&["/usr/bin/nomad", "logmon"], &[cookie]), None);
-        assert_eq!(
-            role(&["nomad", "agent", "-config", "x"], std::slice::from_ref(&mark)),
-            Some((Role::Agent, None))
-        );
-        assert_eq!(facts(&[], &[mark]).guard(&Scope::new(Path::new("/data/agent"))), Some((17, 99)));
-    }
-
-    #[test]
-    fn a_process_whose_name_is_no_text_is_seen_all_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff) \xfe"));
-        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
-        let mut child = std::process::Command::new(program).arg("60").spawn().unwrap();
-
-        let seen = row(child.id() as i32);
-        child.kill().unwrap();
-        child.wait().unwrap();
-
-        assert_eq!(seen.map(|row| row.parent), Some(std::process::id() as i32));
-    }
-
-    #[test]
-    fn a_process_with_brackets_and_spaces_in_its_name_is_read_rightly() {
-        let own = row(std::process::id() as i32).unwrap();
-
-        assert!(own.started > 0 && own.parent > 0 && !own.is_dead());
-        assert_eq!(row(-1), None);
-    }
-}
+#[path = "processes_tests.rs"]
+mod tests;

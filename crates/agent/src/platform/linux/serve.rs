@@ -2,18 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ionet_core::fault::AgentFault;
 use ionet_private::Lock;
-use rustix::process::{geteuid, getpid, set_child_subreaper, setsid};
-use tokio::net::UnixStream;
+use rustix::process::{getpid, set_child_subreaper, setsid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::gate::listen;
 use super::guard_log;
 use super::guard_side::GuardSide;
 use super::news::Signals;
+use super::socket::socket;
 use crate::files;
 use crate::supervisor::Waits;
 
@@ -56,14 +56,4 @@ pub async fn serve_with(run_dir: &Path, waits: Waits) -> Result<(), AgentFault> 
     guard.run().await;
     let _ = fs::remove_file(socket(run_dir));
     Ok(())
-}
-
-pub(super) fn socket(run_dir: &Path) -> PathBuf {
-    run_dir.join("guard.sock")
-}
-
-/// Whether this user's program is at the other end. [`ionet_private::SocketId`] asks that too, but its streams cannot
-/// be closed in one direction, and so a hold on a guard is let go of.
-pub(super) fn is_ours(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
 }

@@ -241,12 +241,15 @@ fn is_engines(member: &Member, sent: Sent, by_engine: bool) -> bool {
 
 fn thaw_processes(scope: &Scope, by_engine: bool) -> Result<(), WorkFault> {
     let mut refused = false;
-    for member in tasks(scope)? {
+    // An executor may have left its task's group just as it was frozen there.
+    for member in members(scope)?.iter().filter(|member| matches!(member.role, Role::Task | Role::Executor)) {
         // The hold keeps the number from meaning somebody else while its threads are slowed down.
         let Some(handle) = Handle::of(&member.row) else { continue };
-        slow_down(member.row.pid);
+        if member.role == Role::Task {
+            slow_down(member.row.pid);
+        }
         let sent = handle.send(Signal::CONT);
-        refused |= sent == Sent::Refused && !is_engines(&member, sent, by_engine);
+        refused |= sent == Sent::Refused && !is_engines(member, sent, by_engine);
     }
     if refused { Err(WorkFault::NotPermitted) } else { Ok(()) }
 }

@@ -40,8 +40,8 @@ async fn freezing_stops_a_whole_restless_tree_and_thawing_lets_it_go_on_at_the_l
     assert!(frozen.iter().all(|process| process.frozen == (process.role == Role::Task)), "{frozen:?}");
     assert!(frozen.iter().any(|process| process.pid == executor && process.role == Role::Executor));
     assert!(frozen.iter().all(|process| process.alloc_id.as_deref() == Some(ALLOC)));
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(ticks(&stage), stood);
+    let stands = stage.ours().await;
+    assert_eq!((&stands, ticks(&stage)), (&frozen, stood), "nobody came, went or went on");
 
     thaw(&stage.data(), None).await.unwrap();
 
@@ -63,12 +63,51 @@ async fn a_freeze_that_meets_a_program_as_it_starts_another_is_a_freeze_all_the_
 
     for _ in 0..60 {
         freeze(&stage.data(), None).await.unwrap();
-        let stood = ticks(&stage);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        assert_eq!(ticks(&stage), stood);
+        let (frozen, stood) = (stage.ours().await, ticks(&stage));
+        assert!(frozen.iter().all(|process| process.frozen == (process.role == Role::Task)), "{frozen:?}");
+        assert_eq!((stage.ours().await, ticks(&stage)), (frozen, stood), "nobody came, went or went on");
         thaw(&stage.data(), None).await.unwrap();
         until("more ticks", || ticks(&stage) > stood).await;
     }
+}
+
+/// What a process says of itself outranks neither its parents nor where it runs.
+#[tokio::test]
+async fn a_job_that_says_it_is_nomads_executor_log_collector_or_agent_is_frozen_like_any_other() {
+    let mut stage = Stage::new();
+    let data = stage.data();
+    let executor = stage.executor(
+        &data,
+        &format!(
+            "mkdir sub; cd sub; for name in executor agent logmon; do echo 'sleep 600; true' > $name
+            IONET_AGENT=17:99:{data} sh $name \"$1\" & done
+            env -i IONET_AGENT=17:99:{data} sleep 600 & wait",
+            data = data.display()
+        ),
+    );
+    stage.until_tasks(7).await;
+
+    freeze(&data, None).await.unwrap();
+
+    let ours = stage.ours().await;
+    let going: Vec<_> = ours.iter().filter(|process| !process.frozen).map(|process| process.pid).collect();
+    assert_eq!(going, [executor], "{ours:?}");
+}
+
+/// Nor does a job say who is a guard: whatever runs below one that is known by nothing else is ours.
+#[tokio::test]
+async fn a_process_that_calls_another_its_guard_makes_nothing_of_that_ones_ours() {
+    let mut stage = Stage::new();
+    let liar = "IONET_AGENT=\"$$:$(cut -d' ' -f22 /proc/$$/stat):$1\" sleep 600 & sleep 600; true";
+    let data = stage.data().display().to_string();
+    stage.plugin("somebodys", &[&data], liar);
+    until("the liar", || {
+        let members = super::processes::members(&super::processes::Scope::new(&stage.data()));
+        !members.unwrap().is_empty()
+    })
+    .await;
+
+    assert_eq!(stage.tasks().await, []);
 }
 
 #[tokio::test]

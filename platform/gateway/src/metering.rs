@@ -279,7 +279,7 @@ async fn may_be_ours(gateway: &Shared, stub: &NodeStub) -> Result<bool, sqlx::Er
 }
 
 async fn see_node(gateway: &Shared, node: &Node, current: bool) -> Result<(), sqlx::Error> {
-    if let Some(device) = gateway.store.see_node(node, current).await? {
+    for device in gateway.store.see_node(node, current).await? {
         gateway.changes.bump(&device);
         gateway.keep.notify_one();
     }

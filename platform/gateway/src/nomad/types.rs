@@ -72,6 +72,11 @@ impl Node {
         self.status == "ready"
     }
 
+    /// It is as it was when it registered for the first time.
+    pub(crate) fn is_first_registration(&self) -> bool {
+        self.create_index > 0 && self.modify_index == self.create_index
+    }
+
     /// The servers miss its heartbeats.
     pub(crate) fn is_away(&self) -> bool {
         matches!(self.status.as_str(), "down" | "disconnected")

@@ -172,6 +172,11 @@ impl FakeRegion {
         }
     }
 
+    /// The stream no longer holds what it told so far.
+    pub(crate) fn forget_events(&self) {
+        self.inner.script.lock().unwrap().said.clear();
+    }
+
     /// The same without a word to the stream.
     pub(crate) fn allocation_silently(&self, id: &str, node: &str, changes: Value) {
         self.inner.script.lock().unwrap().allocation(CLIENT, id, node, &changes);

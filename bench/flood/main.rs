@@ -2,7 +2,7 @@
 //!
 //! A real gateway with its store, on loopback; a thousand devices with certificates of their own poll it, a few of them are
 //! timed, and one kind of flood after the other comes at fifty requests a second from an address of its own. One of the
-//! timed devices stands behind that very address. Issuer and region are the ones that the gateway's tests play.
+//! timed devices stands behind that very address. Before all that a device alone reads its ten thousand jobs. Issuer and region are the ones that the gateway's tests play.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
 
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 mod crowd;
 mod flood;
+mod history;
 mod honest;
 mod platform;
 mod report;
@@ -58,6 +59,8 @@ async fn measure() -> Result<String> {
     let crowd = Crowd::enrol(&world, DEVICES).await?;
     let ground = Ground::prepare(&mut world).await?;
     let samples = Samples::create(Path::new(SAMPLES))?;
+    eprintln!("history");
+    ground.read_history(&samples).await?;
     let done = CancellationToken::new();
     let polling = crowd.poll(&world, &done);
     let timed = honest::ask(&world, &samples, &done).await?;

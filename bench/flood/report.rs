@@ -16,6 +16,8 @@ use crate::flood::{Kind, Outcome};
 
 /// What an honest device's answer may take, in seconds, 99 times of 100.
 const GOAL: f64 = 0.25;
+/// What the first page of a long past may take.
+const PAGE_GOAL: f64 = 0.3;
 const QUIET: &str = "quiet";
 
 /// Where all samples go. Clones share them.
@@ -31,6 +33,9 @@ struct Inner {
     refused: usize,
     failed: usize,
     floods: BTreeMap<&'static str, Counts>,
+    /// How long the first page of ten thousand jobs took, and all of its pages, in seconds.
+    first_pages: Vec<f64>,
+    histories: Vec<f64>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -61,6 +66,8 @@ impl Samples {
             refused: 0,
             failed: 0,
             floods: BTreeMap::new(),
+            first_pages: Vec::new(),
+            histories: Vec::new(),
         }))))
     }
 
@@ -80,6 +87,22 @@ impl Samples {
                 None => inner.failed += 1,
             }
             inner.write(&json!({ "honest": what, "during": inner.during, "status": status, "s": seconds }));
+        });
+    }
+
+    /// The first page of a long past.
+    pub(crate) fn page(&self, took: Duration) {
+        self.with(|inner| {
+            inner.first_pages.push(took.as_secs_f64());
+            inner.write(&json!({ "history": "first page", "s": took.as_secs_f64() }));
+        });
+    }
+
+    /// All pages of it.
+    pub(crate) fn history(&self, took: Duration) {
+        self.with(|inner| {
+            inner.histories.push(took.as_secs_f64());
+            inner.write(&json!({ "history": "all pages", "s": took.as_secs_f64() }));
         });
     }
 
@@ -124,6 +147,8 @@ impl Inner {
         let floods: Vec<f64> =
             during.iter().flat_map(|kind| self.waits.get(kind)).flatten().copied().collect();
         let mut figures = vec![
+            Figure::within("history_10000_first_page_p99", p99(&self.first_pages), PAGE_GOAL),
+            Figure::told("history_10000_all_pages_p99", p99(&self.histories), "s"),
             Figure::within("honest_p99", p99(&floods), GOAL),
             Figure::told("honest_answers", floods.len() as f64, "answers"),
             Figure::none("honest_refused", self.refused),

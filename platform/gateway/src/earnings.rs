@@ -109,7 +109,7 @@ async fn periods(
     let (first, last) = (moments[0], moments[moments.len() - 1]);
     let mut amounts = vec![0; moments.len() - 1];
     let mut cursor = Cursor::at(last);
-    let question = gateway.turns.question(whose.name()).await;
+    let question = gateway.history.question(whose.name()).await;
     loop {
         let _page = question.page().await?;
         let rows = gateway.store.ledger(whose, first, &cursor, LONGEST_PAGE).await?;
@@ -158,7 +158,7 @@ async fn jobs(gateway: &Shared, whose: Whose<'_>, asked: &JobsRequest) -> Result
         Some(text) => read_cursor(text).ok_or_else(|| bad("after is not the next of a page"))?,
         None => Cursor::at(to),
     };
-    let question = gateway.turns.question(whose.name()).await;
+    let question = gateway.history.question(whose.name()).await;
     let _page = question.page().await?;
     let mut rows = gateway.store.history(whose, from, &after, asked.limit + 1).await?;
     let more = rows.len() > asked.limit as usize;

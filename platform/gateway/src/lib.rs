@@ -26,10 +26,10 @@ mod nomad;
 mod polls;
 mod problem;
 mod prune;
+mod queue;
 mod store;
 mod tasks;
 mod tls;
-mod turns;
 mod uploads;
 mod wanted;
 mod watch;
@@ -64,7 +64,7 @@ pub(crate) struct Gateway {
     bringing: wanted::Bringing,
     limits: limits::Limits,
     polls: polls::Polls,
-    turns: turns::Turns,
+    history: queue::Queue,
     /// The OpenAPI document, rendered.
     document: Bytes,
     shutdown: CancellationToken,
@@ -121,7 +121,7 @@ impl Gateway {
             bringing: wanted::Bringing::default(),
             limits: limits::Limits::new(&config.limits, Duration::from_secs(config.devices.lifetime_s)),
             polls: polls::Polls::default(),
-            turns: turns::Turns::new(),
+            history: queue::Queue::new(),
             document: http::rendered(&config.public_url)?,
             shutdown,
             config,

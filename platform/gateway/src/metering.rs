@@ -171,7 +171,7 @@ async fn take_in_event(gateway: &Shared, event: &Event) {
         None => Ok(()),
     };
     let allocation = match event.allocation() {
-        Some(allocation) => see_allocation(gateway, allocation, true).await,
+        Some(allocation) => see_allocation(gateway, allocation, true, event.sent_end()).await,
         None => Ok(()),
     };
     if let Err(error) = node.map_err(Refusal::from).and(allocation) {
@@ -199,7 +199,7 @@ async fn reconcile_allocations(gateway: &Shared) -> Result<usize, Interruption> 
     let mut seeing: Vec<BoxFuture<'_, _>> = Vec::new();
     for allocation in &listed.items {
         seeing.push(Box::pin(async {
-            see_allocation(gateway, allocation, false).await.inspect_err(|error| {
+            see_allocation(gateway, allocation, false, None).await.inspect_err(|error| {
                 tracing::warn!(allocation = allocation.id, error = %error, "an allocation could not be taken in");
             })
         }));
@@ -279,7 +279,7 @@ async fn may_be_ours(gateway: &Shared, stub: &NodeStub) -> Result<bool, sqlx::Er
 }
 
 async fn see_node(gateway: &Shared, node: &Node, current: bool) -> Result<(), sqlx::Error> {
-    if let Some(device) = gateway.store.see_node(node, current).await? {
+    for device in gateway.store.see_node(node, current).await? {
         gateway.changes.bump(&device);
         gateway.keep.notify_one();
     }
@@ -293,10 +293,14 @@ async fn lose_node(gateway: &Shared, node: &str) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn see_allocation(gateway: &Shared, allocation: &Allocation, told: bool) -> Result<(), Refusal> {
+/// `sent_end`: the index at which a client sent the end that is seen; only the stream tells it.
+async fn see_allocation(
+    gateway: &Shared,
+    allocation: &Allocation,
+    told: bool,
+    sent_end: Option<i64>,
+) -> Result<(), Refusal> {
     let sighting = allocation.sighting(told);
-    // A list may have shown the end before; only the stream tells at which index its client sent it.
-    let sent_end = allocation.ended_by_client_at().filter(|_| told);
     if let Some(look) = gateway.store.see_allocation(&allocation.id, sighting, sent_end).await? {
         if look.after != look.before {
             gateway.changes.bump(&look.device);

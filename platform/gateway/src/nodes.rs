@@ -115,10 +115,10 @@ async fn find_nodes(gateway: &Shared, device: &str) -> Result<Vec<NodeRow>, Refu
 pub(crate) async fn refresh(gateway: &Shared, node: &str) -> Result<(), Refusal> {
     let changed = match gateway.nomad.node(node).await? {
         Some(node) => gateway.store.see_node(&node, false).await?,
-        None => gateway.store.lose_node(node).await?,
+        None => gateway.store.lose_node(node).await?.into_iter().collect(),
     };
-    if let Some(device) = changed {
-        gateway.changes.bump(&device);
+    for device in &changed {
+        gateway.changes.bump(device);
     }
     Ok(())
 }

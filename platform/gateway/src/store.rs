@@ -14,8 +14,12 @@ use sqlx::{Sqlite, Transaction};
 mod allocations;
 #[path = "store/devices.rs"]
 mod devices;
+#[path = "store/gaps.rs"]
+mod gaps;
 #[path = "store/history.rs"]
 mod history;
+#[path = "store/owner.rs"]
+mod owner;
 #[path = "store/pruning.rs"]
 mod pruning;
 #[path = "store/region.rs"]

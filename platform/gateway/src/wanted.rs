@@ -27,7 +27,7 @@ use crate::store::{KeptNode, Want, Wanted};
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a PC's request waits for the region. What is not done by then is done by [`keep`].
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// Between two looks at a node that another turn, or the region, holds up.
+/// Between two looks at a node that another try, or the region, holds up.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long one node is tried before the next look, and how many at once.
 const NODE: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ pub(crate) async fn wanted(
     Ok(Json(WantedAnswer { seq, applied: applied.unwrap_or(false) }))
 }
 
-/// Whether every node of the device is as it is wanted. Another turn may be at work on one: that is waited for.
+/// Whether every node of the device is as it is wanted. Another try may be at work on one: that is waited for.
 async fn until_applied(gateway: &Shared, device: &str) -> bool {
     loop {
         carry_out(gateway, Some(device)).await;
@@ -128,7 +128,7 @@ async fn nodes_to_bring(gateway: &Shared, device: Option<&str>) -> Result<Vec<Ke
 
 async fn try_to_bring(gateway: &Shared, node: &KeptNode) {
     // A request and the keeper may come to the same node; whoever is second leaves it to the first, and looks again.
-    let Some(_turn) = gateway.bringing.begin(&node.node) else { return };
+    let Some(_claim) = gateway.bringing.claim(&node.node) else { return };
     // Read again: the one before may have done it, and something else may be wanted by now.
     let node = match nodes_to_bring(gateway, Some(&node.device)).await {
         Ok(nodes) => nodes.into_iter().find(|now| now.node == node.node),
@@ -154,21 +154,21 @@ async fn try_to_bring(gateway: &Shared, node: &KeptNode) {
 #[derive(Debug, Default)]
 pub(crate) struct Bringing {
     /// This moment.
-    turns: Mutex<HashSet<String>>,
+    claimed: Mutex<HashSet<String>>,
     /// Those with a write that was not answered, and their devices.
     unanswered: Mutex<HashMap<String, String>>,
 }
 
-/// Ends with the turn of a node.
-struct Turn<'a> {
+/// Nobody else brings the node until it is dropped.
+struct Claim<'a> {
     nodes: &'a Bringing,
     node: String,
 }
 
 impl Bringing {
-    fn begin(&self, node: &str) -> Option<Turn<'_>> {
-        let mut nodes = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.insert(node.to_owned()).then(|| Turn { nodes: self, node: node.to_owned() })
+    fn claim(&self, node: &str) -> Option<Claim<'_>> {
+        let mut nodes = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.insert(node.to_owned()).then(|| Claim { nodes: self, node: node.to_owned() })
     }
 
     fn unanswered(&self, device: Option<&str>) -> Vec<String> {
@@ -188,9 +188,9 @@ impl Bringing {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.nodes.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.node);
+        self.nodes.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.node);
     }
 }
 

@@ -74,7 +74,12 @@ impl Marks {
 
     /// The servers recorded an end.
     pub(super) fn has_end(&self) -> bool {
-        self.0.values().any(|mark| mark.status.is_terminal())
+        self.first_end().is_some()
+    }
+
+    /// The index at which they did first, as far as it is known.
+    pub(crate) fn first_end(&self) -> Option<i64> {
+        self.0.iter().find(|(_, mark)| mark.status.is_terminal()).map(|(index, _)| *index)
     }
 
     /// A client said that it had ended, and afterwards that it runs. No client does that of its own: the end came from

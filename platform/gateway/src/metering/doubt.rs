@@ -2,7 +2,8 @@
 //!
 //! Nomad takes a client's word on allocations of other nodes too, if the first one of its message is its own. The servers
 //! note of each node when it last sent such a message: a node that sent none since did not send this end. Only the
-//! stream tells at which index an end was sent, so the ledger keeps that until its node has been asked.
+//! stream tells at which index an end was sent, and that a client sent it: the ledger keeps that until its node has been
+//! asked. An end that is only found in a list is not doubted: its index may be that of any later change.
 
 use super::{failures, look_up};
 use crate::Shared;

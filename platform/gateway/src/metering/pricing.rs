@@ -73,7 +73,10 @@ async fn price(gateway: &Shared, allocation: &str, node: &str) -> Result<Price, 
         None => default(doubtful),
     };
     let Some(full) = gateway.nomad.allocation(allocation).await? else { return Ok(default(true)) };
-    Ok(match full.demand(&tags(gateway, node).await?) {
+    let tags = tags(gateway, node).await?;
+    // What a customer wrote is read beside the metering, which must not wait for it.
+    let demand = tokio::task::spawn_blocking(move || full.demand(&tags)).await;
+    Ok(match demand.map_err(|error| Refusal::Internal(error.into()))? {
         Demand::None => default(false),
         Demand::Unclear => default(true),
         Demand::Card(slug) => of_card(slug, false),

@@ -4,7 +4,7 @@
 //! as Nomad's scheduler does it, on the node's tags with and without a card. A job that says nothing to the scheduler may
 //! still take the card by what it asks of the container engine: then it gets the node's, of whatever kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use regex::RegexBuilder;
 use serde::Deserialize;
@@ -19,8 +19,11 @@ pub(crate) type Tags = BTreeMap<String, String>;
 
 const CARD: &str = "ionet.gpu";
 const CARD_COUNT: &str = "ionet.gpu_count";
-/// A regular expression of a job may not cost more than this to compile.
-const LARGEST_PATTERN: usize = 1 << 20;
+/// A job's regular expressions are its customer's: so much one may cost to compile, so many are read of one job, and so
+/// long may they be together.
+const LARGEST_PATTERN: usize = 1 << 18;
+const MOST_PATTERNS: usize = 8;
+const LONGEST_PATTERNS: usize = 1_024;
 
 /// Which card a job runs on, as far as its price goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +138,9 @@ impl AllocationFull {
         if let Some(device) = self.devices().find(|device| device.kind == "gpu") {
             return Demand::Card(slug(&device.name));
         }
+        if !self.is_short(tags) {
+            return Demand::Unclear;
+        }
         let without = without_card(tags);
         let demands: Vec<&Wish> = self.demands(&without).collect();
         if let Some(named) = demands.iter().find_map(|wish| wish.named_card()) {
@@ -153,6 +159,18 @@ impl AllocationFull {
             Some(card) => Demand::Taken(card.clone()),
             None => Demand::Unclear,
         }
+    }
+
+    /// Whether its regular expressions are few and short enough to be read.
+    fn is_short(&self, tags: &Tags) -> bool {
+        let wishes = self
+            .parts()
+            .flat_map(|part| part.constraints.iter().flatten().chain(part.affinities.iter().flatten()));
+        let patterns = wishes.filter(|wish| wish.operand == "regexp" && wish.is_about_a_card());
+        let lengths =
+            patterns.map(|wish| Side::of(&wish.right, tags).and_then(|side| side.0).map_or(0, str::len));
+        let (count, length) = lengths.fold((0, 0), |(count, sum), length| (count + 1, sum + length));
+        count <= MOST_PATTERNS && length <= LONGEST_PATTERNS
     }
 
     /// What a node without a card could not meet.
@@ -229,12 +247,8 @@ impl Wish {
                 let pattern = RegexBuilder::new(r).size_limit(LARGEST_PATTERN).build().ok()?;
                 Some(pattern.is_match(l))
             }),
-            "set_contains" | "set_contains_all" => {
-                check(&|l, r| Some(members(r).all(|wanted| members(l).any(|member| member == wanted))))
-            }
-            "set_contains_any" => {
-                check(&|l, r| Some(members(r).any(|wanted| members(l).any(|member| member == wanted))))
-            }
+            "set_contains" | "set_contains_all" => check(&|l, r| Some(members(r).is_subset(&members(l)))),
+            "set_contains_any" => check(&|l, r| Some(!members(r).is_disjoint(&members(l)))),
             // "version", "semver" and what Nomad may learn: nobody meets it without the tag.
             _ => check(&|_, _| None),
         }
@@ -285,8 +299,8 @@ fn order(left: &str, right: &str) -> std::cmp::Ordering {
     }
 }
 
-fn members(set: &str) -> impl Iterator<Item = &str> {
-    set.split(',').map(str::trim)
+fn members(set: &str) -> HashSet<&str> {
+    set.split(',').map(str::trim).collect()
 }
 
 /// A card's name as PCs tag it: lower case, one dash between words.

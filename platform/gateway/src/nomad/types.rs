@@ -72,6 +72,11 @@ impl Node {
         self.status == "ready"
     }
 
+    /// It is as it was when it registered for the first time.
+    pub(crate) fn is_first_registration(&self) -> bool {
+        self.create_index > 0 && self.modify_index == self.create_index
+    }
+
     /// The servers miss its heartbeats.
     pub(crate) fn is_away(&self) -> bool {
         matches!(self.status.as_str(), "down" | "disconnected")
@@ -129,9 +134,6 @@ pub(crate) struct Allocation {
     pub(crate) modify_time: i64,
     #[serde(default)]
     pub(crate) modify_index: i64,
-    /// The index of the servers' own last change; not in lists.
-    #[serde(default)]
-    alloc_modify_index: Option<i64>,
     #[serde(default)]
     task_states: Option<BTreeMap<String, TaskState>>,
 }
@@ -167,12 +169,6 @@ impl Allocation {
 
     pub(crate) fn is_stop_desired(&self) -> bool {
         self.desired_status != "run"
-    }
-
-    /// The index at which its client ended it, if this change was the client's.
-    pub(crate) fn ended_by_client_at(&self) -> Option<i64> {
-        let said = matches!(self.status(), ClientStatus::Complete | ClientStatus::Failed);
-        (said && self.modify_index > self.alloc_modify_index?).then_some(self.modify_index)
     }
 
     /// What the ledger takes from it. `told`: it comes from the event stream.
@@ -265,5 +261,13 @@ impl Event {
 
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         self.payload.allocation.as_ref()
+    }
+
+    /// The index at which a client ended the allocation, if this is the message in which it did. The servers write to one
+    /// that has ended too, as when they place its job again: then its index rises, and no client said anything.
+    pub(crate) fn sent_end(&self) -> Option<i64> {
+        let allocation = self.payload.allocation.as_ref().filter(|_| self.kind == "AllocationUpdated")?;
+        let said = matches!(allocation.status(), ClientStatus::Complete | ClientStatus::Failed);
+        said.then_some(allocation.modify_index)
     }
 }

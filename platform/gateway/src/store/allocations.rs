@@ -143,7 +143,7 @@ impl Store {
 
     /// Takes a sighting into an allocation's row, in one piece: two gateways on one database lose nothing of each other's.
     /// None: the ledger does not have it. `sent_end`: the index at which a client sent the end that is seen; its node is
-    /// to be asked, unless that end is known or disputed already.
+    /// to be asked, unless it had ended before that or its end is disputed already.
     pub(crate) async fn see_allocation(
         &self,
         allocation: &str,
@@ -160,7 +160,8 @@ impl Store {
         let mut tx = self.write_soon().await?;
         let look = look_at(&read().fetch_one(&mut *tx).await?, sighting);
         if look.after != look.before {
-            let unasked = sent_end.filter(|_| !look.after.disputed);
+            let had_ended = |at| look.before.marks.first_end().is_some_and(|first| first < at);
+            let unasked = sent_end.filter(|at| !look.after.disputed && !had_ended(*at));
             write(&mut tx, allocation, &look.after, unasked).await?;
         }
         tx.commit().await?;

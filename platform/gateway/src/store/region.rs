@@ -2,7 +2,9 @@
 
 use sqlx::FromRow;
 
-use super::{Store, Tx};
+use super::Store;
+use super::gaps::note_gaps;
+use super::owner::{note_registration, note_succession, prove, upsert};
 use crate::nomad::Node;
 
 /// A node of one of our devices.
@@ -26,7 +28,9 @@ pub(crate) struct KeptNode {
 
 const KEPT: &str = "SELECT n.node, n.device, n.status, n.eligible, n.held_at_ms, n.create_index, \
     CASE WHEN d.lost_at_ms IS NULL AND d.retired_at_ms IS NULL THEN 0 ELSE 1 END AS to_drain, \
-    CASE WHEN w.eligible = 1 AND w.holds = '' AND n.superseded_s IS NULL THEN 1 ELSE 0 END AS wanted_eligible \
+    CASE WHEN w.eligible = 1 AND w.holds = '' AND n.superseded_s IS NULL AND (n.proven = 1 OR NOT EXISTS \
+    (SELECT 1 FROM nodes o WHERE o.device = n.device AND o.proven = 1 AND o.present = 1 AND o.superseded_s IS NULL \
+     AND o.status NOT IN ('down', 'disconnected'))) THEN 1 ELSE 0 END AS wanted_eligible \
     FROM nodes n JOIN devices d ON d.device = n.device LEFT JOIN wanted w ON w.device = n.device WHERE n.present = 1";
 
 const NODE: &str = "SELECT node, status, eligible, modify_index FROM nodes";
@@ -36,7 +40,7 @@ impl Store {
     pub(crate) async fn nodes_of(&self, device: &str) -> Result<Vec<NodeRow>, sqlx::Error> {
         let query = format!(
             "{NODE} WHERE device = $1 AND present = 1 ORDER BY CASE WHEN superseded_s IS NULL THEN 0 ELSE 1 END, \
-             CASE WHEN status = 'ready' THEN 0 ELSE 1 END, create_index DESC, node"
+             CASE WHEN status = 'ready' THEN 0 ELSE 1 END, proven DESC, create_index DESC, node"
         );
         sqlx::query_as(&query).bind(device).fetch_all(&self.pool).await
     }
@@ -79,44 +83,27 @@ impl Store {
         sqlx::query(query).bind(now_ms).bind(node).execute(&self.pool).await.map(drop)
     }
 
-    /// Takes in what the region says of a node. A node that is not recorded yet becomes the device's whose id it bears
-    /// as its name; a recorded one stays with its device, whatever it calls itself now. Gives the device when
-    /// something changed.
+    /// Takes in what the region says of a node. Gives the devices for which something changed.
+    ///
+    /// A node that is not recorded yet becomes the device's whose id it bears as its name. That is certain if this is its
+    /// first registration, and stays so whatever it calls itself afterwards; else it holds until its first registration is
+    /// seen, and takes no other node's place meanwhile.
     ///
     /// `current`: the answer to a question asked just now, in order with the events. It counts even when its indexes
     /// are lower, as they are after the region was set up anew.
-    pub(crate) async fn see_node(&self, node: &Node, current: bool) -> Result<Option<String>, sqlx::Error> {
+    pub(crate) async fn see_node(&self, node: &Node, current: bool) -> Result<Vec<String>, sqlx::Error> {
         let mut tx = self.write_soon().await?;
-        let device: Option<String> = sqlx::query_scalar(
-            "INSERT INTO nodes \
-             (node, device, status, eligible, present, create_index, modify_index, status_updated_s, tags) \
-             SELECT $1, owner.device, $3, $4, 1, $5, $6, $7, $9 FROM \
-             (SELECT device FROM nodes WHERE node = $1 UNION ALL SELECT device FROM devices WHERE device = $2 \
-              AND NOT EXISTS (SELECT 1 FROM nodes WHERE node = $1)) AS owner WHERE 1 = 1 \
-             ON CONFLICT (node) DO UPDATE SET status = excluded.status, eligible = excluded.eligible, present = 1, \
-             create_index = excluded.create_index, modify_index = excluded.modify_index, \
-             status_updated_s = excluded.status_updated_s, tags = excluded.tags \
-             WHERE $8 = 1 OR excluded.create_index > nodes.create_index \
-             OR (excluded.create_index = nodes.create_index AND excluded.modify_index > nodes.modify_index) \
-             RETURNING device",
-        )
-        .bind(&node.id)
-        .bind(&node.name)
-        .bind(&node.status)
-        .bind(i64::from(node.is_eligible()))
-        .bind(node.create_index)
-        .bind(node.modify_index)
-        .bind(node.status_updated_at)
-        .bind(i64::from(current))
-        .bind(node.tags())
-        .fetch_optional(&mut *tx)
-        .await?;
-        if let Some(device) = &device {
+        let mut changed = prove(&mut tx, node).await?;
+        if let Some(device) = upsert(&mut tx, node, current).await? {
             note_gaps(&mut tx, node).await?;
-            note_succession(&mut tx, node, device).await?;
+            note_registration(&mut tx, node).await?;
+            changed.push(device);
+        }
+        for device in &changed {
+            note_succession(&mut tx, device).await?;
         }
         tx.commit().await?;
-        Ok(device)
+        Ok(changed)
     }
 
     /// A node's tags under `ionet.` as the servers held them when it was last heard of: a JSON object.
@@ -166,52 +153,6 @@ impl Store {
         .await
         .map(drop)
     }
-}
-
-/// Notes since when a node does not serve, and until when it did not: as its status changes, and as the servers' own
-/// notes on it tell of a time in which this gateway was not there.
-async fn note_gaps(tx: &mut Tx, node: &Node) -> Result<(), sqlx::Error> {
-    const OPEN: &str = "SELECT from_s FROM node_gaps WHERE node = $1 AND to_s IS NULL";
-    for (from_s, to_s) in node.past_gaps() {
-        let query = "INSERT INTO node_gaps (node, from_s, to_s) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        sqlx::query(query).bind(&node.id).bind(from_s).bind(to_s).execute(&mut **tx).await?;
-    }
-    let open: Option<i64> = sqlx::query_scalar(OPEN).bind(&node.id).fetch_optional(&mut **tx).await?;
-    match open {
-        None if node.is_away() => {
-            let query = "INSERT INTO node_gaps (node, from_s) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-            sqlx::query(query).bind(&node.id).bind(node.status_updated_at).execute(&mut **tx).await.map(drop)
-        }
-        Some(from_s) if node.is_ready() => {
-            let back_s = node.back_after(from_s).unwrap_or(node.status_updated_at).max(from_s);
-            let query = "UPDATE node_gaps SET to_s = $2 WHERE node = $1 AND to_s IS NULL";
-            sqlx::query(query).bind(&node.id).bind(back_s).execute(&mut **tx).await.map(drop)
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// One PC has one node. The one that registered last, once it was ready, takes the place of all before it, for good:
-/// they get no work any more, and earn nothing from then on.
-async fn note_succession(tx: &mut Tx, node: &Node, device: &str) -> Result<(), sqlx::Error> {
-    if !node.is_ready() {
-        return Ok(());
-    }
-    sqlx::query("UPDATE nodes SET registered_s = COALESCE(registered_s, $2) WHERE node = $1")
-        .bind(&node.id)
-        .bind(node.registered_s())
-        .execute(&mut **tx)
-        .await?;
-    sqlx::query(
-        "UPDATE nodes SET superseded_s = (SELECT MIN(o.registered_s) FROM nodes o WHERE o.device = $1 \
-         AND o.node <> nodes.node AND (o.registered_s > nodes.registered_s \
-         OR (o.registered_s = nodes.registered_s AND o.create_index > nodes.create_index))) \
-         WHERE device = $1 AND superseded_s IS NULL AND registered_s IS NOT NULL",
-    )
-    .bind(device)
-    .execute(&mut **tx)
-    .await
-    .map(drop)
 }
 
 #[cfg(test)]
@@ -269,12 +210,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whose_a_node_is_that_was_seen_late_is_settled_by_its_first_registration() {
+        let (_folder, store) = store().await;
+        let late = store.see_node(&node("d-b", 5, 7, "ready"), true).await.unwrap();
+
+        let first = store.see_node(&node("d-a", 5, 5, "initializing"), false).await.unwrap();
+        let replayed = store.see_node(&node("d-b", 5, 7, "ready"), false).await.unwrap();
+
+        assert_eq!(late, ["d-b"]);
+        assert_eq!(first, ["d-b", "d-a"]);
+        assert!(replayed.is_empty());
+        assert!(store.nodes_of("d-b").await.unwrap().is_empty());
+        assert_eq!(store.nodes_of("d-a").await.unwrap()[0].status, "ready");
+    }
+
+    #[tokio::test]
     async fn a_node_with_a_strangers_name_is_not_recorded() {
         let (_folder, store) = store().await;
 
         let seen = store.see_node(&node("somebody", 5, 5, "ready"), false).await.unwrap();
 
-        assert_eq!(seen, None);
+        assert!(seen.is_empty());
         assert!(store.present_nodes().await.unwrap().is_empty());
     }
 
@@ -286,8 +242,8 @@ mod tests {
         let replayed = store.see_node(&node("d-a", 5, 8, "initializing"), false).await.unwrap();
         let asked = store.see_node(&node("d-a", 2, 3, "down"), true).await.unwrap();
 
-        assert_eq!(replayed, None);
-        assert_eq!(asked.as_deref(), Some("d-a"));
+        assert!(replayed.is_empty());
+        assert_eq!(asked, ["d-a"]);
         assert_eq!(store.nodes_of("d-a").await.unwrap()[0].status, "down");
     }
 

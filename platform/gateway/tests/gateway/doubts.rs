@@ -1,5 +1,6 @@
 //! Ends that the allocation's own node did not send.
 
+use ionet_gateway_api::DeviceState;
 use serde_json::{Value, json};
 
 use crate::metering::{SECOND, ended, on_one_day, pc_with_node};
@@ -96,6 +97,89 @@ async fn an_end_whose_node_could_not_be_asked_for_is_doubted_by_the_gateway_that
         stand.resume().await;
 
         stand.until_disputed(&["a-1"]).await;
+    })
+    .await;
+}
+
+/// The node says from now on that its own client sent the change after this one.
+fn sends_the_next(stand: &Stand, pc: &Pc) {
+    let next = stand.region.index() + 2;
+    stand.region.node("n-1", pc.id(), json!({ "LastAllocUpdateIndex": next }));
+}
+
+fn failed(day: i64) -> Value {
+    json!({ "ClientStatus": "failed", "ModifyTime": day + 5 * SECOND })
+}
+
+fn has_failed(state: &DeviceState) -> bool {
+    state.allocations.iter().any(|allocation| allocation.status == "failed")
+}
+
+/// What the servers do of their own accord to one that has ended.
+fn rewrite(stand: &Stand, id: &str) {
+    stand.region.allocation_by("PlanResult", id, "n-1", json!({ "NextAllocation": "a-next" }));
+    let health = json!({ "DeploymentStatus": { "Healthy": false } });
+    stand.region.allocation_by("DeploymentAllocHealth", id, "n-1", health);
+}
+
+#[tokio::test]
+async fn what_the_servers_write_to_an_ended_allocation_is_no_end_of_its_clients() {
+    on_one_day(async |day| {
+        let stand = Stand::start().await;
+        let pc = runs_on_a_silent_node(&stand, day).await;
+        stand.region.allocation("a-forged", "n-1", running_since(day));
+
+        sends_the_next(&stand, &pc);
+        stand.region.allocation("a-1", "n-1", failed(day));
+        stand.until(&pc, has_failed).await;
+        rewrite(&stand, "a-1");
+        stand.region.allocation("a-forged", "n-1", over(day));
+
+        stand.until_disputed(&["a-forged"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rewritten_end_that_a_list_shows_first_is_not_disputed() {
+    on_one_day(async |day| {
+        let mut stand = Stand::start().await;
+        let pc = runs_on_a_silent_node(&stand, day).await;
+        for id in ["a-2", "a-forged"] {
+            stand.region.allocation(id, "n-1", running_since(day));
+        }
+        stand.until(&pc, |state| state.allocations.len() == 3).await;
+
+        stand.pause().await;
+        // The stream tells of all of the one, of the other only what came after its end.
+        stand.region.allocation_silently("a-1", "n-1", failed(day));
+        sends_the_next(&stand, &pc);
+        stand.region.allocation("a-2", "n-1", failed(day));
+        rewrite(&stand, "a-1");
+        rewrite(&stand, "a-2");
+        stand.region.allocation("a-forged", "n-1", over(day));
+        stand.resume().await;
+
+        stand.until_disputed(&["a-forged"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_about_an_allocation_that_had_ended_changes_nothing_about_its_end() {
+    on_one_day(async |day| {
+        let stand = Stand::start().await;
+        let pc = runs_on_a_silent_node(&stand, day).await;
+        stand.region.allocation("a-forged", "n-1", running_since(day));
+        sends_the_next(&stand, &pc);
+        stand.region.allocation("a-1", "n-1", failed(day));
+        stand.until(&pc, has_failed).await;
+
+        // Another supplier's node says it once more, and of one that runs too.
+        stand.region.allocation("a-1", "n-1", over(day));
+        stand.region.allocation("a-forged", "n-1", over(day));
+
+        stand.until_disputed(&["a-forged"]).await;
     })
     .await;
 }

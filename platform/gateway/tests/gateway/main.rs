@@ -15,6 +15,7 @@ mod limits;
 mod metering;
 mod money;
 mod nodes;
+mod owners;
 mod polls;
 mod prices;
 mod servers;

@@ -16,12 +16,16 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-use self::recorded::{
-    ALLOCATION, ALLOCATION_LIST, DRAIN, ELIGIBILITY, NODE, NODE_LIST, change, event, recorded, stub,
-};
+use self::changes::change_in_time;
+use self::recorded::{ALLOCATION, ALLOCATION_LIST, NODE, NODE_LIST, change, event, recorded, stub};
 
+#[path = "changes.rs"]
+mod changes;
 #[path = "recorded.rs"]
 mod recorded;
+
+/// What the stream calls a client's own change of an allocation.
+const CLIENT: &str = "AllocationUpdated";
 
 pub(crate) struct FakeRegion {
     pub(crate) url: String,
@@ -149,9 +153,14 @@ impl FakeRegion {
         self.inner.node(id, name, &changes);
     }
 
-    /// Places an allocation or changes it, and tells the stream.
+    /// Places an allocation, or changes it as its client does, and tells the stream.
     pub(crate) fn allocation(&self, id: &str, node: &str, changes: Value) {
-        let line = self.inner.script.lock().unwrap().allocation(id, node, &changes);
+        self.allocation_by(CLIENT, id, node, changes);
+    }
+
+    /// Changes an allocation by what the stream calls so.
+    pub(crate) fn allocation_by(&self, kind: &str, id: &str, node: &str, changes: Value) {
+        let line = self.inner.script.lock().unwrap().allocation(kind, id, node, &changes);
         self.inner.tell(line);
     }
 
@@ -163,13 +172,23 @@ impl FakeRegion {
         }
     }
 
+    /// The stream no longer holds what it told so far.
+    pub(crate) fn forget_events(&self) {
+        self.inner.script.lock().unwrap().said.clear();
+    }
+
     /// The same without a word to the stream.
     pub(crate) fn allocation_silently(&self, id: &str, node: &str, changes: Value) {
-        self.inner.script.lock().unwrap().allocation(id, node, &changes);
+        self.inner.script.lock().unwrap().allocation(CLIENT, id, node, &changes);
     }
 
     pub(crate) fn forget_allocation(&self, id: &str) {
         self.inner.script.lock().unwrap().allocations.remove(id);
+    }
+
+    /// The index of the last change.
+    pub(crate) fn index(&self) -> i64 {
+        self.inner.script.lock().unwrap().index
     }
 
     /// What the region holds of a node.
@@ -242,7 +261,7 @@ impl Script {
         event("Node", "NodeStreamEvent", id, node, index)
     }
 
-    fn allocation(&mut self, id: &str, node: &str, changes: &Value) -> String {
+    fn allocation(&mut self, kind: &str, id: &str, node: &str, changes: &Value) -> String {
         self.index += 1;
         let index = self.index;
         let name = self.nodes.get(node).map(|node| node["Name"].clone()).unwrap_or_default();
@@ -260,7 +279,7 @@ impl Script {
         change(allocation, changes, index);
         let mut stub = allocation.clone();
         stub.as_object_mut().unwrap().remove("Job");
-        event("Allocation", "AllocationUpdated", id, &stub, index)
+        event("Allocation", kind, id, &stub, index)
     }
 
     fn read(&self, path: &[&str], query: &str) -> Option<Value> {
@@ -345,53 +364,6 @@ fn event_stream(inner: &Inner, allowed: bool, query: &str) -> Response {
     let heartbeat = stream::once(async { Ok(Bytes::from_static(b"{}\n")) });
     let replayed = futures_util::StreamExt::chain(heartbeat, stream::iter(replayed));
     Body::from_stream(futures_util::StreamExt::chain(replayed, lines)).into_response()
-}
-
-async fn change_in_time(inner: Arc<Inner>, path: String, body: Bytes) -> Response {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let note = || {
-        inner.script.lock().unwrap().calls.push(Call { path: path.clone(), body: body.clone() });
-        inner.called.send_modify(|count| *count += 1);
-    };
-    // Whoever waits for a call finds it done, unless it is held.
-    let mut held = inner.held.subscribe();
-    if held.borrow().as_ref() != Some(&path) {
-        let answer = do_change(&inner, &path, &body);
-        note();
-        return answer;
-    }
-    note();
-    let _ = held.wait_for(|held| held.as_ref() != Some(&path)).await;
-    do_change(&inner, &path, &body)
-}
-
-fn do_change(inner: &Inner, path: &str, body: &Value) -> Response {
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let status = inner.script.lock().unwrap().answers.get(path).copied();
-    match (status, segments.as_slice()) {
-        (Some(status), _) => (StatusCode::from_u16(status).unwrap(), "scripted").into_response(),
-        (None, ["v1", "acl", "identity", "client-introduction-token"]) => {
-            Json(json!({ "JWT": "a.b.c" })).into_response()
-        }
-        (None, ["v1", "node", id, "eligibility"]) => {
-            change_node(inner, id, &json!({ "SchedulingEligibility": body["Eligibility"] }), ELIGIBILITY)
-        }
-        (None, ["v1", "node", id, "drain"]) => {
-            change_node(inner, id, &json!({ "SchedulingEligibility": "ineligible" }), DRAIN)
-        }
-        (None, ["v1", "allocation", _, "stop"]) => Json(json!({ "EvalID": "e", "Index": 1 })).into_response(),
-        _ => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-fn change_node(inner: &Inner, id: &str, changes: &Value, recording: &str) -> Response {
-    let name =
-        inner.script.lock().unwrap().nodes.get(id).map(|node| node["Name"].as_str().unwrap().to_owned());
-    let Some(name) = name else {
-        return (StatusCode::INTERNAL_SERVER_ERROR, "node not found").into_response();
-    };
-    inner.node(id, &name, changes);
-    Json(recorded(recording, json!({}))["body"].clone()).into_response()
 }
 
 pub(crate) fn now_s() -> i64 {

@@ -104,6 +104,45 @@ pub async fn the_events_of_a_job_and_a_drain_come_as_recorded(region: &Region) -
     Ok(())
 }
 
+/// Only the client's own event has the index at which it sent an end. The servers write to the same allocation when they plan
+/// the next try and when they place it; they raise its index each time, and leave what the client said as it was.
+pub async fn a_failed_allocation_that_is_placed_again_is_written_to_by_the_servers(
+    region: &Region,
+) -> Result<()> {
+    let agent = region.ready_client(Options::default()).await?;
+    let mut job = jobs::shell("again", "batch", &agent.name, "exit 7");
+    job["TaskGroups"][0]["ReschedulePolicy"] = json!({
+        "Attempts": 1, "Unlimited": false, "Interval": 3_600_000_000_000_u64, "Delay": 5_000_000_000_u64,
+        "DelayFunction": "constant",
+    });
+    region.submit(&job).await?;
+    let placed_again = |alloc: &Value| alloc["NextAllocation"].as_str().is_some_and(|id| !id.is_empty());
+    let first = region.alloc_when("again", "placed again", LIMIT, placed_again).await?;
+
+    let all = collect(region, "topic=Allocation", Duration::from_secs(1)).await?;
+    let told: Vec<&Value> = all.iter().filter(|event| event["Key"] == first["ID"]).collect();
+    let failed: Vec<&Value> = told
+        .into_iter()
+        .skip_while(|event| event["Payload"]["Allocation"]["ClientStatus"] != "failed")
+        .collect();
+    let kinds: Vec<_> = failed.iter().filter_map(|event| event["Type"].as_str()).collect();
+    ensure!(kinds == ["AllocationUpdated", "PlanResult", "PlanResult"], "{kinds:?}");
+    let of = |field: &str| -> Vec<Value> {
+        failed.iter().map(|event| event["Payload"]["Allocation"][field].clone()).collect()
+    };
+    let index_of = |field: &str| of(field).iter().filter_map(Value::as_u64).collect::<Vec<_>>();
+    ensure!(of("ClientStatus").iter().all(|status| status == "failed"), "{failed:?}");
+    let (indices, by_servers) = (index_of("ModifyIndex"), index_of("AllocModifyIndex"));
+    ensure!(indices.len() == 3 && indices.is_sorted_by(|before, after| before < after), "{indices:?}");
+    ensure!(by_servers[0] < indices[0] && by_servers[1..] == indices[1..], "{by_servers:?} of {indices:?}");
+    let times = index_of("ModifyTime");
+    ensure!(times.is_sorted_by(|before, after| before < after), "{times:?}");
+    ensure!(of("DesiredStatus") == ["run", "run", "stop"], "{failed:?}");
+    ensure!(of("FollowupEvalID")[1].as_str().is_some_and(|id| id.len() == 36), "{failed:?}");
+    ensure!(first["ModifyIndex"].as_u64() == indices.last().copied(), "the list has another index: {first}");
+    Ok(())
+}
+
 fn is_like(event: &Value, recorded: &Value) -> bool {
     let same = |pointer: &&str| event.pointer(pointer) == recorded.pointer(pointer);
     // Whether the node still drains matters to the drain's own events alone; elsewhere it is chance.

@@ -67,6 +67,7 @@ macro_rules! for_each_expectation {
             api::bootstrapping_twice_is_refused,
             events::the_stream_starts_with_an_empty_object_and_replays,
             events::the_events_of_a_job_and_a_drain_come_as_recorded,
+            events::a_failed_allocation_that_is_placed_again_is_written_to_by_the_servers,
         }
     };
 }

@@ -62,6 +62,32 @@ fn what_a_node_without_a_card_could_meet_demands_none() {
 }
 
 #[test]
+fn more_regular_expressions_than_a_job_needs_are_not_read() {
+    let asks = |count: usize, right: &str| {
+        let wish = json!({ "LTarget": "${meta.ionet.gpu}", "Operand": "regexp", "RTarget": right });
+        let job = json!({
+            "Constraints": vec![wish.clone(); count / 2],
+            "TaskGroups": [{ "Name": "g", "Affinities": vec![wish; count - count / 2] }],
+        });
+        allocation(job).demand(&tags())
+    };
+
+    assert_eq!(asks(MOST_PATTERNS, "rtx"), Demand::Card(RTX.to_owned()));
+    assert_eq!(asks(MOST_PATTERNS + 1, "rtx"), Demand::Unclear);
+    assert_eq!(asks(10_000, "(\\w{30}){30}"), Demand::Unclear);
+    assert_eq!(asks(2, &"rtx|".repeat(LONGEST_PATTERNS / 4)), Demand::Unclear);
+}
+
+#[test]
+fn a_pattern_that_a_tag_holds_counts_by_its_own_length() {
+    let mut tags = tags();
+    tags.insert("ionet.gpu_note".to_owned(), "x".repeat(LONGEST_PATTERNS + 1));
+    let wish = json!({ "LTarget": RTX, "Operand": "regexp", "RTarget": "${meta.ionet.gpu_note}" });
+
+    assert_eq!(allocation(json!({ "Constraints": [wish] })).demand(&tags), Demand::Unclear);
+}
+
+#[test]
 fn a_card_that_the_job_names_counts_whatever_the_node_says() {
     assert_eq!(demand_of("${meta.ionet.gpu}", "=", "nvidia-h100"), Demand::Card("nvidia-h100".to_owned()));
 }

@@ -4,7 +4,7 @@ mod evaluation;
 mod feasibility;
 mod placement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -15,10 +15,16 @@ use crate::model::{Alloc, ClientStatus, DesiredStatus, TaskState, nanos_of, new_
 /// Brings a job's allocations to what it asks for, and returns the evaluation's id. What finds no node
 /// waits in a blocked evaluation.
 pub(super) fn evaluate(state: &mut State, job_id: &str, trigger: &str) -> String {
+    evaluate_with(state, job_id, trigger, &[])
+}
+
+/// `due`: what failed and is to be replaced now.
+fn evaluate_with(state: &mut State, job_id: &str, trigger: &str, due: &[String]) -> String {
     let Some(job) = state.jobs.get(job_id).cloned() else { return String::new() };
     let id = new_id();
     let index = state.next_index(&[Table::Evals]);
     stop_unwanted(state, &job, index);
+    stop_failed(state, job_id, due, index);
     let waiting = if job["Stop"] == true { BTreeMap::new() } else { place_missing(state, &job, &id, index) };
     evaluation::keep(state, &job, &id, trigger, waiting, index);
     evaluation::set_job_status(state, job_id, index);
@@ -121,10 +127,20 @@ pub(super) fn alloc_ended(state: &mut State, id: &str) {
         if again {
             let delay = policy["Delay"].as_i64().unwrap_or(30_000_000_000);
             state.reschedule_at.insert(id.into(), unix_nanos() + delay);
+            plan_next_try(state, id);
         }
     }
     let index = state.index;
     evaluation::set_job_status(state, &alloc.job_id, index);
+}
+
+/// Writes down that an evaluation is to follow.
+fn plan_next_try(state: &mut State, id: &str) {
+    let index = state.next_index(&[Table::Allocs]);
+    change_alloc(state, id, index, "PlanResult", |alloc| {
+        alloc.followup_eval_id = new_id();
+        alloc.alloc_modify_index = index;
+    });
 }
 
 /// Places again what failed and has waited long enough.
@@ -132,15 +148,12 @@ pub(super) fn reschedule_due(state: &mut State) {
     let now = unix_nanos();
     let due: Vec<String> =
         state.reschedule_at.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
-    if due.is_empty() {
-        return;
-    }
-    let index = state.next_index(&[Table::Allocs]);
     for id in &due {
         state.reschedule_at.remove(id);
-        stop(state, id, index, "alloc was rescheduled because it failed");
     }
-    evaluate_jobs_of(state, &due, "alloc-failure");
+    for job in jobs_of(state, &due) {
+        evaluate_with(state, &job, "alloc-failure", &due);
+    }
 }
 
 pub(super) fn change_alloc(
@@ -173,6 +186,15 @@ fn stop_unwanted(state: &mut State, job: &Value, index: u64) {
     }
 }
 
+/// In the plan that places the next try.
+fn stop_failed(state: &mut State, job_id: &str, due: &[String], index: u64) {
+    for id in due {
+        if state.allocs.get(id).is_some_and(|alloc| alloc.job_id == job_id) {
+            stop(state, id, index, "alloc was rescheduled because it failed");
+        }
+    }
+}
+
 fn stop(state: &mut State, id: &str, index: u64, why: &str) {
     change_alloc(state, id, index, "PlanResult", |alloc| {
         alloc.desired_status = DesiredStatus::Stop;
@@ -182,11 +204,11 @@ fn stop(state: &mut State, id: &str, index: u64, why: &str) {
 }
 
 fn evaluate_jobs_of(state: &mut State, allocs: &[String], trigger: &str) -> Option<String> {
-    let mut jobs: Vec<String> =
-        allocs.iter().filter_map(|id| state.allocs.get(id)).map(|alloc| alloc.job_id.clone()).collect();
-    jobs.sort();
-    jobs.dedup();
-    jobs.iter().map(|job| evaluate(state, job, trigger)).last()
+    jobs_of(state, allocs).iter().map(|job| evaluate(state, job, trigger)).last()
+}
+
+fn jobs_of(state: &State, allocs: &[String]) -> BTreeSet<String> {
+    allocs.iter().filter_map(|id| state.allocs.get(id)).map(|alloc| alloc.job_id.clone()).collect()
 }
 
 /// Whether all tasks have run for ten seconds.

@@ -14,7 +14,7 @@ const PAGES_AT_ONCE: usize = 2;
 const FEW: usize = 1_000;
 
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct Queue {
     callers: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     pages: Semaphore,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Question<'a> {
     _own: OwnedMutexGuard<()>,
 }
 
-impl Turns {
+impl Queue {
     pub(crate) fn new() -> Self {
         Self { callers: Mutex::default(), pages: Semaphore::new(PAGES_AT_ONCE) }
     }
@@ -61,19 +61,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_callers_questions_wait_for_one_another_and_nobody_elses_do() {
-        let turns = Arc::new(Turns::new());
-        let first = turns.question("a").await;
+        let queue = Arc::new(Queue::new());
+        let first = queue.question("a").await;
         let (says, asked) = oneshot::channel();
         let second = tokio::spawn({
-            let turns = Arc::clone(&turns);
+            let queue = Arc::clone(&queue);
             async move {
                 let _ = says.send(());
-                drop(turns.question("a").await);
+                drop(queue.question("a").await);
             }
         });
         asked.await.unwrap();
 
-        let page = turns.question("b").await.page().await.map(drop);
+        let page = queue.question("b").await.page().await.map(drop);
 
         assert!(page.is_ok());
         assert!(!second.is_finished());
@@ -83,12 +83,12 @@ mod tests {
 
     #[tokio::test]
     async fn callers_who_ask_no_more_are_forgotten() {
-        let turns = Turns::new();
+        let queue = Queue::new();
 
         for number in 0..5 * FEW {
-            drop(turns.question(&number.to_string()).await);
+            drop(queue.question(&number.to_string()).await);
         }
 
-        assert!(turns.callers.lock().unwrap().len() <= FEW);
+        assert!(queue.callers.lock().unwrap().len() <= FEW);
     }
 }

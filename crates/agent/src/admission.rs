@@ -4,6 +4,7 @@
 //!
 //! A request that is not known here is refused: a newer driver that makes others finds out at once, on a test machine.
 
+use std::fmt;
 use std::path::Path;
 
 use hyper::Method;
@@ -23,10 +24,41 @@ pub(crate) enum Route {
     Start,
 }
 
-/// Why a request is not passed on. The customer reads it as the cause of their job's failure.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this PC does not allow {0}")]
-pub(crate) struct Refusal(pub(crate) String);
+/// Why a request is not passed on. The customer reads it as the cause of their job's failure, with what it asked for in short.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this PC does not allow {rule}{asked}")]
+pub(crate) struct Refusal {
+    /// For the log, which repeats nothing that a job wrote.
+    pub(crate) rule: &'static str,
+    asked: String,
+}
+
+impl Refusal {
+    pub(crate) fn of(rule: &'static str) -> Self {
+        Self { rule, asked: String::new() }
+    }
+
+    pub(crate) fn with(rule: &'static str, asked: impl fmt::Display) -> Self {
+        let mut asked = format!(" {asked}");
+        if let Some((end, _)) = asked.char_indices().nth(SHOWN) {
+            asked.truncate(end);
+            asked.push('\u{2026}');
+        }
+        Self { rule, asked }
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Refusal").field(&self.rule).finish()
+    }
+}
+
+/// Letters of what was asked for, in a refusal.
+const SHOWN: usize = 160;
+
+/// Of a description without its environment. Linux takes no longer argument for a program.
+const LISTED: usize = 128 * 1024;
 
 /// Which requests the docker driver of Nomad 2.0.5 makes, and no others. `path` is without its query.
 pub(crate) fn route(method: &Method, path: &str) -> Option<Route> {
@@ -67,6 +99,7 @@ pub(crate) fn container(asked: &Value, data_dir: &Path) -> Result<(), Refusal> {
     if !host.is_object() {
         return refuse("a container without HostConfig");
     }
+    listed(asked, "a description of more than 128 KiB without its environment")?;
     one_of(asked, "VolumeDriver", &["", "local"])?;
     if truth(field(host, "Privileged")?) {
         return refuse("privileged containers");
@@ -76,6 +109,34 @@ pub(crate) fn container(asked: &Value, data_dir: &Path) -> Result<(), Refusal> {
     devices(host)?;
     folders(host, data_dir)?;
     powers(host)
+}
+
+/// The image that a container is to be made of; none where it names none.
+///
+/// # Errors
+/// It has no name that an image may have.
+pub(crate) fn image(asked: &Value) -> Result<Option<&str>, Refusal> {
+    let image = field(asked, "Image")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);
+    match image.as_str().unwrap_or_default() {
+        "" if image.is_null() || image.is_string() => Ok(None),
+        name if !name.is_empty() && name.bytes().all(plain) && !name.contains("..") => Ok(Some(name)),
+        _ => Err(Refusal::with("an image of the name", image)),
+    }
+}
+
+/// Whether a container may be made of an image with this configuration, which becomes the container's where that says nothing
+/// else.
+///
+/// # Errors
+/// There is too much in it.
+pub(crate) fn image_config(config: &Value) -> Result<(), Refusal> {
+    listed(config, "an image whose labels and commands have more than 128 KiB")
+}
+
+/// Whose container it is, in Nomad's own words: its driver writes this label over a job's.
+pub(crate) fn allocation(asked: &Value) -> Option<&str> {
+    field(asked, "Labels").ok()?["com.hashicorp.nomad.alloc_id"].as_str()
 }
 
 /// The same container, by a runtime that is named: an engine's default may be the card's, and whoever does not ask for
@@ -104,6 +165,14 @@ pub(crate) fn exec(asked: &Value) -> Result<(), Refusal> {
     if truth(field(asked, "Privileged")?) { refuse("privileged programs") } else { Ok(()) }
 }
 
+/// All but the environment is listed with every container, each time that somebody asks the engine which there are.
+fn listed(described: &Value, rule: &'static str) -> Result<(), Refusal> {
+    let fields = described.as_object().into_iter().flatten();
+    let listed = fields.filter(|(field, _)| !json::is_name(field, "Env"));
+    let length: usize = listed.map(|(field, value)| field.len() + value.to_string().len()).sum();
+    if length > LISTED { refuse(rule) } else { Ok(()) }
+}
+
 fn namespaces(host: &Value) -> Result<(), Refusal> {
     for (name, allowed) in [
         ("PidMode", &[""][..]),
@@ -126,7 +195,7 @@ fn networks(asked: &Value, host: &Value) -> Result<(), Refusal> {
         return nothing(host, "Links");
     };
     match endpoints.keys().find(|name| !NETWORKS.contains(&name.as_str())) {
-        Some(name) => refuse(format!("the network {name:?}")),
+        Some(name) => refuse_asked("the network", name),
         None => nothing(host, "Links"),
     }
 }
@@ -136,7 +205,7 @@ fn devices(host: &Value) -> Result<(), Refusal> {
     for device in list(host, "Devices")? {
         let path = text(field(device, "PathOnHost")?);
         if !path.starts_with("/dev/nvidia") || path.contains("..") {
-            return refuse(format!("the device {path:?}"));
+            return refuse_asked("the device", path);
         }
     }
     for request in list(host, "DeviceRequests")? {
@@ -156,7 +225,7 @@ fn folders(host: &Value, data_dir: &Path) -> Result<(), Refusal> {
             "bind" => own_folder(text(field(mount, "Source")?), data_dir)?,
             "tmpfs" => {}
             // A name may be that of a volume of the owner's.
-            other => return refuse(format!("mounts of the kind {other:?}")),
+            other => return refuse_asked("mounts of the kind", other),
         }
     }
     Ok(())
@@ -168,7 +237,7 @@ fn own_folder(path: &str, data_dir: &Path) -> Result<(), Refusal> {
     let inside = allocations.is_ok_and(|own| {
         Path::new(path).canonicalize().is_ok_and(|real| real.starts_with(&own) && real != own)
     });
-    if inside { Ok(()) } else { refuse(format!("the folder {path:?}")) }
+    if inside { Ok(()) } else { refuse_asked("the folder", path) }
 }
 
 /// What Nomad's `allow_caps` has by default.
@@ -192,13 +261,13 @@ fn powers(host: &Value) -> Result<(), Refusal> {
     for capability in list(host, "CapAdd")? {
         let name = text(capability).to_ascii_uppercase();
         if !CAPABILITIES.contains(&name.trim_start_matches("CAP_")) {
-            return refuse(format!("the capability {name}"));
+            return refuse_asked("the capability", &name);
         }
     }
     for option in list(host, "SecurityOpt")? {
         if !["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"].contains(&text(option))
         {
-            return refuse(format!("the security option {:?}", text(option)));
+            return refuse_asked("the security option", text(option));
         }
     }
     one_of(host, "Runtime", &["", PLAIN_RUNTIME, "nvidia"])?;
@@ -219,37 +288,41 @@ fn powers(host: &Value) -> Result<(), Refusal> {
     one_of(field(host, "LogConfig")?, "Type", &["", "json-file", "local", "none"])
 }
 
-fn refuse<T>(what: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal(what.into()))
+fn refuse<T>(rule: &'static str) -> Result<T, Refusal> {
+    Err(Refusal::of(rule))
 }
 
-fn one_of(object: &Value, name: &str, allowed: &[&str]) -> Result<(), Refusal> {
+fn refuse_asked<T>(rule: &'static str, asked: &str) -> Result<T, Refusal> {
+    Err(Refusal::with(rule, format!("{asked:?}")))
+}
+
+fn one_of(object: &Value, name: &'static str, allowed: &[&str]) -> Result<(), Refusal> {
     let value = field(object, name)?;
     let admitted = value.is_null() || value.as_str().is_some_and(|word| allowed.contains(&word));
-    if admitted { Ok(()) } else { refuse(format!("{name} {value}")) }
+    if admitted { Ok(()) } else { Err(Refusal::with(name, value)) }
 }
 
-fn nothing(object: &Value, name: &str) -> Result<(), Refusal> {
+fn nothing(object: &Value, name: &'static str) -> Result<(), Refusal> {
     if list(object, name)?.is_empty() { Ok(()) } else { refuse(name) }
 }
 
 /// The engine does not mind capitals, so neither must the gate; and it puts two together, so two are refused.
-fn field<'a>(object: &'a Value, name: &str) -> Result<&'a Value, Refusal> {
+fn field<'a>(object: &'a Value, name: &'static str) -> Result<&'a Value, Refusal> {
     static ABSENT: Value = Value::Null;
     let Value::Object(fields) = object else { return Ok(&ABSENT) };
     let mut named = fields.iter().filter(|(field, _)| json::is_name(field, name)).map(|(_, value)| value);
     match (named.next(), named.next()) {
         (found, None) => Ok(found.unwrap_or(&ABSENT)),
-        (_, Some(_)) => refuse(format!("{name} twice")),
+        (_, Some(_)) => Err(Refusal::with(name, "twice")),
     }
 }
 
-fn list<'a>(object: &'a Value, name: &str) -> Result<&'a [Value], Refusal> {
+fn list<'a>(object: &'a Value, name: &'static str) -> Result<&'a [Value], Refusal> {
     let value = field(object, name)?;
     if value.is_null() {
         return Ok(&[]);
     }
-    value.as_array().map(Vec::as_slice).ok_or_else(|| Refusal(format!("{name} that is no list")))
+    value.as_array().map(Vec::as_slice).ok_or_else(|| Refusal::with(name, "that is no list"))
 }
 
 fn text(value: &Value) -> &str {

@@ -93,6 +93,37 @@ fn nothing_of_the_host_is_given_to_a_job() {
     }
 }
 
+/// The engine lists it with all containers, each time that somebody asks for these.
+#[test]
+fn a_description_that_would_swell_the_engines_list_is_refused_and_a_large_environment_is_not() {
+    let pc = pc();
+    let much = "x".repeat(1024 * 1024);
+    let many: Vec<String> = (0..20_000).map(|number| format!("argument {number}")).collect();
+
+    for (name, value) in [
+        ("Labels", json!({"com.example": much})),
+        ("Labels", json!({much.as_str(): ""})),
+        ("labels", json!({"com.example": much})),
+        ("Cmd", json!([much])),
+        ("Cmd", json!(many)),
+        ("Entrypoint", json!(many)),
+        ("ExposedPorts", json!({much.as_str(): {}})),
+    ] {
+        let mut asked = plain(pc.path());
+        asked.as_object_mut().unwrap().remove("Labels");
+        asked[name] = value;
+        let refused = container(&asked, pc.path()).expect_err(name).to_string();
+        assert!(refused.contains("128 KiB"), "{name}: {refused}");
+    }
+    for field in ["Tmpfs", "Annotations", "Sysctls"] {
+        assert!(with(&pc, field, json!({"x": much})).is_err(), "{field}");
+    }
+    let mut honest = plain(pc.path());
+    honest["Cmd"] = json!(["/bin/sh", "-c", "x".repeat(64 * 1024)]);
+    honest["Env"] = json!([format!("LONG={}", "x".repeat(512 * 1024))]);
+    assert_eq!(container(&honest, pc.path()), Ok(()));
+}
+
 #[test]
 fn a_name_in_other_capitals_or_twice_is_no_way_around() {
     let pc = pc();

@@ -7,9 +7,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hyper::Method;
 use ionet_core::fault::WorkFault;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use tokio::net::UnixStream;
 
+use super::listing::Elements;
 use super::processes::Scope;
 use crate::http::{self, Answer};
 
@@ -28,23 +30,31 @@ pub(crate) struct Container {
     pub(crate) id: String,
     /// `running`, `paused`, `exited` …
     pub(crate) state: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     mounts: Vec<Mount>,
-    #[serde(rename = "ImageID", default)]
+    #[serde(rename = "ImageID", default, deserialize_with = "or_nothing")]
     pub(crate) image_id: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Image {
-    id: String,
+pub(crate) struct Image {
+    pub(crate) id: String,
+    /// What a container that is made of it takes over.
+    #[serde(default)]
+    pub(crate) config: Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Mount {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     source: String,
+}
+
+/// An engine may write `null` for what is not there.
+fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl Container {
@@ -72,12 +82,28 @@ impl<'a> Engine<'a> {
     pub(crate) async fn containers(&self, scope: &Scope) -> Result<Vec<Container>, WorkFault> {
         // {"label":["com.hashicorp.nomad.alloc_id"]}
         let target = format!("/containers/json?all=1&filters=%7B%22label%22%3A%5B%22{LABEL}%22%5D%7D");
-        let answer = self.ask(Method::GET, &target, None).await?;
-        let all: Vec<Container> = serde_json::from_slice(&answer.body).map_err(|_| WorkFault::EngineDown)?;
-        let ours = |container: &Container| {
-            container.mounts.iter().any(|mount| scope.holds(Path::new(&mount.source)))
+        let request = http::request(Method::GET, &target, None).map_err(|_| WorkFault::EngineDown)?;
+        let (mut elements, mut ours) = (Elements::default(), Vec::new());
+        let mut keep = |element: &[u8]| match serde_json::from_slice::<Container>(element) {
+            Ok(container) => {
+                let is_ours = container.mounts.iter().any(|mount| scope.holds(Path::new(&mount.source)));
+                ours.extend(is_ours.then_some(container));
+                true
+            }
+            Err(_) => false,
         };
-        Ok(all.into_iter().filter(ours).collect())
+        let mut is_list = true;
+        // To the end, whatever it says: what follows an answer's status may be no list.
+        let hear = |piece: &[u8]| {
+            is_list = is_list && elements.take(piece, &mut keep);
+            true
+        };
+        let heard = http::hear(self.connect().await?, request, self.within, hear).await;
+        match heard {
+            Ok(403) => Err(WorkFault::NotPermitted),
+            Ok(200) if is_list && elements.is_over() => Ok(ours),
+            Ok(_) | Err(_) => Err(WorkFault::EngineDown),
+        }
     }
 
     pub(crate) async fn pause(&self, container: &Container) -> Result<(), WorkFault> {
@@ -101,14 +127,11 @@ impl<'a> Engine<'a> {
         join_all(removed).await.into_iter().collect()
     }
 
-    /// The id of the image with this reference; none where there is no such image.
-    pub(crate) async fn image(&self, reference: &str) -> Result<Option<String>, WorkFault> {
+    /// What it says of the image with this reference; none where there is no such image.
+    pub(crate) async fn image(&self, reference: &str) -> Result<Option<Image>, WorkFault> {
         let answer = self.ask(Method::GET, &format!("/images/{reference}/json"), None).await?;
         match answer.status {
-            200 => {
-                let image: Image = serde_json::from_slice(&answer.body).map_err(|_| WorkFault::EngineDown)?;
-                Ok(Some(image.id))
-            }
+            200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| WorkFault::EngineDown),
             404 => Ok(None),
             _ => Err(WorkFault::EngineDown),
         }
@@ -146,13 +169,17 @@ impl<'a> Engine<'a> {
     }
 
     async fn ask(&self, method: Method, target: &str, json: Option<String>) -> Result<Answer, WorkFault> {
-        let stream = UnixStream::connect(self.socket).await.map_err(|error| {
-            let denied = error.kind() == io::ErrorKind::PermissionDenied;
-            if denied { WorkFault::NotPermitted } else { WorkFault::EngineDown }
-        })?;
+        let stream = self.connect().await?;
         let answer =
             http::ask(stream, method, target, json, self.within).await.map_err(|_| WorkFault::EngineDown)?;
         tracing::debug!(target, status = answer.status, "asked the container engine");
         if answer.status == 403 { Err(WorkFault::NotPermitted) } else { Ok(answer) }
+    }
+
+    async fn connect(&self) -> Result<UnixStream, WorkFault> {
+        UnixStream::connect(self.socket).await.map_err(|error| {
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            if denied { WorkFault::NotPermitted } else { WorkFault::EngineDown }
+        })
     }
 }

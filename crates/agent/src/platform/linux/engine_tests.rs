@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::Method;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Method, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -209,10 +210,12 @@ async fn in_a_real_engine_an_image_that_a_job_brought_goes_and_the_one_that_was_
         ask(&engine, Method::GET, &format!("/images/{name}:1/json"), Value::Null).await.0 == 200
     };
 
-    images.hear(&Method::POST, &pull(&brought)).await;
-    images.hear(&Method::POST, &pull("ionet-example")).await;
+    let brings = images.hear(&Method::POST, &pull(&brought)).await.unwrap();
+    assert!(images.hear(&Method::POST, &pull("ionet-example")).await.is_none());
     let tagged = format!("/images/{IMAGE}/tag?repo={brought}&tag=1");
     assert_eq!(ask(&engine, Method::POST, &tagged, Value::Null).await.0, 201);
+    let ended = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    images.watch(brings, Response::new(ended)).into_body().collect().await.unwrap();
     let removed = images::collect(&stage.data(), &engine, Duration::ZERO).await;
 
     assert_eq!(removed, 1);

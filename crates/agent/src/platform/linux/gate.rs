@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
+use super::allocations::Allocations;
 use super::beside::Tell;
-use super::images::Images;
+use super::engine::Engine;
+use super::images::{Images, Pull};
 use super::processes::Containers;
 use super::refused;
 use crate::admission::{self, Refusal, Route};
@@ -32,7 +34,7 @@ const LONGEST: usize = 1024 * 1024;
 /// A disk that sleeps takes its time to turn.
 const LOOKED_UP_WITHIN: Duration = Duration::from_secs(5);
 
-type Body = BoxBody<Bytes, hyper::Error>;
+pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// An open gate. Dropping it closes it to newcomers.
 #[must_use]
@@ -56,8 +58,10 @@ impl Gate {
         let listener = listen(&socket)?;
         let images = Images::of(engine, data_dir);
         let (engine, data_dir) = (engine.to_owned(), data_dir.to_owned());
-        let way = Arc::new(Way { engine, data_dir, containers, images, tell });
         let keeper = tokio::spawn(async move {
+            // Nobody is let in before: what comes later is none of these.
+            let allocations = Arc::new(Allocations::before(&data_dir).await);
+            let way = Arc::new(Way { engine, data_dir, containers, images, allocations, tell });
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => drop(tokio::spawn(serve(Arc::clone(&way), stream))),
@@ -94,7 +98,18 @@ struct Way {
     data_dir: PathBuf,
     containers: Containers,
     images: Images,
+    allocations: Arc<Allocations>,
     tell: Tell,
+}
+
+/// What was let through, and what is to be known of its answer.
+enum Asked {
+    /// Of this allocation, where its driver says so.
+    Container(Option<String>),
+    /// Of this container.
+    Start(String),
+    Pull(Pull),
+    Other,
 }
 
 async fn serve(way: Arc<Way>, stream: UnixStream) {
@@ -113,38 +128,38 @@ async fn serve(way: Arc<Way>, stream: UnixStream) {
 
 impl Way {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let route = admission::route(request.method(), request.uri().path());
-        if route == Some(Route::Free) {
-            self.images.hear(request.method(), request.uri()).await;
-        }
         match self.admit(request).await {
-            Ok(admitted) => match self.forward(admitted).await {
-                Ok(response) => self.note(route, response).await,
+            Ok((admitted, asked)) => match self.forward(admitted).await {
+                Ok(response) => self.note(asked, response).await,
                 Err(error) => {
                     said(StatusCode::BAD_GATEWAY, &format!("the container engine does not answer: {error}"))
                 }
             },
             Err(refusal) => {
-                tracing::warn!(%refusal, "a job was refused at the gate");
+                tracing::warn!(rule = refusal.rule, "a job was refused at the gate");
                 said(StatusCode::FORBIDDEN, &refusal.to_string())
             }
         }
     }
 
     /// The answer as it came.
-    async fn note(&self, route: Option<Route>, response: Response<Body>) -> Response<Body> {
+    async fn note(&self, asked: Asked, response: Response<Body>) -> Response<Body> {
         let status = response.status();
-        let refused = status.is_client_error() || status.is_server_error();
-        match route {
-            Some(Route::Container | Route::Start) if refused => {
+        let is_refused = status.is_client_error() || status.is_server_error();
+        if let Asked::Start(container) = &asked {
+            self.allocations.started(container, is_refused);
+        }
+        match asked {
+            Asked::Container(_) | Asked::Start(_) if is_refused => {
                 self.read(response, |body| self.refused(body)).await
             }
-            Some(Route::Container) => self.read(response, |body| self.made(body)).await,
-            Some(Route::Start) => {
+            Asked::Container(allocation) => self.read(response, |body| self.made(body, allocation)).await,
+            Asked::Start(_) => {
                 (self.tell)(Ok(()));
                 response
             }
-            Some(Route::Free | Route::Exec) | None => response,
+            Asked::Pull(pull) => self.images.watch(pull, response),
+            Asked::Other => response,
         }
     }
 
@@ -160,8 +175,11 @@ impl Way {
         Response::from_parts(head, whole(bytes))
     }
 
-    fn made(&self, container: &Value) {
+    fn made(&self, container: &Value, allocation: Option<String>) {
         if let Some(id) = container["Id"].as_str() {
+            if let Some(allocation) = allocation {
+                self.allocations.made(id, allocation);
+            }
             self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
         }
     }
@@ -170,9 +188,11 @@ impl Way {
     fn refused(&self, said: &Value) {
         let Some(message) = said["message"].as_str().map(ToOwned::to_owned) else { return };
         let (data_dir, tell) = (self.data_dir.clone(), Arc::clone(&self.tell));
+        let allocations = Arc::clone(&self.allocations);
         tokio::spawn(async move {
             let there = data_dir.clone();
-            let blame = move || refused::of_this_pc(&message, &there);
+            let may_have_run = move |allocation: &str| allocations.may_have_run(allocation);
+            let blame = move || refused::of_this_pc(&message, &there, may_have_run);
             if let Some(Some(fault)) = disk::read(&data_dir, LOOKED_UP_WITHIN, blame).await {
                 tell(Err(fault));
             }
@@ -180,28 +200,39 @@ impl Way {
     }
 
     /// The request as it came, once its body has passed; a container's as it was read.
-    async fn admit(&self, request: Request<Incoming>) -> Result<Request<Body>, Refusal> {
-        let unknown = || Refusal(format!("{} {}", request.method(), request.uri().path()));
-        let route = admission::route(request.method(), request.uri().path()).ok_or_else(unknown)?;
+    async fn admit(&self, request: Request<Incoming>) -> Result<(Request<Body>, Asked), Refusal> {
+        let route = admission::route(request.method(), request.uri().path());
+        let unknown =
+            || Refusal::with("the request", format!("{} {}", request.method(), request.uri().path()));
+        let route = route.ok_or_else(unknown)?;
         if route == Route::Free {
-            return Ok(request.map(BodyExt::boxed));
+            let pull = self.images.hear(request.method(), request.uri()).await;
+            return Ok((request.map(BodyExt::boxed_unsync), pull.map_or(Asked::Other, Asked::Pull)));
         }
         let (mut head, body) = request.into_parts();
-        let unread = || Refusal("a description that cannot be read or says one thing twice".to_owned());
+        let unread = || Refusal::of("a description that cannot be read or says one thing twice");
         let bytes = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
-        if route == Route::Start {
-            let described = || Refusal("a container that is described anew at its start".to_owned());
-            return bytes.is_empty().then(|| Request::from_parts(head, whole(bytes))).ok_or_else(described);
+        match route {
+            Route::Start if bytes.is_empty() => {
+                let container = head.uri.path().rsplit('/').nth(1).unwrap_or_default().to_owned();
+                self.allocations.starts(&container);
+                Ok((Request::from_parts(head, whole(bytes)), Asked::Start(container)))
+            }
+            Route::Start => Err(Refusal::of("a container that is described anew at its start")),
+            Route::Exec => {
+                admission::exec(&admission::json::read(&bytes).ok_or_else(unread)?)?;
+                Ok((Request::from_parts(head, whole(bytes)), Asked::Other))
+            }
+            Route::Container | Route::Free => {
+                let asked = admission::json::read(&bytes).ok_or_else(unread)?;
+                let admitted = self.admit_container(asked).await?;
+                let allocation = admission::allocation(&admitted).map(ToOwned::to_owned);
+                // It may be another one by now.
+                head.headers.remove(CONTENT_LENGTH);
+                let body = whole(Bytes::from(admitted.to_string()));
+                Ok((Request::from_parts(head, body), Asked::Container(allocation)))
+            }
         }
-        let asked = admission::json::read(&bytes).ok_or_else(unread)?;
-        if route == Route::Exec {
-            admission::exec(&asked)?;
-            return Ok(Request::from_parts(head, whole(bytes)));
-        }
-        let admitted = self.admit_container(asked).await?;
-        // It may be another one by now.
-        head.headers.remove(CONTENT_LENGTH);
-        Ok(Request::from_parts(head, whole(Bytes::from(admitted.to_string()))))
     }
 
     /// Where its folders lead is the disk's to say, and nobody but this request waits for that.
@@ -210,7 +241,21 @@ impl Way {
         let admitted = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || {
             admission::container(&asked, &data_dir).map(|()| admission::with_runtime(asked))
         });
-        admitted.await.unwrap_or_else(|| Err(Refusal("folders on a disk that does not answer".to_owned())))
+        let admitted =
+            admitted.await.unwrap_or_else(|| Err(Refusal::of("folders on a disk that does not answer")))?;
+        self.admit_image(&admitted).await?;
+        Ok(admitted)
+    }
+
+    /// What its image says of a container is the engine's to tell. One that is not there is its to refuse.
+    async fn admit_image(&self, asked: &Value) -> Result<(), Refusal> {
+        let Some(name) = admission::image(asked)? else { return Ok(()) };
+        let Some(engine) = Engine::at(Some(&self.engine), LOOKED_UP_WITHIN) else { return Ok(()) };
+        match engine.image(name).await {
+            Ok(Some(image)) => admission::image_config(&image.config),
+            Ok(None) => Ok(()),
+            Err(_) => Err(Refusal::of("an image that the engine says too much of, or nothing")),
+        }
     }
 
     /// One connection to the engine for each request: it ends with it. Where the engine takes the connection over (a
@@ -231,7 +276,7 @@ impl Way {
                 let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(near), &mut TokioIo::new(far)).await;
             });
         }
-        Ok(response.map(BodyExt::boxed))
+        Ok(response.map(BodyExt::boxed_unsync))
     }
 }
 
@@ -244,5 +289,5 @@ fn said(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 fn whole(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed()
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }

@@ -83,8 +83,16 @@ fn refusing(message: String) -> Response<Full<Bytes>> {
 }
 
 fn answered(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let body = if is_create(&request) { &br#"{"Id":"c0ffee","Warnings":[]}"#[..] } else { b"asked" };
-    let mut response = Response::new(Full::new(Bytes::from_static(body)));
+    let body = match request.uri().path() {
+        "/images/light/json" => r#"{"Id":"sha256:1","Config":{"Labels":{"a":"b"}}}"#.to_owned(),
+        "/images/heavy/json" => {
+            let much = "x".repeat(1024 * 1024);
+            serde_json::json!({"Id": "sha256:2", "Config": {"Labels": {"a": much}}}).to_string()
+        }
+        _ if is_create(&request) => r#"{"Id":"c0ffee","Warnings":[]}"#.to_owned(),
+        _ => "asked".to_owned(),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
     if request.headers().contains_key("upgrade") {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().insert("upgrade", "tcp".parse().unwrap());
@@ -218,6 +226,85 @@ async fn an_engine_that_is_not_there_is_said_and_a_closed_gate_leaves_no_socket(
     assert!(!socket.exists());
 }
 
+/// An image's labels become those of each container that is made of it.
+#[tokio::test]
+async fn an_image_that_would_swell_the_engines_list_gets_no_container() {
+    let engine = Engine::start();
+    let (_gate, socket) = engine.gate();
+    let create = |image: &str| {
+        let asked = serde_json::json!({"Image": image, "HostConfig": {}}).to_string();
+        post("/v1.41/containers/create", &asked)
+    };
+
+    let light = say(&socket, &create("light")).await;
+    let heavy = say(&socket, &create("heavy")).await;
+    let other = say(&socket, &create("light/json?x")).await;
+
+    assert!(light.starts_with("HTTP/1.1 200"), "{light}");
+    assert!(heavy.starts_with("HTTP/1.1 403") && heavy.contains("128 KiB"), "{heavy}");
+    assert!(other.starts_with("HTTP/1.1 403"), "{other}");
+    let made = engine.heard().into_iter().filter(|asked| asked.contains("/containers/create")).count();
+    assert_eq!(made, 1);
+}
+
+/// What this thread logs meanwhile.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The customer reads what was refused. The owner's log says by which rule, and repeats nothing that a job wrote.
+#[tokio::test]
+async fn a_refusal_tells_its_customer_what_was_refused_in_short_and_the_log_only_why() {
+    let log = Log::default();
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    let _logging = tracing::subscriber::set_default(lines.with_writer(Mutex::new(log.clone())).finish());
+    let engine = Engine::start();
+    let (_gate, socket) = engine.gate();
+    let host = |asked: &str| format!(r#"{{"HostConfig": {asked}}}"#);
+    let long = "\u{1F9EA}\\\\".repeat(20_000);
+
+    for (rule, asked) in [
+        ("NetworkMode", host(r#"{"NetworkMode": "planted"}"#)),
+        ("NetworkMode", host(r#"{"NetworkMode": {"planted": 1}}"#)),
+        ("device", host(r#"{"Devices": [{"PathOnHost": "/dev/planted"}]}"#)),
+        ("folder", host(r#"{"Binds": ["/planted:/x"]}"#)),
+        ("folder", host(r#"{"Mounts": [{"Type": "bind", "Source": "/planted"}]}"#)),
+        ("mounts", host(r#"{"Mounts": [{"Type": "planted"}]}"#)),
+        ("capability", host(r#"{"CapAdd": ["planted"]}"#)),
+        ("security option", host(r#"{"SecurityOpt": ["planted"]}"#)),
+        ("Runtime", host(r#"{"Runtime": "planted"}"#)),
+        (
+            "network",
+            r#"{"HostConfig": {}, "NetworkingConfig": {"EndpointsConfig": {"planted": {}}}}"#.to_owned(),
+        ),
+    ] {
+        for asked in [asked.clone(), asked.replace("planted", &format!("planted{long}"))] {
+            let answer = say(&socket, &post("/v1.41/containers/create", &asked)).await;
+            let told = answer.to_lowercase();
+            assert!(told.contains("planted") && told.contains(&rule.to_lowercase()), "{answer}");
+            assert!(answer.len() < 1024, "{} bytes: {answer}", answer.len());
+        }
+        let logged = String::from_utf8(std::mem::take(&mut log.0.lock().unwrap())).unwrap();
+        assert!(logged.contains(rule) && !logged.to_lowercase().contains("planted"), "{rule}: {logged}");
+    }
+    let answer = say(&socket, &post(&format!("/planted{}", "x".repeat(8_000)), "")).await;
+    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(
+        answer.contains("planted") && answer.len() < 1024 && !logged.contains("planted"),
+        "{answer} {logged}"
+    );
+}
+
 /// Of what the engine refuses a job for, the job hears all and this PC what is its own.
 #[tokio::test]
 async fn a_refusal_that_is_this_pcs_is_told_and_passed_on_as_it_came() {
@@ -226,6 +313,7 @@ async fn a_refusal_that_is_this_pcs_is_told_and_passed_on_as_it_came() {
     let (_gate, socket) = engine.gate_that_tells(Arc::new(move |result| tell.send(result).unwrap()));
     let data = engine.dir.path().join("data");
     let folder = data.join("alloc/a1/alloc");
+    say(&socket, &post("/build", "")).await;
     std::fs::create_dir_all(&folder).unwrap();
     let refuse = |message: &str| *engine.refuses.lock().unwrap() = Some(message.to_owned());
     let start = post("/v1.44/containers/c0ffee/start", "");
@@ -250,4 +338,46 @@ async fn a_refusal_that_is_this_pcs_is_told_and_passed_on_as_it_came() {
     *engine.refuses.lock().unwrap() = None;
     say(&socket, &start).await;
     assert_eq!(told.recv().await, Some(Ok(())), "nothing between");
+}
+
+/// What runs in an allocation can spoil its folders, and so bring such a refusal about.
+#[tokio::test]
+async fn folders_of_an_allocation_that_has_run_are_not_what_an_engine_cannot_reach() {
+    let engine = Engine::start();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let data = engine.dir.path().join("data");
+    let folder = |allocation: &str| data.join("alloc").join(allocation).join("alloc");
+    std::fs::create_dir_all(folder("earlier")).unwrap();
+    let (_gate, socket) = engine.gate_that_tells(Arc::new(move |result| tell.send(result).unwrap()));
+    let start = post("/v1.44/containers/c0ffee/start", "");
+    let create = |allocation: &str| {
+        let labels = serde_json::json!({"com.hashicorp.nomad.alloc_id": allocation});
+        let asked = serde_json::json!({"Labels": labels, "HostConfig": {}}).to_string();
+        post("/v1.44/containers/create", &asked)
+    };
+
+    say(&socket, &create("ran")).await;
+    say(&socket, &start).await;
+    assert_eq!(told.recv().await, Some(Ok(())));
+    for allocation in ["ran", "new"] {
+        std::fs::create_dir_all(folder(allocation)).unwrap();
+    }
+    for allocation in ["ran", "earlier"] {
+        let reason = format!(
+            "error while creating mount source path '{}': mkdir x: denied",
+            folder(allocation).display()
+        );
+        *engine.refuses.lock().unwrap() = Some(reason);
+        say(&socket, &create(allocation)).await;
+    }
+    // In the order in which they came.
+    *engine.refuses.lock().unwrap() = Some("unknown or invalid runtime name: nvidia".to_owned());
+    say(&socket, &create("ran")).await;
+    assert_eq!(told.recv().await, Some(Err(EngineFault::NoCard)), "nothing before");
+
+    let reason =
+        format!("error while creating mount source path '{}': mkdir x: denied", folder("new").display());
+    *engine.refuses.lock().unwrap() = Some(reason);
+    say(&socket, &create("new")).await;
+    assert_eq!(told.recv().await, Some(Err(EngineFault::FoldersOutOfReach(data.display().to_string()))));
 }

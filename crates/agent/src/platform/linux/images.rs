@@ -2,18 +2,25 @@
 //! every pause ends. So the gate notes what is pulled through it and was not there before, a file an image, and whoever
 //! collects goes by those files, whose age is the time since the last use.
 //!
-//! An image that was there before a job asked for it is the owner's and is never noted.
+//! A job brought what came with its pull, and not what it only named: an image is noted with its id once its pull has ended
+//! well, and it is removed only while its name still means that one. What was there before a job asked for it, and what
+//! somebody has put under its name since, is the owner's.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use hyper::{Method, Uri};
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::header::CONTENT_LENGTH;
+use hyper::{Method, Response, Uri};
 use sha2::{Digest, Sha256};
 
 use super::engine::Engine;
+use super::gate::Body;
 use super::processes::Scope;
+use super::progress::Progress;
 use crate::disk;
 
 /// A pull takes minutes; the question before it is answered at once, or not waited for.
@@ -30,33 +37,71 @@ pub(super) struct Images {
     data_dir: PathBuf,
 }
 
+/// An image that comes with a job's pull, by its reference.
+#[derive(Debug)]
+pub(super) struct Pull(String);
+
 impl Images {
     pub(super) fn of(engine: &Path, data_dir: &Path) -> Self {
         Self { engine: engine.to_owned(), data_dir: data_dir.to_owned() }
     }
 
-    /// Hears of a request before the engine does.
-    pub(super) async fn hear(&self, method: &Method, uri: &Uri) {
-        if let Some(image) = pulled(method, uri) {
-            let is_known = self.note(image.clone(), true).await;
-            let is_absent = || async {
-                let engine = Engine::at(Some(&self.engine), ASKED_WITHIN)?;
-                Some(engine.image(&image).await == Ok(None))
-            };
-            if is_known == Some(false) && is_absent().await == Some(true) {
-                self.note(image, false).await;
-            }
-        } else if let Some(image) = asked_about(method, uri) {
+    /// Hears of a request before the engine does. Some where it is a pull of what is not the owner's already.
+    pub(super) async fn hear(&self, method: &Method, uri: &Uri) -> Option<Pull> {
+        if let Some(image) = asked_about(method, uri) {
             let images = self.clone();
-            tokio::spawn(async move { images.note(image, true).await });
+            tokio::spawn(async move { images.change(move |data_dir| used(data_dir, &image)).await });
+            return None;
+        }
+        let image = pulled(method, uri)?;
+        let (data_dir, of) = (self.data_dir.clone(), image.clone());
+        let noted = disk::read(&self.data_dir, ASKED_WITHIN, move || Note::read(&note_file(&data_dir, &of)));
+        let noted = noted.await?;
+        match Engine::at(Some(&self.engine), ASKED_WITHIN)?.image(&image).await.ok()? {
+            None => Some(Pull(image)),
+            Some(there) => {
+                noted.filter(|noted| noted.id == there.id)?;
+                let of = image.clone();
+                self.change(move |data_dir| used(data_dir, &of)).await;
+                Some(Pull(image))
+            }
         }
     }
 
-    /// That it was used now. Whether it is noted by now; none where the disk does not say.
-    async fn note(&self, image: String, only_if_known: bool) -> Option<bool> {
+    /// The engine's answer to it as it comes, whose end is the pull's.
+    pub(super) fn watch(&self, pull: Pull, response: Response<Body>) -> Response<Body> {
+        let (mut head, body) = response.into_parts();
+        // Whoever knows the length reads no further, to no end.
+        head.headers.remove(CONTENT_LENGTH);
+        let progress = Progress::of(head.status);
+        let state = (body, progress, self.clone(), pull);
+        let watched = stream::unfold(state, |(mut body, mut progress, images, pull)| async move {
+            let frame = body.frame().await;
+            match &frame {
+                Some(Ok(frame)) => progress.take(frame.data_ref()),
+                Some(Err(_)) => progress.fail(),
+                None if progress.ended_well() => images.brought(&pull).await,
+                None => {}
+            }
+            frame.map(|frame| (frame, (body, progress, images, pull)))
+        });
+        Response::from_parts(head, StreamBody::new(watched.fuse()).boxed_unsync())
+    }
+
+    async fn brought(&self, pull: &Pull) {
+        let Some(engine) = Engine::at(Some(&self.engine), ASKED_WITHIN) else { return };
+        if let Ok(Some(there)) = engine.image(&pull.0).await {
+            let image = pull.0.clone();
+            self.change(move |data_dir| note(data_dir, &image, &there.id)).await;
+        }
+    }
+
+    async fn change(&self, change: impl FnOnce(&Path) -> io::Result<()> + Send + 'static) {
         let data_dir = self.data_dir.clone();
-        let noted = disk::read(&self.data_dir, ASKED_WITHIN, move || note(&data_dir, &image, only_if_known));
-        noted.await?.inspect_err(|error| tracing::warn!(%error, "an image could not be noted")).ok()
+        let changed = disk::read(&self.data_dir, ASKED_WITHIN, move || change(&data_dir));
+        if let Some(Err(error)) = changed.await {
+            tracing::warn!(%error, "an image could not be noted");
+        }
     }
 }
 
@@ -72,25 +117,16 @@ pub(crate) async fn collect(data_dir: &Path, engine: &Path, unused_for: Duration
         return 0;
     }
     let Ok(containers) = engine.containers(&scope).await else { return 0 };
-    let used: BTreeSet<String> = containers.into_iter().map(|container| container.image_id).collect();
+    let in_use: BTreeSet<String> = containers.into_iter().map(|container| container.image_id).collect();
     let mut removed = 0;
-    for (image, age) in noted {
-        let now = match engine.image(&image).await {
-            Ok(None) => Noted::Gone,
-            Ok(Some(id)) if used.contains(&id) => Noted::Used,
-            Ok(Some(_)) if !used.is_empty() || age < unused_for => continue,
-            Ok(Some(_)) => match engine.within(REMOVED_WITHIN).remove_image(&image).await {
-                Ok(true) => Noted::Gone,
-                Ok(false) => Noted::Used,
-                Err(_) => return removed,
-            },
-            Err(_) => return removed,
-        };
-        removed += usize::from(now == Noted::Gone);
+    for note in noted {
+        let Some(now) = fate(&engine, &note, &in_use, unused_for).await else { return removed };
+        removed += usize::from(now == Fate::Gone);
         let there = data_dir.to_owned();
         let noted = disk::read(data_dir, ASKED_WITHIN, move || match now {
-            Noted::Used => note(&there, &image, true).map(drop),
-            Noted::Gone => fs::remove_file(note_file(&there, &image)),
+            Fate::Waits => Ok(()),
+            Fate::Used => used(&there, &note.image),
+            Fate::Gone | Fate::Another => fs::remove_file(note_file(&there, &note.image)),
         });
         if let Some(Err(error)) = noted.await {
             tracing::warn!(%error, "what is noted of an image could not be changed");
@@ -101,9 +137,52 @@ pub(crate) async fn collect(data_dir: &Path, engine: &Path, unused_for: Duration
 
 /// What has become of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Noted {
+enum Fate {
+    Waits,
     Used,
     Gone,
+    /// Its name means another by now.
+    Another,
+}
+
+/// None where the engine does not say.
+async fn fate(
+    engine: &Engine<'_>,
+    note: &Note,
+    in_use: &BTreeSet<String>,
+    unused_for: Duration,
+) -> Option<Fate> {
+    let Some(there) = engine.image(&note.image).await.ok()? else { return Some(Fate::Gone) };
+    if there.id != note.id {
+        return Some(Fate::Another);
+    }
+    if in_use.contains(&there.id) {
+        return Some(Fate::Used);
+    }
+    if !in_use.is_empty() || note.age < unused_for {
+        return Some(Fate::Waits);
+    }
+    let is_gone = engine.within(REMOVED_WITHIN).remove_image(&note.image).await.ok()?;
+    Some(if is_gone { Fate::Gone } else { Fate::Used })
+}
+
+/// A file of two lines.
+#[derive(Debug)]
+struct Note {
+    image: String,
+    id: String,
+    /// Since its last use.
+    age: Duration,
+}
+
+impl Note {
+    fn read(file: &Path) -> Option<Self> {
+        let used = file.metadata().ok()?.modified().ok()?;
+        let text = String::from_utf8(ionet_private::read(file, 2 * LONGEST).ok()??).ok()?;
+        let (image, id) = text.split_once('\n')?;
+        let age = SystemTime::now().duration_since(used).unwrap_or_default();
+        Some(Self { image: image.to_owned(), id: id.to_owned(), age })
+    }
 }
 
 fn folder(data_dir: &Path) -> PathBuf {
@@ -115,26 +194,40 @@ fn note_file(data_dir: &Path, image: &str) -> PathBuf {
     folder(data_dir).join(name)
 }
 
-fn note(data_dir: &Path, image: &str, only_if_known: bool) -> io::Result<bool> {
-    let file = note_file(data_dir, image);
-    if only_if_known && !file.exists() {
-        return Ok(false);
-    }
+fn note(data_dir: &Path, image: &str, id: &str) -> io::Result<()> {
     ionet_private::folder(&folder(data_dir))?;
-    ionet_private::replace(&file, image.as_bytes())?;
-    Ok(true)
+    ionet_private::replace(&note_file(data_dir, image), format!("{image}\n{id}").as_bytes())?;
+    Ok(())
 }
 
-/// With the time since its last use. A file that is none of these counts for nothing.
-fn noted(data_dir: &Path) -> Vec<(String, Duration)> {
+/// Just now, if it is noted.
+fn used(data_dir: &Path, image: &str) -> io::Result<()> {
+    match fs::File::options().write(true).open(note_file(data_dir, image)) {
+        Ok(file) => file.set_modified(SystemTime::now()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that is none of these counts for nothing. One that an earlier version wrote does not say which image its name
+/// meant, and goes.
+fn noted(data_dir: &Path) -> Vec<Note> {
     let files = fs::read_dir(folder(data_dir)).into_iter().flatten().flatten();
     let noted = files.filter_map(|file| {
-        let used = file.metadata().ok()?.modified().ok()?;
-        let image = String::from_utf8(ionet_private::read(&file.path(), LONGEST).ok()??).ok()?;
-        let age = SystemTime::now().duration_since(used).unwrap_or_default();
-        (note_file(data_dir, &image) == file.path()).then_some((image, age))
+        let file = file.path();
+        let note = Note::read(&file).filter(|note| note_file(data_dir, &note.image) == file);
+        if note.is_none() && is_of_a_name_alone(data_dir, &file) {
+            let _ = fs::remove_file(&file);
+        }
+        note
     });
     noted.collect()
+}
+
+fn is_of_a_name_alone(data_dir: &Path, file: &Path) -> bool {
+    let image =
+        ionet_private::read(file, LONGEST).ok().flatten().and_then(|text| String::from_utf8(text).ok());
+    image.is_some_and(|image| note_file(data_dir, &image) == file)
 }
 
 /// The image that is asked for from a registry.

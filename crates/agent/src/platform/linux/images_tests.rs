@@ -10,6 +10,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
+use super::super::gate::Gate;
+use super::super::gate_tests::{post, say};
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -18,6 +20,10 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[derive(Default)]
 struct Store {
     images: BTreeMap<String, String>,
+    /// What can be pulled, with the id under which it comes.
+    registry: BTreeMap<String, String>,
+    /// What the owner builds while a pull goes on.
+    built_meanwhile: Option<String>,
     containers: Vec<Value>,
     /// Those that somebody's container uses.
     held: Vec<String>,
@@ -28,6 +34,7 @@ struct Stand {
     dir: tempfile::TempDir,
     store: Arc<Mutex<Store>>,
     images: Images,
+    _gate: Gate,
 }
 
 impl Stand {
@@ -42,17 +49,19 @@ impl Stand {
             while let Ok((stream, _)) = listener.accept().await {
                 let kept = Arc::clone(&kept);
                 let answer = service_fn(move |request: Request<Incoming>| {
-                    let (status, body) = kept.lock().unwrap().answer(request.method(), request.uri().path());
-                    let body = Full::new(Bytes::from(body.to_string()));
-                    let answer = Response::builder().status(status).body(body).unwrap();
+                    let (status, body) = kept.lock().unwrap().answer(request.method(), request.uri());
+                    let answer =
+                        Response::builder().status(status).body(Full::new(Bytes::from(body))).unwrap();
                     async move { Ok::<_, Infallible>(answer) }
                 });
                 let connection = hyper::server::conn::http1::Builder::new();
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer));
             }
         });
+        let gate = dir.path().join("gate.sock");
+        let _gate = Gate::open(gate, &socket, &data_dir, Default::default(), Arc::new(|_| ())).unwrap();
         let images = Images::of(&socket, &data_dir);
-        Self { dir, store, images }
+        Self { dir, store, images, _gate }
     }
 
     fn store(&self) -> std::sync::MutexGuard<'_, Store> {
@@ -64,28 +73,31 @@ impl Stand {
         self.store().images.insert(image.to_owned(), format!("sha256:{image}"));
     }
 
-    async fn pull(&self, query: &str) {
-        let uri = format!("/v1.44/images/create?{query}").parse().unwrap();
-        self.images.hear(&Method::POST, &uri).await;
+    /// A job's pull, through the gate.
+    async fn pull(&self, image: &str) -> String {
+        let (name, tag) = image.split_once(':').unwrap();
+        let target = format!("/v1.44/images/create?fromImage={name}&tag={tag}");
+        say(&self.dir.path().join("gate.sock"), &post(&target, "")).await
     }
 
-    /// A job's pull of an image that was not there.
     async fn brought(&self, image: &str) {
-        let (name, tag) = image.split_once(':').unwrap();
-        self.pull(&format!("fromImage={name}&tag={tag}")).await;
-        self.has(image);
+        self.store().registry.insert(image.to_owned(), format!("sha256:{image}"));
+        let answer = self.pull(image).await;
+        assert!(answer.contains("Downloaded"), "{answer}");
     }
 
     fn noted(&self) -> Vec<String> {
-        let mut noted: Vec<_> = noted(&self.images.data_dir).into_iter().map(|(image, _)| image).collect();
+        let mut noted: Vec<_> = noted(&self.images.data_dir).into_iter().map(|note| note.image).collect();
         noted.sort_unstable();
         noted
     }
 
     /// As after so long a time.
     fn unused_for(&self, image: &str, time: Duration) {
-        let file = fs::File::options().write(true).open(note_file(&self.images.data_dir, image)).unwrap();
-        file.set_modified(SystemTime::now() - time).unwrap();
+        let file = note_file(&self.images.data_dir, image);
+        if let Ok(file) = fs::File::options().write(true).open(file) {
+            file.set_modified(SystemTime::now() - time).unwrap();
+        }
     }
 
     async fn collect(&self) -> Vec<String> {
@@ -95,21 +107,41 @@ impl Stand {
 }
 
 impl Store {
-    fn answer(&mut self, method: &Method, path: &str) -> (u16, Value) {
+    fn answer(&mut self, method: &Method, uri: &Uri) -> (u16, String) {
+        let path = uri.path();
         if path.starts_with("/containers/json") {
-            return (200, json!(self.containers));
+            return (200, json!(self.containers).to_string());
+        }
+        if let Some(image) = pulled(method, uri) {
+            return self.pull(image);
         }
         let image = path.trim_start_matches("/images/").trim_end_matches("/json").to_owned();
         match self.images.get(&image).cloned() {
-            None => (404, json!({"message": "No such image"})),
-            Some(id) if *method == Method::GET => (200, json!({ "Id": id })),
-            Some(_) if self.held.contains(&image) => (409, json!({"message": "in use"})),
+            None => (404, json!({"message": "No such image"}).to_string()),
+            Some(id) if *method == Method::GET => (200, json!({ "Id": id }).to_string()),
+            Some(_) if self.held.contains(&image) => (409, json!({"message": "in use"}).to_string()),
             Some(_) => {
                 self.images.remove(&image);
                 self.removed.push(image);
-                (200, json!([]))
+                (200, json!([]).to_string())
             }
         }
+    }
+
+    /// As an engine tells how a pull gets on: that it failed, too, long after it has begun its answer.
+    fn pull(&mut self, image: String) -> (u16, String) {
+        let begun = json!({"status": "Pulling from x", "id": "1"});
+        if let Some(built) = self.built_meanwhile.take() {
+            self.images.insert(built, "sha256:owners".to_owned());
+        }
+        let ended = match self.registry.get(&image) {
+            Some(id) => {
+                self.images.insert(image, id.clone());
+                json!({"status": "Status: Downloaded newer image for x"})
+            }
+            None => json!({"errorDetail": {"message": "not found"}, "error": "not found"}),
+        };
+        (200, format!("{begun}\r\n{ended}\r\n"))
     }
 }
 
@@ -132,9 +164,72 @@ async fn an_image_that_was_there_before_a_job_asked_for_it_is_the_owners_and_sta
     let stand = Stand::start();
     stand.has("owners:1");
 
-    stand.pull("fromImage=owners&tag=1").await;
+    stand.brought("owners:1").await;
 
     assert_eq!(stand.noted(), [] as [&str; 0]);
+}
+
+/// What a job only named is not what it brought.
+#[tokio::test]
+async fn an_image_that_the_owner_makes_under_a_name_that_a_job_asked_for_in_vain_stays() {
+    let stand = Stand::start();
+
+    assert!(stand.pull("owners:1").await.contains("not found"));
+    stand.has("owners:1");
+    stand.store().built_meanwhile = Some("owners:2".to_owned());
+    assert!(stand.pull("owners:2").await.contains("not found"));
+    for image in ["owners:1", "owners:2"] {
+        stand.unused_for(image, HOUR * 2);
+    }
+
+    assert_eq!(stand.collect().await, [] as [&str; 0]);
+    assert_eq!(stand.noted(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn an_image_that_the_owner_makes_under_the_name_of_one_that_a_job_brought_stays() {
+    let stand = Stand::start();
+    stand.brought("cuda:12").await;
+    stand.store().images.insert("cuda:12".to_owned(), "sha256:owners".to_owned());
+    stand.unused_for("cuda:12", HOUR * 2);
+
+    assert_eq!(stand.collect().await, [] as [&str; 0]);
+    assert_eq!(stand.noted(), [] as [&str; 0], "nor is it a job's once more");
+
+    stand.brought("cuda:11").await;
+    stand.store().images.insert("cuda:11".to_owned(), "sha256:owners".to_owned());
+    stand.store().registry.clear();
+    stand.pull("cuda:11").await;
+    stand.unused_for("cuda:11", HOUR * 2);
+
+    assert_eq!(stand.collect().await, [] as [&str; 0], "it was there before that pull");
+}
+
+#[tokio::test]
+async fn an_image_that_a_job_brings_anew_goes_as_what_it_is_by_then() {
+    let stand = Stand::start();
+    stand.brought("cuda:12").await;
+    stand.store().registry.insert("cuda:12".to_owned(), "sha256:newer".to_owned());
+    stand.pull("cuda:12").await;
+    stand.store().registry.clear();
+    stand.pull("cuda:12").await;
+    stand.unused_for("cuda:12", HOUR * 2);
+
+    assert_eq!(stand.collect().await, ["cuda:12"]);
+}
+
+/// As earlier versions noted them: by a name alone.
+#[tokio::test]
+async fn a_note_that_does_not_say_which_image_is_meant_is_dropped() {
+    let stand = Stand::start();
+    let file = note_file(&stand.images.data_dir, "cuda:12");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "cuda:12").unwrap();
+    stand.has("cuda:12");
+    stand.unused_for("cuda:12", HOUR * 2);
+
+    assert_eq!(stand.collect().await, [] as [&str; 0]);
+    assert!(!file.exists());
 }
 
 #[tokio::test]
@@ -177,7 +272,7 @@ async fn an_image_that_is_looked_at_for_a_job_is_used_by_it() {
     stand.unused_for("cuda:12", HOUR * 2);
 
     stand.images.hear(&Method::GET, &"/v1.44/images/docker.io/library/cuda:12/json".parse().unwrap()).await;
-    let is_new = || noted(&stand.images.data_dir).iter().all(|(_, age)| *age < HOUR);
+    let is_new = || noted(&stand.images.data_dir).iter().all(|note| note.age < HOUR);
     super::super::stage::until("the note", is_new).await;
 
     assert_eq!(stand.collect().await, [] as [&str; 0]);

@@ -1,5 +1,6 @@
 //! Linux: `/proc`, pidfds (kernel 5.3 and newer), the engine's socket.
 
+mod allocations;
 mod beside;
 mod child;
 mod conversation;
@@ -10,10 +11,12 @@ mod guard_log;
 mod guard_side;
 pub(crate) mod images;
 mod leftovers;
+mod listing;
 mod log_file;
 mod news;
 mod output;
 mod processes;
+mod progress;
 mod protocol;
 mod questions;
 mod refused;
@@ -37,6 +40,8 @@ mod guard_tests;
 mod hold_tests;
 #[cfg(test)]
 mod last_word_tests;
+#[cfg(test)]
+mod listing_tests;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

@@ -9,12 +9,18 @@ use std::path::{Component, Path, PathBuf};
 
 use ionet_core::fault::EngineFault;
 
-/// None where it is the job's own. Asks the disk whether a folder is there.
-pub(super) fn of_this_pc(message: &str, data_dir: &Path) -> Option<EngineFault> {
+/// None where it is the job's own, as the state of its folders is once something of it may have run. Asks the disk whether a
+/// folder is there.
+pub(super) fn of_this_pc(
+    message: &str,
+    data_dir: &Path,
+    may_have_run: impl Fn(&str) -> bool,
+) -> Option<EngineFault> {
     let (cause, of) = cause(message);
     let unreachable = || {
         let folder = unreached_folder(cause)?;
-        let ours = is_nomads_own(&folder, data_dir) && folder.exists();
+        let allocation = nomads_own(&folder, data_dir)?;
+        let ours = !may_have_run(&allocation) && folder.exists();
         ours.then(|| EngineFault::FoldersOutOfReach(data_dir.display().to_string()))
     };
     unreachable().or_else(|| match of {
@@ -127,8 +133,9 @@ fn quoted(text: &str) -> Option<&str> {
     text[1..].split(mark).next().map(|path| path.trim_end_matches('\\'))
 }
 
-/// One that Nomad makes for each job and hands to its container. What lies below is the job's to spoil.
-fn is_nomads_own(folder: &Path, data_dir: &Path) -> bool {
+/// Whose it is, of those that Nomad makes for each allocation and hands to its containers. What lies below is the job's to
+/// spoil.
+fn nomads_own(folder: &Path, data_dir: &Path) -> Option<String> {
     let links_resolved = data_dir.canonicalize().ok();
     let roots = [Some(data_dir), links_resolved.as_deref()];
     let below = roots.into_iter().flatten().find_map(|root| folder.strip_prefix(root.join("alloc")).ok());
@@ -136,10 +143,12 @@ fn is_nomads_own(folder: &Path, data_dir: &Path) -> bool {
         let plain = |part| if let Component::Normal(part) = part { part.to_str() } else { None };
         below.components().map(plain).collect()
     });
-    match parts.as_deref() {
-        Some([_, shared]) => *shared == "alloc",
-        Some([_, task, own]) => *task != "alloc" && ["local", "secrets", "private", "tmp"].contains(own),
-        _ => false,
+    match parts?.as_slice() {
+        [allocation, "alloc"] => Some((*allocation).to_owned()),
+        [allocation, task, "local" | "secrets" | "private" | "tmp"] if *task != "alloc" => {
+            Some((*allocation).to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 /// A data folder with an allocation's folders as Nomad makes them.
 fn data() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for folder in ["a1/alloc/data", "a1/task/local/cache", "a1/task/secrets"] {
+    for folder in ["a1/alloc/data", "a1/task/local/cache", "a1/task/secrets", "ran/alloc"] {
         fs::create_dir_all(dir.path().join("alloc").join(folder)).unwrap();
     }
     dir
@@ -13,7 +13,7 @@ fn data() -> tempfile::TempDir {
 
 fn heard(data: &tempfile::TempDir, message: &str) -> Option<EngineFault> {
     let folder = data.path().display().to_string();
-    of_this_pc(&message.replace("DATA", &folder), data.path())
+    of_this_pc(&message.replace("DATA", &folder), data.path(), |allocation| allocation == "ran")
 }
 
 const RUNC: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: ";
@@ -122,6 +122,8 @@ fn what_a_job_itself_is_to_blame_for_stops_nobody_elses_work() {
         "error while creating mount source path '/srv/other': mkdir /srv: permission denied".to_owned(),
         "error while creating mount source path 'DATA/alloc/../alloc/a1': mkdir DATA: permission denied".to_owned(),
         format!("{RUNC}error mounting \"DATA/alloc/a1/task/local\" to rootfs at \"/etc/passwd\": mount DATA: not a directory: unknown"),
+        // In its allocation something has run, which may have spoilt them.
+        "error while creating mount source path 'DATA/alloc/ran/alloc': mkdir DATA: permission denied".to_owned(),
         // Gone, as one of a job that was stopped meanwhile.
         "invalid mount config for type \"bind\": bind source path does not exist: DATA/alloc/a2/alloc".to_owned(),
         String::new(),

@@ -34,7 +34,7 @@ impl Reconciled {
         if current == Some(&wanted) {
             return None;
         }
-        self.seq += 1;
+        self.seq = self.seq.saturating_add(1);
         self.spoken = true;
         self.asked = Some((self.seq, wanted.clone()));
         Some((self.seq, wanted))

@@ -42,11 +42,11 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::AgentUp { id } => on_agent_up(state, id, now),
         Signal::AgentExited { id, fault } => on_agent_exited(state, id, fault, now),
         Signal::Registration { id, result } => on_registration(state, id, result),
-        Signal::Engine(result) => on_engine(state, result),
+        Signal::Engine { id, result } => on_engine(state, id, result),
         Signal::Containers { id, result } => on_containers(state, id, result, now),
-        Signal::JobsDisk(result) => state.faults.disk = result.err(),
+        Signal::JobsDisk { id, result } => on_jobs_disk(state, id, result),
         Signal::Logs(report) => state.logs = report,
-        Signal::FilesLeft { left } => state.faults.work = Some(WorkFault::FilesLeft { left }),
+        Signal::FilesLeft { id, left } => on_files_left(state, id, left),
         Signal::WindowFailed => state.faults.window = true,
         Signal::RunnerBroke { name } => state.faults.runner = Some(name),
     }
@@ -116,7 +116,10 @@ fn on_session(state: &mut State, kept: KeptSession) {
 }
 
 /// One that has come back may run containers again.
-fn on_engine(state: &mut State, result: Result<EngineSeen, EngineFault>) {
+fn on_engine(state: &mut State, id: StartId, result: Result<EngineSeen, EngineFault>) {
+    if state.agent.live() != Some(id) {
+        return;
+    }
     if result.is_ok() && state.faults.engine.is_some() {
         state.faults.containers = None;
     }
@@ -141,6 +144,19 @@ fn on_containers(state: &mut State, id: StartId, result: Result<(), EngineFault>
         Err(_) => state.tasks.not_before(Task::Containers, CONTAINERS_AGAIN_MS, now),
     }
     state.faults.containers = result.err();
+}
+
+fn on_jobs_disk(state: &mut State, id: StartId, result: Result<(), AgentFault>) {
+    if state.agent.live() == Some(id) {
+        state.faults.disk = result.err();
+    }
+}
+
+/// Work that is there is worse than files that are.
+fn on_files_left(state: &mut State, id: StartId, left: u32) {
+    if state.agent.live() == Some(id) && !state.is_left() {
+        state.faults.work = Some(WorkFault::FilesLeft { left });
+    }
 }
 
 /// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.

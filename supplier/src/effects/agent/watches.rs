@@ -69,14 +69,14 @@ impl Shared {
                     other_labels: *started_for.get_or_insert(facts.labels) != facts.labels,
                     loses_cards: facts.loses_cards,
                 };
-                shared.tell(Signal::Engine(last.as_ref().map(&mut seen).map_err(Clone::clone))).await;
+                shared.tell(Signal::Engine { id, result: last.as_ref().map(&mut seen).map_err(Clone::clone) }).await;
                 let mut watch = engine::Watch::new(&socket, true, last);
                 loop {
                     let now = watch.changed().await;
                     if let Err(fault) = &now {
                         tracing::warn!(%fault, "jobs cannot run in the container engine");
                     }
-                    shared.tell(Signal::Engine(now.as_ref().map(&mut seen).map_err(Clone::clone))).await;
+                    shared.tell(Signal::Engine { id, result: now.as_ref().map(&mut seen).map_err(Clone::clone) }).await;
                 }
             }
         }))

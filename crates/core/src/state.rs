@@ -1,5 +1,7 @@
 //! All there is to know, in one place. No secret is in it.
 
+use std::collections::BTreeSet;
+
 use crate::agent::{Agent, StartId};
 use crate::event::{Device, DeviceCode, Event, LogReport, SessionStore, SignInId, SignInMethod};
 use crate::fault::{
@@ -103,6 +105,8 @@ pub struct Work {
     pub hardware: Option<Hardware>,
     /// By the engine's last word: see [`crate::event::EngineSeen::loses_cards`].
     pub loses_cards: bool,
+    /// UUIDs of the GPUs that the owner needs now. Nothing fills it yet.
+    pub holds: BTreeSet<String>,
 }
 
 /// The gateway's last word, and whether it still speaks.

@@ -97,5 +97,7 @@ pub(crate) fn wanted(state: &State) -> Wanted {
     let runs_jobs = faults.engine.is_none() && faults.containers.is_none();
     let has_all = faults.gpu.is_none() && runs_jobs && faults.disk.is_none();
     let fit = has_all && !state.agent_is_outdated();
-    Wanted { eligible: runs && fit, ..Wanted::default() }
+    // The node is the PC: while its owner needs one of its GPUs, none takes new work.
+    let holds = state.work.holds.clone();
+    Wanted { eligible: runs && fit && holds.is_empty(), holds }
 }

@@ -13,9 +13,7 @@ use ionet_core::target::AGREEMENT_VERSION;
 use ionet_core::{Effect, Event, Intent, Outcome, Signal, StartId};
 use proptest::prelude::*;
 
-use crate::world::{
-    UNTIL_RESUMED, World, adopted, alice, bob, device, fresh, hardware, job, loaded, ready,
-};
+use crate::world::{UNTIL_RESUMED, World, adopted, alice, bob, device, fresh, hardware, job, loaded, ready};
 
 /// What becomes of an effect: its answer comes after so many further events, comes twice, or never comes.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::any::{Fate, any_script, any_word_of, any_world, answer};
+use crate::any::{Fate, answer, any_script, any_word_of, any_world};
 use crate::world::{START, UNTIL_RESUMED, World, is_start};
 
 type Checked = Result<(), TestCaseError>;
@@ -172,8 +172,11 @@ fn swept_at_last(world: &mut World) {
 }
 
 fn retired(world: &World) -> bool {
-    let by_watch =
-        ionet_core::state::Region::Unreachable { last: None, since: START, fault: ionet_core::fault::CloudFault::DeviceRetired };
+    let by_watch = ionet_core::state::Region::Unreachable {
+        last: None,
+        since: START,
+        fault: ionet_core::fault::CloudFault::DeviceRetired,
+    };
     std::mem::discriminant(&world.state.region) == std::mem::discriminant(&by_watch)
         || world.state.is_lost()
         || world.state.faults.enrolment.is_some()

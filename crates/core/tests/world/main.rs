@@ -9,6 +9,7 @@ mod certificate;
 mod engine;
 mod first_start;
 mod giving_back;
+mod holds;
 mod left_over;
 mod money;
 mod properties;

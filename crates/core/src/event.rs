@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::StartId;
 use crate::fault::{
     AgentFault, CloudFault, EngineFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault,
     WorkFault,
 };
 use crate::hardware::Hardware;
 use crate::region::WatchAnswer;
+use crate::start::StartId;
 use crate::target::{AccountName, PauseEnd, Saved};
 use crate::time::{Bytes, UnixMs};
 

@@ -1,15 +1,15 @@
 //! What is noticed.
 
 use super::outcomes::{came_up, device_gone, session_ended};
-use crate::agent::{Agent, StartId};
+use crate::agent::Agent;
 use crate::effect::{self, Effect};
 use crate::event::{EngineSeen, KeptSession, Signal};
 use crate::fault::{AgentFault, CloudFault, EngineFault, RegistrationFault, WorkFault};
 use crate::region::{NodeStatus, WatchAnswer};
-use crate::state::{Account, Region, State};
+use crate::start::StartId;
+use crate::state::{Account, GatewayWord, State};
 use crate::tasks::Task;
 use crate::time::Now;
-use crate::wanted::wanted;
 
 /// An agent that ran for so long has started well, whatever comes later.
 const STARTED_WELL_MS: u64 = 60_000;
@@ -70,7 +70,7 @@ fn on_answer(state: &mut State, answer: WatchAnswer, now: Now) {
         running.taken_in = true;
     }
     // The gateway has our word, and the node is not what we asked for: it is said again, at growing intervals.
-    let wanted = wanted(state);
+    let wanted = state.wants();
     let held_back =
         answer.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready && !node.eligible);
     if held_back && wanted.eligible && state.wanted.is_told(&wanted) && state.tasks.is_due(Task::Wanted, now)
@@ -80,18 +80,18 @@ fn on_answer(state: &mut State, answer: WatchAnswer, now: Now) {
     } else if answer.node.as_ref().is_some_and(|node| node.eligible) {
         state.tasks.forget(Task::Wanted);
     }
-    state.region = Region::Seen(answer);
+    state.gateway = GatewayWord::Seen(answer);
 }
 
 fn on_silence(state: &mut State, fault: CloudFault, now: Now, effects: &mut Vec<Effect>) {
-    let (last, since) = match std::mem::take(&mut state.region) {
-        Region::Unknown => (None, now.wall),
-        Region::Seen(answer) => (Some(answer), now.wall),
-        Region::Unreachable { last, since, .. } => (last, since),
+    let (last, since) = match std::mem::take(&mut state.gateway) {
+        GatewayWord::Unknown => (None, now.wall),
+        GatewayWord::Seen(answer) => (Some(answer), now.wall),
+        GatewayWord::Unreachable { last, since, .. } => (last, since),
     };
     let lost = fault == CloudFault::DeviceLost;
     let last = if lost { Some(WatchAnswer { lost, ..last.unwrap_or_default() }) } else { last };
-    state.region = Region::Unreachable { last, since, fault };
+    state.gateway = GatewayWord::Unreachable { last, since, fault };
     if lost && state.account_name().is_some() {
         // Whoever holds this PC now is not to act for the account.
         state.owner.account = Account::SignedOut;

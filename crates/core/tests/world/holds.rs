@@ -35,7 +35,8 @@ fn each_change_of_the_holds_is_told_with_a_new_number_and_while_there_is_one_no_
     hold(&mut world, &[]);
 
     let after: Vec<_> = told(&world).into_iter().filter(|(seq, _)| *seq > before).collect();
-    let rising = [(1, wanted(false, &["GPU-1"])), (2, wanted(false, &["GPU-1", "GPU-2"])), (3, wanted(true, &[]))];
+    let rising =
+        [(1, wanted(false, &["GPU-1"])), (2, wanted(false, &["GPU-1", "GPU-2"])), (3, wanted(true, &[]))];
     assert_eq!(after, rising.map(|(more, wanted)| (before + more, wanted)));
     assert_eq!(world.state.agent.live(), agent, "what runs goes on");
 }

@@ -172,12 +172,12 @@ fn swept_at_last(world: &mut World) {
 }
 
 fn retired(world: &World) -> bool {
-    let by_watch = ionet_core::state::Region::Unreachable {
+    let by_watch = ionet_core::state::GatewayWord::Unreachable {
         last: None,
         since: START,
         fault: ionet_core::fault::CloudFault::DeviceRetired,
     };
-    std::mem::discriminant(&world.state.region) == std::mem::discriminant(&by_watch)
+    std::mem::discriminant(&world.state.gateway) == std::mem::discriminant(&by_watch)
         || world.state.is_lost()
         || world.state.faults.enrolment.is_some()
 }

@@ -215,13 +215,14 @@ mod tests {
             .await
         }
 
-        fn serve(server: Server) -> Self {
+        fn serve(mut server: Server) -> Self {
             let (snapshots, watcher) = watch::channel(view(&State::default()));
             let (asked, intents) = mpsc::channel(8);
             let windows = server.windows();
             let (questions, _) = mpsc::channel(1);
             let figures = watch::channel(None).1;
-            tokio::spawn(server.serve(Served { snapshots: watcher, figures, intents: asked, questions }));
+            let served = Served { snapshots: watcher, figures, intents: asked, questions };
+            tokio::spawn(async move { server.serve(served).await });
             Self { snapshots, intents, windows }
         }
     }

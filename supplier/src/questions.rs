@@ -1,5 +1,7 @@
 //! What watchers ask and get one answer to: what was earned.
 
+use std::sync::Arc;
+
 use ionet_cloud::Cloud;
 use ionet_core::earnings::{EarningsAnswer, EarningsQuestion};
 use ionet_core::event::KeptSession;
@@ -8,11 +10,12 @@ use ionet_core::problem::{Stops, of_cloud};
 use ionet_core::question::{Answer, Question, Refused};
 use ionet_core::{Event, Signal};
 use ionet_wire::server::Asked;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// Answers until nobody can ask any more. Each question beside the others: one may wait for the gateway.
 /// An answer that says that the session is over is told to the core as well: the owner is to be asked to sign in.
-pub async fn answer(cloud: Cloud, mut questions: mpsc::Receiver<Asked>, events: mpsc::Sender<Event>) {
+pub async fn answer(cloud: Cloud, questions: Arc<Mutex<mpsc::Receiver<Asked>>>, events: mpsc::Sender<Event>) {
+    let mut questions = questions.lock().await;
     while let Some((question, reply)) = questions.recv().await {
         let (cloud, events) = (cloud.clone(), events.clone());
         tokio::spawn(async move {

@@ -13,14 +13,15 @@ use ionet_core::{Event, Intent, Signal, Snapshot};
 use ionet_logbook::{Limits, Logbook};
 use ionet_sensors::{Cards, Search};
 use ionet_wire::paths::Folders;
-use ionet_wire::server::{BindError, Served, Server, Windows};
+use ionet_wire::server::{Asked, BindError, Served, Server, Windows};
 use ionet_words::Words;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::timeout;
 
 use crate::desktop::{Desktop, Headless, Session, Shown};
 use crate::effects::{self, Effects, Tools};
 use crate::questions;
-use crate::runners::Runners;
+use crate::runners::{Runner, Runners};
 use crate::turns::Turns;
 
 /// How to run.
@@ -44,6 +45,9 @@ pub enum Ended {
 
 /// How often the cards are asked while a window shows them.
 const SAMPLED_EVERY: Duration = Duration::from_secs(2);
+
+/// Watchers are let go of well within it.
+const LAST_WORD_WITHIN: Duration = Duration::from_secs(3);
 
 pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     let server = match Server::bind(&folders.meeting()) {
@@ -70,24 +74,46 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     let agree = run.agree;
     let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)?;
     follow(&tools, &windows, figures, events.clone());
-    let answering = tokio::spawn(questions::answer(tools.cloud.clone(), asks, events.clone()));
-    let effects = Effects::new(tools, events.clone());
-
     let served = Served { snapshots: snapshots.clone(), figures: shown_figures, intents, questions };
-    let serving = tokio::spawn(server.serve(served));
-    tokio::spawn(forward(asked, events.clone()));
+    let watchers = attend(&tools, server, served, Heard { asked, asks }, &events);
+    let effects = Effects::new(tools, events.clone());
     if agree {
         events.send(Event::Intent(Intent::Agree { version: AGREEMENT_VERSION })).await?;
     }
     turns.run(&effects).await;
 
     // What its watchers still have to say comes before the last word.
-    let _ = serving.await;
-    answering.abort();
+    let _ = timeout(LAST_WORD_WITHIN, watchers.ended()).await;
     let clean = !snapshots.borrow().may_run;
     effects.farewell(clean);
     tracing::info!(clean, "supplier ends");
     Ok(Ended::Quit { clean })
+}
+
+/// What the watchers want and ask.
+struct Heard {
+    asked: mpsc::Receiver<Intent>,
+    asks: mpsc::Receiver<Asked>,
+}
+
+/// Serves whoever watches, and takes in what they want and ask. What breaks off goes on with the same socket and the same
+/// queues. What comes back ends with the last snapshot.
+fn attend(
+    tools: &Tools,
+    server: Server,
+    served: Served,
+    heard: Heard,
+    events: &mpsc::Sender<Event>,
+) -> Runner {
+    let runners = &tools.runners;
+    let (asked, told) = (Arc::new(Mutex::new(heard.asked)), events.clone());
+    runners.start("intents", move || forward(asked.clone(), told.clone())).for_ever();
+    let (asks, cloud, told) = (Arc::new(Mutex::new(heard.asks)), tools.cloud.clone(), events.clone());
+    runners
+        .start("questions", move || questions::answer(cloud.clone(), asks.clone(), told.clone()))
+        .for_ever();
+    let server = Arc::new(Mutex::new(server));
+    runners.start("watchers", move || serve(server.clone(), served.clone()))
 }
 
 /// What is noticed as long as the program runs.
@@ -167,7 +193,12 @@ fn limits() -> Limits {
     if cfg!(feature = "rehearsal") { Limits { max_age: Duration::from_secs(15), ..usual } } else { usual }
 }
 
-async fn forward(mut asked: mpsc::Receiver<Intent>, events: mpsc::Sender<Event>) {
+async fn serve(server: Arc<Mutex<Server>>, served: Served) {
+    server.lock().await.serve(served).await;
+}
+
+async fn forward(asked: Arc<Mutex<mpsc::Receiver<Intent>>>, events: mpsc::Sender<Event>) {
+    let mut asked = asked.lock().await;
     while let Some(intent) = asked.recv().await {
         tracing::info!(?intent, "asked");
         if events.send(Event::Intent(intent)).await.is_err() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ionet_core::{Event, Signal};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 /// The last wait is for ever after.
 const WAITS: [Duration; 4] =
@@ -22,7 +22,7 @@ pub struct Runners {
 /// Ends its runner when it is dropped.
 #[must_use = "dropping it ends the runner"]
 #[derive(Debug)]
-pub struct Runner(AbortHandle);
+pub struct Runner(JoinHandle<()>);
 
 impl Drop for Runner {
     fn drop(&mut self) {
@@ -34,6 +34,11 @@ impl Runner {
     /// It runs as long as the runtime.
     pub fn for_ever(self) {
         std::mem::forget(self);
+    }
+
+    /// Returns when what it runs has ended by itself.
+    pub async fn ended(mut self) {
+        let _ = (&mut self.0).await;
     }
 }
 
@@ -50,7 +55,7 @@ impl Runners {
         R: Future<Output = ()> + Send + 'static,
     {
         let events = self.events.clone();
-        let supervised = tokio::spawn(async move {
+        Runner(tokio::spawn(async move {
             let mut breaks = 0;
             loop {
                 let began = tokio::time::Instant::now();
@@ -65,8 +70,7 @@ impl Runners {
                 }
                 tokio::time::sleep(spread(WAITS[(breaks - 1).min(WAITS.len() - 1)])).await;
             }
-        });
-        Runner(supervised.abort_handle())
+        }))
     }
 }
 
@@ -120,6 +124,33 @@ mod tests {
         assert_eq!(told.recv().await, None, "the third run ends, and with it the runner");
         assert_eq!(runs.load(Ordering::SeqCst), 3);
         drop(runner);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_started_again_goes_on_with_the_queue_of_its_last_life() {
+        let (events, _told) = mpsc::channel(8);
+        let (says, said) = mpsc::channel(8);
+        let (hears, mut heard) = mpsc::channel(8);
+        let said = Arc::new(tokio::sync::Mutex::new(said));
+        let runner = Runners::new(events).start("test", move || {
+            let (said, hears) = (said.clone(), hears.clone());
+            async move {
+                let mut said = said.lock().await;
+                while let Some(word) = said.recv().await {
+                    assert_ne!(word, "break", "it breaks off");
+                    hears.send(word).await.unwrap();
+                }
+            }
+        });
+
+        for word in ["before", "break", "after"] {
+            says.send(word).await.unwrap();
+        }
+        drop(says);
+
+        assert_eq!((heard.recv().await, heard.recv().await), (Some("before"), Some("after")));
+        runner.ended().await;
+        assert_eq!(heard.recv().await, None);
     }
 
     #[tokio::test]

@@ -2,23 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::fault::RegistrationFault;
 use crate::giving_back::GivingBack;
-
-/// Which start of the agent something belongs to. Rises with every start and every sweep; a word that carries another one is
-/// about a life that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "bindings", derive(specta::Type))]
-#[serde(transparent)]
-pub struct StartId(#[cfg_attr(feature = "bindings", specta(type = i32))] pub u64);
-
-impl StartId {
-    pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
+use crate::start::StartId;
 
 /// A node's static tags (Nomad `meta`).
 pub type Tags = BTreeMap<String, String>;

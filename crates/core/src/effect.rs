@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::agent::StartId;
 use crate::event::{Link, SignInId, SignInMethod};
+use crate::start::StartId;
 use crate::target::Saved;
 
 #[derive(Debug, Clone, PartialEq)]

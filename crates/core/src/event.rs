@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::StartId;
 use crate::fault::{
     AgentFault, CloudFault, EngineFault, GpuFault, LogFault, RegistrationFault, SettingsFault, SignInFault,
     WorkFault,
 };
 use crate::hardware::Hardware;
 use crate::region::WatchAnswer;
+use crate::start::StartId;
 use crate::target::{AccountName, PauseEnd, Saved};
 use crate::time::{Bytes, UnixMs};
 
@@ -116,18 +116,25 @@ pub enum Signal {
         id: StartId,
         result: Result<(), RegistrationFault>,
     },
-    /// The container engine was asked.
-    Engine(Result<EngineSeen, EngineFault>),
+    /// The container engine was asked, for this start's jobs.
+    Engine {
+        id: StartId,
+        result: Result<EngineSeen, EngineFault>,
+    },
     /// The engine ran a job's container, or refused one for what is this PC's and no job's.
     Containers {
         id: StartId,
         result: Result<(), EngineFault>,
     },
     /// The disk that jobs' files lie on takes them, or why not.
-    JobsDisk(Result<(), AgentFault>),
+    JobsDisk {
+        id: StartId,
+        result: Result<(), AgentFault>,
+    },
     Logs(LogReport),
-    /// Nothing of these ended jobs runs, but their files could not be removed.
+    /// Nothing of these ended jobs runs, but their files could not be removed while their agent runs on.
     FilesLeft {
+        id: StartId,
         left: u32,
     },
     /// The window was started and did not stay.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::StartId;
 use crate::hardware::CardTrouble;
+use crate::start::StartId;
 
 /// Sign-in did not end with an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::StartId;
+use crate::start::StartId;
 
 /// Why the PC is given back, the strongest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,8 +67,8 @@ const FLUSHED_AT_LEAST_MS: u64 = 1_000;
 
 /// What there may be to give back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Work {
-    None,
+pub(crate) enum ToEnd {
+    Nothing,
     OfAgent,
     /// An agent that is gone has left it: nobody could tell it to leave, so it is ended where it stands.
     Orphaned,
@@ -84,15 +84,15 @@ pub struct GivingBack {
     /// When this step is not waited for any longer; none for the one that nothing may overtake.
     until_ms: Option<u64>,
     /// Where there is any it began with freezing: the work stands where it is, or has been thawed and had its time to leave.
-    pub(crate) work: Work,
+    pub(crate) to_end: ToEnd,
 }
 
 impl GivingBack {
     /// Where there may be work it begins with freezing; else only the sweep is left.
-    pub(crate) fn begin(id: StartId, why: Why, work: Work, mono_ms: u64) -> Self {
-        let work = if why.is_of_the_agent_alone() { Work::None } else { work };
-        let step = if work == Work::None { Step::StoppingAgent } else { Step::Freezing };
-        let mut giving = Self { id, why, step, began_ms: mono_ms, until_ms: None, work };
+    pub(crate) fn begin(id: StartId, why: Why, to_end: ToEnd, mono_ms: u64) -> Self {
+        let to_end = if why.is_of_the_agent_alone() { ToEnd::Nothing } else { to_end };
+        let step = if to_end == ToEnd::Nothing { Step::StoppingAgent } else { Step::Freezing };
+        let mut giving = Self { id, why, step, began_ms: mono_ms, until_ms: None, to_end };
         giving.enter(step, mono_ms);
         giving
     }
@@ -133,7 +133,7 @@ impl GivingBack {
     /// How long work may take to leave when the agent is stopped. What stands frozen is ended where it stands, and what was
     /// thawed had its time; only an agent that goes alone has not been asked yet.
     pub(crate) fn patience_ms(&self) -> u64 {
-        if self.work == Work::None { UNASKED_PATIENCE_MS } else { 0 }
+        if self.to_end == ToEnd::Nothing { UNASKED_PATIENCE_MS } else { 0 }
     }
 
     /// What is left of this step's time.

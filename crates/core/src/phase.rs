@@ -6,7 +6,7 @@ use crate::agent::Agent;
 use crate::giving_back::Why;
 use crate::problem::{Problem, ProblemCode, Stops};
 use crate::region::{JobStatus, NodeStatus};
-use crate::state::{Account, Region, State};
+use crate::state::{Account, GatewayWord, State};
 use crate::target::{PauseEnd, Target};
 
 /// What the window and the tray say first.
@@ -106,7 +106,7 @@ fn before_enrolment(state: &State, blocking: Option<ProblemCode>) -> Option<Phas
 
 /// The agent's own health says nothing: only the region's word makes it online.
 fn by_the_region(state: &State) -> Phase {
-    let Region::Seen(answer) = &state.region else { return Phase::Connecting };
+    let GatewayWord::Seen(answer) = &state.gateway else { return Phase::Connecting };
     let node = answer.node.as_ref();
     if node.is_some_and(|node| node.status == NodeStatus::Ready && node.eligible) {
         Phase::Waiting

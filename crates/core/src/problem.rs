@@ -16,7 +16,7 @@ pub use gateway::of_cloud;
 
 use crate::event::Link;
 use crate::fault::CloudFault;
-use crate::state::{Region, State};
+use crate::state::{GatewayWord, State};
 
 /// One problem. Its sentences are `problem-<code>-title` and `problem-<code>-body` with `args` filled in, and its
 /// button is `action-<action>`.
@@ -75,7 +75,7 @@ pub fn problems(state: &State) -> Vec<Problem> {
     let loses_cards = state.work.loses_cards && state.agent.running().is_some();
     found.extend(loses_cards.then(|| plain(ProblemCode::EngineLosesCards, Action::None, Stops::Nothing)));
     found.extend(faults.disk.iter().chain(&faults.agent).map(agent::of_agent));
-    if let Region::Unreachable { fault, .. } = &state.region {
+    if let GatewayWord::Unreachable { fault, .. } = &state.gateway {
         found.push(of_cloud(fault, Stops::NewWork));
     }
     if state.last_answer().is_some_and(|answer| answer.silent_since.is_some()) {

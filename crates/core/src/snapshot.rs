@@ -11,7 +11,7 @@ use crate::hardware::Hardware;
 use crate::phase::{Phase, phase};
 use crate::problem::{Problem, problems};
 use crate::region::{Earnings, Job, Node};
-use crate::state::{Account, Region, State};
+use crate::state::{Account, GatewayWord, State};
 use crate::target::{AGREEMENT_VERSION, AccountName, Agreement, Target};
 use crate::time::UnixMs;
 
@@ -78,10 +78,10 @@ pub struct AgreementView {
 pub fn view(state: &State) -> Snapshot {
     let problems = problems(state);
     let last = state.last_answer();
-    let stale_since = match &state.region {
-        Region::Unreachable { since, .. } => Some(*since),
-        Region::Seen(answer) => answer.silent_since,
-        Region::Unknown => None,
+    let stale_since = match &state.gateway {
+        GatewayWord::Unreachable { since, .. } => Some(*since),
+        GatewayWord::Seen(answer) => answer.silent_since,
+        GatewayWord::Unknown => None,
     };
     let giving_back = state.agent.giving_back().filter(|giving| !giving.why.is_of_the_agent_alone());
     Snapshot {

@@ -1,6 +1,9 @@
 //! All there is to know, in one place. No secret is in it.
 
-use crate::agent::{Agent, StartId};
+use std::collections::BTreeSet;
+
+use crate::agent::Agent;
+use crate::effect::Wanted;
 use crate::event::{Device, DeviceCode, Event, LogReport, SessionStore, SignInId, SignInMethod};
 use crate::fault::{
     AgentFault, CloudFault, EngineFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
@@ -8,6 +11,7 @@ use crate::fault::{
 use crate::giving_back::Step;
 use crate::hardware::{Hardware, tags};
 use crate::region::{Node, WatchAnswer};
+use crate::start::StartId;
 use crate::target::{AccountName, Agreement, Saved, Target};
 use crate::tasks::{Task, Tasks};
 use crate::time::{Now, UnixMs};
@@ -21,7 +25,7 @@ pub struct State {
     pub enrolment: Enrolment,
     pub work: Work,
     pub agent: Agent,
-    pub region: Region,
+    pub gateway: GatewayWord,
     pub logs: LogReport,
     pub faults: Faults,
     pub(crate) tasks: Tasks,
@@ -103,11 +107,13 @@ pub struct Work {
     pub hardware: Option<Hardware>,
     /// By the engine's last word: see [`crate::event::EngineSeen::loses_cards`].
     pub loses_cards: bool,
+    /// UUIDs of the GPUs that the owner needs now. Nothing fills it yet.
+    pub holds: BTreeSet<String>,
 }
 
 /// The gateway's last word, and whether it still speaks.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub enum Region {
+pub enum GatewayWord {
     #[default]
     Unknown,
     Seen(WatchAnswer),
@@ -160,28 +166,44 @@ impl State {
 
     /// The region's last word, fresh or stale.
     pub fn last_answer(&self) -> Option<&WatchAnswer> {
-        match &self.region {
-            Region::Unknown => None,
-            Region::Seen(answer) => Some(answer),
-            Region::Unreachable { last, .. } => last.as_ref(),
+        match &self.gateway {
+            GatewayWord::Unknown => None,
+            GatewayWord::Seen(answer) => Some(answer),
+            GatewayWord::Unreachable { last, .. } => last.as_ref(),
         }
     }
 
     /// This PC's node, only while the region speaks.
     pub fn node(&self) -> Option<&Node> {
-        match &self.region {
-            Region::Seen(answer) => answer.node.as_ref(),
-            Region::Unknown | Region::Unreachable { .. } => None,
+        match &self.gateway {
+            GatewayWord::Seen(answer) => answer.node.as_ref(),
+            GatewayWord::Unknown | GatewayWord::Unreachable { .. } => None,
         }
     }
 
     /// Whether the gateway or the region behind it was heard once and is not heard now.
     pub(crate) fn region_is_silent(&self) -> bool {
-        match &self.region {
-            Region::Unknown => false,
-            Region::Seen(answer) => answer.silent_since.is_some(),
-            Region::Unreachable { .. } => true,
+        match &self.gateway {
+            GatewayWord::Unknown => false,
+            GatewayWord::Seen(answer) => answer.silent_since.is_some(),
+            GatewayWord::Unreachable { .. } => true,
         }
+    }
+
+    /// What this PC wants of its node now. It may get work from its agent's start on, unless something of this PC's own stands
+    /// in the way.
+    pub(crate) fn wants(&self) -> Wanted {
+        let runs = match self.agent {
+            Agent::Starting { .. } | Agent::Running(_) => true,
+            Agent::Away | Agent::Unswept | Agent::GivingBack(_) => false,
+        };
+        let faults = &self.faults;
+        let runs_jobs = faults.engine.is_none() && faults.containers.is_none();
+        let has_all = faults.gpu.is_none() && runs_jobs && faults.disk.is_none();
+        let fit = has_all && !self.agent_is_outdated();
+        // The node is the PC: while its owner needs one of its GPUs, none takes new work.
+        let holds = self.work.holds.clone();
+        Wanted { eligible: runs && fit && holds.is_empty(), holds }
     }
 
     pub(crate) fn may_save(&self, now: Now) -> bool {
@@ -192,7 +214,7 @@ impl State {
     /// taken in: it says nothing when a heartbeat gets through again. (Before that, they speak of an agent's earlier life.)
     /// None either while the gateway or the region is silent: then that is the cause, and said.
     pub fn registration_fault(&self) -> Option<&RegistrationFault> {
-        let Region::Seen(answer) = &self.region else { return None };
+        let GatewayWord::Seen(answer) = &self.gateway else { return None };
         let running = self.agent.running()?;
         let counts = answer.silent_since.is_none() && !(answer.is_ready() && running.taken_in);
         running.registration.as_ref().filter(|_| counts)
@@ -200,11 +222,11 @@ impl State {
 
     /// Whether the gateway or the servers do not take this PC's certificate: another one may be taken.
     pub(crate) fn certificate_refused(&self) -> bool {
-        let by_gateway = match &self.region {
-            Region::Unreachable { fault, .. } => {
+        let by_gateway = match &self.gateway {
+            GatewayWord::Unreachable { fault, .. } => {
                 matches!(fault, CloudFault::CertificateRefused | CloudFault::CertificateExpired)
             }
-            Region::Unknown | Region::Seen(_) => false,
+            GatewayWord::Unknown | GatewayWord::Seen(_) => false,
         };
         let by_servers = matches!(
             self.registration_fault(),
@@ -245,7 +267,7 @@ impl State {
 
     fn is_retired(&self) -> bool {
         let retired = |fault: &CloudFault| *fault == CloudFault::DeviceRetired;
-        let by_watch = matches!(&self.region, Region::Unreachable { fault, .. } if retired(fault));
+        let by_watch = matches!(&self.gateway, GatewayWord::Unreachable { fault, .. } if retired(fault));
         by_watch || self.faults.enrolment.as_ref().is_some_and(retired)
     }
 

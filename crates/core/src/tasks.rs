@@ -80,7 +80,7 @@ impl Tasks {
     pub(crate) fn not_before(&mut self, task: Task, ms: u64, now: Now) {
         self.failed(task, now);
         if let Some(rest) = self.rests.get_mut(&task) {
-            rest.again_at_ms = rest.again_at_ms.max(Some(now.mono_ms + ms));
+            rest.again_at_ms = rest.again_at_ms.max(Some(now.mono_ms.saturating_add(ms)));
         }
     }
 

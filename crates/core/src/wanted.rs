@@ -3,9 +3,7 @@
 //! A wanted state, not a row of calls: each carries a sequence number, the gateway keeps the highest, and so a call that is
 //! overtaken or lost changes nothing in the end.
 
-use crate::agent::Agent;
 use crate::effect::Wanted;
-use crate::state::State;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Reconciled {
@@ -34,7 +32,7 @@ impl Reconciled {
         if current == Some(&wanted) {
             return None;
         }
-        self.seq += 1;
+        self.seq = self.seq.saturating_add(1);
         self.spoken = true;
         self.asked = Some((self.seq, wanted.clone()));
         Some((self.seq, wanted))
@@ -85,17 +83,4 @@ impl Reconciled {
     pub(crate) fn is_applied(&self, wanted: &Wanted) -> bool {
         self.is_told(wanted) && self.told.as_ref().is_some_and(|told| told.applied)
     }
-}
-
-/// What is wanted now. A node may get work from its agent's start on, unless something of this PC's own stands in the way.
-pub(crate) fn wanted(state: &State) -> Wanted {
-    let runs = match state.agent {
-        Agent::Starting { .. } | Agent::Running(_) => true,
-        Agent::Away | Agent::Unswept | Agent::GivingBack(_) => false,
-    };
-    let faults = &state.faults;
-    let runs_jobs = faults.engine.is_none() && faults.containers.is_none();
-    let has_all = faults.gpu.is_none() && runs_jobs && faults.disk.is_none();
-    let fit = has_all && !state.agent_is_outdated();
-    Wanted { eligible: runs && fit, ..Wanted::default() }
 }

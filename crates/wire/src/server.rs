@@ -104,8 +104,9 @@ impl Server {
         self.windows.clone()
     }
 
-    /// Serves every watcher until the snapshots' sender is gone, and returns when the watchers have been let go.
-    pub async fn serve(mut self, served: Served) {
+    /// Serves every watcher until the snapshots' sender is gone, and returns when the watchers have been let go. Where it
+    /// breaks off, its watchers lose their connections, and it can be called again: the socket stays.
+    pub async fn serve(&mut self, served: Served) {
         let mut ended = served.snapshots.clone();
         let mut watchers = JoinSet::new();
         let mut anew = self.anew();

@@ -1,5 +1,6 @@
 //! The Nomad agent under the guard: started, frozen, thawed, stopped. Everything carries the start that it belongs to.
 
+mod hold;
 mod plan;
 mod watches;
 
@@ -7,18 +8,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ionet_agent::guard::{Guard, GuardEvent, HoldId};
-use ionet_agent::{disk, find, introduction, startup, teardown, workloads};
+use ionet_agent::guard::Guard;
+use ionet_agent::{disk, find, introduction, teardown, workloads};
 use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
-use ionet_core::{Outcome, Signal, StartId};
-use tokio::sync::mpsc::UnboundedReceiver;
+use ionet_core::{Event, Outcome, StartId};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::hold::Hold;
 use super::{Shared, lock, unsaid};
-use crate::runners::Runner;
+use crate::runners::{Runner, Runners};
 
 /// A start waits this long for the gateway's introduction; the core tries again later.
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
@@ -26,9 +28,8 @@ const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
 /// A turn of the logbook's is bounded in bytes; a disk may be slow. The owner waits for it.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_millis(500);
 
-#[derive(Default)]
 pub(super) struct Room {
-    held: Mutex<Option<Held>>,
+    hold: Arc<Hold>,
     /// Calls off the start under way.
     starting: Mutex<CancellationToken>,
     /// One guard is spawned at a time.
@@ -39,11 +40,16 @@ pub(super) struct Room {
     watches: Mutex<Vec<Runner>>,
 }
 
-#[derive(Clone)]
-struct Held {
-    guard: Arc<Guard>,
-    /// The start that was asked of it last.
-    id: StartId,
+impl Room {
+    pub(super) fn new(runners: Runners, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            hold: Arc::new(Hold::new(runners, events)),
+            starting: Mutex::default(),
+            spawning: tokio::sync::Mutex::default(),
+            freezing: Mutex::default(),
+            watches: Mutex::default(),
+        }
+    }
 }
 
 impl Shared {
@@ -89,8 +95,8 @@ impl Shared {
         if let Some((guard, events)) = Guard::connect(&self.guard_run).await {
             if let Some(running) = guard.running() {
                 tracing::info!(id = running.id.0, "the agent of an earlier start is taken over");
-                self.hold(guard, events, running.id);
-                self.look_after_what_jobs_need(None);
+                self.agent.hold.take(guard, events, running.id);
+                self.look_after_what_jobs_need(running.id, None);
                 return (Some(running.id), None);
             }
             guard.let_go().await;
@@ -104,7 +110,7 @@ impl Shared {
     }
 
     pub(super) async fn reload_agent(&self) {
-        if let Some(guard) = self.guard() {
+        if let Some(guard) = self.agent.hold.guard() {
             guard.reload().await;
         }
     }
@@ -127,16 +133,19 @@ impl Shared {
         // Read once, at the start: the file has no further use, whatever came of it.
         let folder = data_dir.clone();
         let _ = disk::change(&data_dir, move || introduction::remove(&folder)).await;
+        if matches!(started, Ok(_) | Err(AgentFault::Slow)) {
+            // One that comes up late needs it too.
+            self.look_after_what_jobs_need(id, engine);
+        }
         let running = started?;
         let (version, double) = (&found.version.number, found.version.double);
         tracing::info!(id = id.0, pid = running.pid, %version, double, "agent started");
-        self.look_after_what_jobs_need(engine);
         Ok(())
     }
 
     async fn freeze(&self) -> Result<(), WorkFault> {
         let place = self.place();
-        let frozen = match self.guard() {
+        let frozen = match self.agent.hold.guard() {
             Some(guard) => guard.freeze(&place).await,
             None => workloads::freeze(&place.data_dir, place.docker_socket.as_deref()).await,
         };
@@ -153,7 +162,7 @@ impl Shared {
             let _ = freezing.await;
         }
         let place = self.place();
-        match self.guard() {
+        match self.agent.hold.guard() {
             Some(guard) => guard.thaw(&place).await,
             None => workloads::thaw(&place.data_dir, place.docker_socket.as_deref()).await,
         }
@@ -164,9 +173,8 @@ impl Shared {
     async fn stop(&self, id: StartId, patience: Duration) -> Result<(), WorkFault> {
         lock(&self.agent.watches).clear();
         let place = self.place();
-        let held = lock(&self.agent.held).take();
-        let stopped = match held {
-            Some(Held { guard, .. }) => {
+        let stopped = match self.agent.hold.let_go() {
+            Some(guard) => {
                 self.take_over_logs().await;
                 let stopped = guard.stop(id, &place, patience).await;
                 guard.let_go().await;
@@ -194,75 +202,14 @@ impl Shared {
         let _ = disk::read(&self.place().data_dir, TAKEN_OVER_WITHIN, taken_over).await;
     }
 
-    fn guard(&self) -> Option<Arc<Guard>> {
-        lock(&self.agent.held).as_ref().map(|held| held.guard.clone())
-    }
-
-    async fn ensure_guard(self: &Arc<Self>, id: StartId) -> Result<Arc<Guard>, AgentFault> {
+    async fn ensure_guard(&self, id: StartId) -> Result<Arc<Guard>, AgentFault> {
         let _one = self.agent.spawning.lock().await;
-        if let Some(held) = &mut *lock(&self.agent.held) {
-            held.id = id;
-            return Ok(held.guard.clone());
+        let hold = &self.agent.hold;
+        if let Some(guard) = hold.again(id) {
+            return Ok(guard);
         }
-        let run_dir = self.guard_run.clone();
-        let (guard, events) = Guard::connect_or_spawn(&run_dir, &self.tools.program).await?;
-        Ok(self.hold(guard, events, id))
-    }
-
-    fn hold(
-        self: &Arc<Self>,
-        guard: Guard,
-        events: UnboundedReceiver<GuardEvent>,
-        id: StartId,
-    ) -> Arc<Guard> {
-        let guard = Arc::new(guard);
-        *lock(&self.agent.held) = Some(Held { guard: guard.clone(), id });
-        tokio::spawn(self.clone().listen(events));
-        guard
-    }
-
-    async fn listen(self: Arc<Self>, mut events: UnboundedReceiver<GuardEvent>) {
-        while let Some(event) = events.recv().await {
-            match event {
-                GuardEvent::Started(running) => self.tell(Signal::AgentUp { id: running.id }).await,
-                GuardEvent::Registration { id, result } => {
-                    match &result {
-                        Ok(()) => tracing::info!("the region has taken the agent in"),
-                        Err(fault) => tracing::warn!(%fault, "the region does not take the agent in"),
-                    }
-                    self.tell(Signal::Registration { id, result }).await;
-                }
-                GuardEvent::Exited { id, code, stderr_tail } => {
-                    self.exited(id, startup::fault(code, &stderr_tail)).await;
-                }
-                GuardEvent::Containers { id, result } => {
-                    if let Err(fault) = &result {
-                        tracing::warn!(%fault, "the container engine refuses jobs");
-                    }
-                    self.tell(Signal::Containers { id, result }).await;
-                }
-                GuardEvent::FilesLeft { left, .. } => {
-                    tracing::warn!(left, "files of ended jobs could not be removed");
-                    self.tell(Signal::FilesLeft { left }).await;
-                }
-                GuardEvent::Lost(hold) => {
-                    if let Some(id) = self.forget(hold) {
-                        self.exited(id, AgentFault::NoGuard("it went away".to_owned())).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn exited(&self, id: StartId, fault: AgentFault) {
-        tracing::warn!(id = id.0, %fault, "agent ended by itself");
-        self.tell(Signal::AgentExited { id, fault }).await;
-    }
-
-    /// Forgets a guard that is gone, if it is the one that is held: another may have taken its place.
-    fn forget(&self, hold: HoldId) -> Option<StartId> {
-        let mut held = lock(&self.agent.held);
-        held.take_if(|held| held.guard.id() == hold).map(|held| held.id)
+        let (guard, said) = Guard::connect_or_spawn(&self.guard_run, &self.tools.program).await?;
+        Ok(hold.take(guard, said, id))
     }
 }
 

@@ -67,12 +67,13 @@ impl Effects {
     pub fn new(tools: Tools, events: mpsc::Sender<Event>) -> Self {
         let shipper = tools.logbook.shipper(logs::Bucket::new(tools.cloud.clone()));
         let guard_run = tools.folders.guard_run();
+        let agent = agent::Room::new(tools.runners.clone(), events.clone());
         let shared = Shared {
             tools,
             guard_run,
             shipper,
             events,
-            agent: agent::Room::default(),
+            agent,
             signing_in: account::Room::default(),
             saving: settings::Room::default(),
             renewed: Notify::new(),

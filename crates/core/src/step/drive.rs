@@ -11,7 +11,6 @@ use crate::state::State;
 use crate::target::{PauseEnd, Target};
 use crate::tasks::Task;
 use crate::time::Now;
-use crate::wanted::wanted;
 
 /// Compares what is wanted with what is, and emits the next effect that brings them together. Ordered: each line
 /// assumes what the lines above it have settled.
@@ -104,7 +103,7 @@ fn follow_the_gateway(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         state.enrolment.watching = true;
         effects.push(effect::Region::Watch.into());
     }
-    let wanted = wanted(state);
+    let wanted = state.wants();
     // Nothing runs and nothing was said yet: then there is nothing to take back.
     let matters = wanted.eligible || state.agent.may_run() || state.wanted.has_spoken();
     if matters

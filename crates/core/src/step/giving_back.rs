@@ -1,13 +1,13 @@
 //! The PC is given back: the order is [`crate::giving_back`]'s, this is where it begins, goes on and ends.
 
-use crate::agent::{Agent, StartId};
+use crate::agent::Agent;
 use crate::effect::{self, Effect};
 use crate::fault::WorkFault;
-use crate::giving_back::{GivingBack, Step, Why, Work};
+use crate::giving_back::{GivingBack, Step, ToEnd, Why};
+use crate::start::StartId;
 use crate::state::{Account, State};
 use crate::tasks::Task;
 use crate::time::Now;
-use crate::wanted::wanted;
 
 /// The PC is to be given back. Where that is under way already, the stronger reason counts.
 pub(super) fn give_back(state: &mut State, why: Why, now: Now, effects: &mut Vec<Effect>) {
@@ -23,12 +23,12 @@ pub(super) fn give_back(state: &mut State, why: Why, now: Now, effects: &mut Vec
     state.tasks.forget(Task::Look);
     let live = state.agent.live();
     let id = live.unwrap_or_else(|| state.next_start());
-    let work = match live {
-        Some(_) => Work::OfAgent,
-        None if state.agent.may_run() => Work::Orphaned,
-        None => Work::None,
+    let to_end = match live {
+        Some(_) => ToEnd::OfAgent,
+        None if state.agent.may_run() => ToEnd::Orphaned,
+        None => ToEnd::Nothing,
     };
-    let giving = GivingBack::begin(id, why, work, now.mono_ms);
+    let giving = GivingBack::begin(id, why, to_end, now.mono_ms);
     state.agent = Agent::GivingBack(giving);
     effects.extend(effect_of(giving, now));
 }
@@ -104,7 +104,7 @@ fn advance(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
 
 fn next(state: &State, giving: GivingBack) -> Option<Step> {
     match giving.step {
-        Step::Freezing if giving.work == Work::Orphaned => Some(Step::StoppingAgent),
+        Step::Freezing if giving.to_end == ToEnd::Orphaned => Some(Step::StoppingAgent),
         Step::Freezing => Some(Step::MakingIneligible),
         // What is thawed must be told to leave by somebody: by a region that has just shown that it answers.
         Step::MakingIneligible if state.is_applied() => Some(Step::Thawing),
@@ -148,6 +148,6 @@ fn effect_of(giving: GivingBack, now: Now) -> Option<Effect> {
 impl State {
     /// The region has been told that no new work may come, and has taken it.
     fn is_applied(&self) -> bool {
-        self.wanted.is_applied(&wanted(self)) && !self.region_is_silent()
+        self.wanted.is_applied(&self.wants()) && !self.region_is_silent()
     }
 }

@@ -2,13 +2,14 @@
 
 use super::giving_back::{agent_stopped, step_ended};
 use super::{settle, take_in};
-use crate::agent::{Agent, Running, StartId, Tags};
+use crate::agent::{Agent, Running, Tags};
 use crate::effect::{self, Effect};
 use crate::event::{Device, KeptSession, Loaded, Outcome, SignInId, SignInMethod, SignedIn, WantedTold};
 use crate::fault::{AgentFault, CloudFault, GpuFault, RegistrationFault, SettingsFault, SignInFault};
 use crate::giving_back::Step;
 use crate::hardware::{Hardware, tags};
-use crate::state::{Account, Region, State};
+use crate::start::StartId;
+use crate::state::{Account, GatewayWord, State};
 use crate::target::{AGREEMENT_VERSION, Saved};
 use crate::tasks::Task;
 use crate::time::Now;
@@ -194,7 +195,7 @@ pub(super) fn device_gone(state: &mut State) {
     state.enrolment.device = None;
     state.enrolment.take_over = None;
     state.faults.enrolment = None;
-    state.region = Region::Unknown;
+    state.gateway = GatewayWord::Unknown;
     state.tasks.forget(Task::Enrol);
 }
 

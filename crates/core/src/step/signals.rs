@@ -1,15 +1,15 @@
 //! What is noticed.
 
 use super::outcomes::{came_up, device_gone, session_ended};
-use crate::agent::{Agent, StartId};
+use crate::agent::Agent;
 use crate::effect::{self, Effect};
 use crate::event::{EngineSeen, KeptSession, Signal};
 use crate::fault::{AgentFault, CloudFault, EngineFault, RegistrationFault, WorkFault};
 use crate::region::{NodeStatus, WatchAnswer};
-use crate::state::{Account, Region, State};
+use crate::start::StartId;
+use crate::state::{Account, GatewayWord, State};
 use crate::tasks::Task;
 use crate::time::Now;
-use crate::wanted::wanted;
 
 /// An agent that ran for so long has started well, whatever comes later.
 const STARTED_WELL_MS: u64 = 60_000;
@@ -42,11 +42,11 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::AgentUp { id } => on_agent_up(state, id, now),
         Signal::AgentExited { id, fault } => on_agent_exited(state, id, fault, now),
         Signal::Registration { id, result } => on_registration(state, id, result),
-        Signal::Engine(result) => on_engine(state, result),
+        Signal::Engine { id, result } => on_engine(state, id, result),
         Signal::Containers { id, result } => on_containers(state, id, result, now),
-        Signal::JobsDisk(result) => state.faults.disk = result.err(),
+        Signal::JobsDisk { id, result } => on_jobs_disk(state, id, result),
         Signal::Logs(report) => state.logs = report,
-        Signal::FilesLeft { left } => state.faults.work = Some(WorkFault::FilesLeft { left }),
+        Signal::FilesLeft { id, left } => on_files_left(state, id, left),
         Signal::WindowFailed => state.faults.window = true,
         Signal::RunnerBroke { name } => state.faults.runner = Some(name),
     }
@@ -70,7 +70,7 @@ fn on_answer(state: &mut State, answer: WatchAnswer, now: Now) {
         running.taken_in = true;
     }
     // The gateway has our word, and the node is not what we asked for: it is said again, at growing intervals.
-    let wanted = wanted(state);
+    let wanted = state.wants();
     let held_back =
         answer.node.as_ref().is_some_and(|node| node.status == NodeStatus::Ready && !node.eligible);
     if held_back && wanted.eligible && state.wanted.is_told(&wanted) && state.tasks.is_due(Task::Wanted, now)
@@ -80,18 +80,18 @@ fn on_answer(state: &mut State, answer: WatchAnswer, now: Now) {
     } else if answer.node.as_ref().is_some_and(|node| node.eligible) {
         state.tasks.forget(Task::Wanted);
     }
-    state.region = Region::Seen(answer);
+    state.gateway = GatewayWord::Seen(answer);
 }
 
 fn on_silence(state: &mut State, fault: CloudFault, now: Now, effects: &mut Vec<Effect>) {
-    let (last, since) = match std::mem::take(&mut state.region) {
-        Region::Unknown => (None, now.wall),
-        Region::Seen(answer) => (Some(answer), now.wall),
-        Region::Unreachable { last, since, .. } => (last, since),
+    let (last, since) = match std::mem::take(&mut state.gateway) {
+        GatewayWord::Unknown => (None, now.wall),
+        GatewayWord::Seen(answer) => (Some(answer), now.wall),
+        GatewayWord::Unreachable { last, since, .. } => (last, since),
     };
     let lost = fault == CloudFault::DeviceLost;
     let last = if lost { Some(WatchAnswer { lost, ..last.unwrap_or_default() }) } else { last };
-    state.region = Region::Unreachable { last, since, fault };
+    state.gateway = GatewayWord::Unreachable { last, since, fault };
     if lost && state.account_name().is_some() {
         // Whoever holds this PC now is not to act for the account.
         state.owner.account = Account::SignedOut;
@@ -116,7 +116,10 @@ fn on_session(state: &mut State, kept: KeptSession) {
 }
 
 /// One that has come back may run containers again.
-fn on_engine(state: &mut State, result: Result<EngineSeen, EngineFault>) {
+fn on_engine(state: &mut State, id: StartId, result: Result<EngineSeen, EngineFault>) {
+    if state.agent.live() != Some(id) {
+        return;
+    }
     if result.is_ok() && state.faults.engine.is_some() {
         state.faults.containers = None;
     }
@@ -141,6 +144,19 @@ fn on_containers(state: &mut State, id: StartId, result: Result<(), EngineFault>
         Err(_) => state.tasks.not_before(Task::Containers, CONTAINERS_AGAIN_MS, now),
     }
     state.faults.containers = result.err();
+}
+
+fn on_jobs_disk(state: &mut State, id: StartId, result: Result<(), AgentFault>) {
+    if state.agent.live() == Some(id) {
+        state.faults.disk = result.err();
+    }
+}
+
+/// Work that is there is worse than files that are.
+fn on_files_left(state: &mut State, id: StartId, left: u32) {
+    if state.agent.live() == Some(id) && !state.is_left() {
+        state.faults.work = Some(WorkFault::FilesLeft { left });
+    }
 }
 
 /// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.

@@ -211,10 +211,10 @@ fn an_engine_that_ends_takes_no_new_work_and_is_said() {
     let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
     world.node(true);
 
-    world.signal(Signal::Engine(Err(ionet_core::fault::EngineFault::Silent)));
+    world.engine(Err(ionet_core::fault::EngineFault::Silent));
     assert_eq!(eligible(&world), Some(false));
     assert_eq!(world.phase(), Phase::Blocked { code: ProblemCode::EngineDown });
-    world.signal(Signal::Engine(Ok(ionet_core::event::EngineSeen::default())));
+    world.engine(Ok(ionet_core::event::EngineSeen::default()));
 
     assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
 }
@@ -228,9 +228,9 @@ fn a_disk_that_takes_no_jobs_files_any_more_takes_no_new_work_and_is_said() {
         let mut world = World::new(Loaded { device: Some(device()), ..loaded() });
         world.node(true);
 
-        world.signal(Signal::JobsDisk(Err(fault)));
+        world.jobs_disk(Err(fault));
         assert_eq!((eligible(&world), world.phase()), (Some(false), Phase::Blocked { code }));
-        world.signal(Signal::JobsDisk(Ok(())));
+        world.jobs_disk(Ok(()));
 
         assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
     }

@@ -68,8 +68,8 @@ fn after_a_while_or_when_the_owner_says_so_a_next_job_tries_the_engine_again() {
 #[test]
 fn an_engine_that_has_come_back_and_an_agent_that_starts_anew_are_tried_at_once() {
     let mut world = refused();
-    world.signal(Signal::Engine(Err(EngineFault::Absent)));
-    world.signal(Signal::Engine(Ok(EngineSeen::default())));
+    world.engine(Err(EngineFault::Absent));
+    world.engine(Ok(EngineSeen::default()));
     assert_eq!(eligible(&world), Some(true));
 
     let mut world = refused();
@@ -89,7 +89,7 @@ fn what_an_engine_did_to_an_earlier_agents_job_stops_nothing() {
 }
 
 fn labels_change(world: &mut World) {
-    world.signal(Signal::Engine(Ok(EngineSeen { other_labels: true, ..EngineSeen::default() })));
+    world.engine(Ok(EngineSeen { other_labels: true, ..EngineSeen::default() }));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn an_engine_that_labels_files_as_before_again_needs_no_other_agent() {
     let before = world.state.agent.live();
 
     labels_change(&mut world);
-    world.signal(Signal::Engine(Ok(EngineSeen::default())));
+    world.engine(Ok(EngineSeen::default()));
     world.node(true);
 
     assert_eq!((eligible(&world), world.state.agent.live()), (Some(true), before));
@@ -137,10 +137,10 @@ fn an_engine_that_labels_files_as_before_again_needs_no_other_agent() {
 fn cards_that_a_reload_of_the_system_would_take_from_jobs_are_said_and_stop_nothing() {
     let mut world = online();
 
-    world.signal(Signal::Engine(Ok(EngineSeen { loses_cards: true, ..EngineSeen::default() })));
+    world.engine(Ok(EngineSeen { loses_cards: true, ..EngineSeen::default() }));
     assert_eq!(world.problems(), [ProblemCode::EngineLosesCards]);
     assert_eq!((eligible(&world), world.phase()), (Some(true), Phase::Waiting));
-    world.signal(Signal::Engine(Ok(EngineSeen::default())));
+    world.engine(Ok(EngineSeen::default()));
 
     assert_eq!(world.problems(), []);
 }

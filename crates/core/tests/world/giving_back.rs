@@ -329,7 +329,7 @@ fn a_start_of_an_adopted_agents_successor_has_a_higher_number() {
 fn what_the_region_took_before_the_click_does_not_thaw_work_beside_a_gateway_that_is_silent_now() {
     let mut world = World::earning();
     world.running_job();
-    world.signal(Signal::Engine(Err(EngineFault::Silent)));
+    world.engine(Err(EngineFault::Silent));
     world.hanging = |effect| matches!(effect, Effect::Region(_));
     world.log.clear();
 

@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests")]
 
+mod any;
 mod card;
 mod cards;
 mod certificate;
 mod engine;
 mod first_start;
 mod giving_back;
+mod holds;
 mod left_over;
 mod money;
 mod properties;

@@ -1,118 +1,16 @@
 //! Whatever happens, in whatever order, however late.
 
 use ionet_core::effect;
-use ionet_core::event::{KeptSession, SessionStore, SignInId, SignInMethod, SignedIn};
-use ionet_core::fault::{AgentFault, CloudFault, GpuFault, RegistrationFault, SignInFault};
-use ionet_core::region::WatchAnswer;
-use ionet_core::target::{AGREEMENT_VERSION, Target};
-use ionet_core::{Effect, Event, Intent, Now, Outcome, Signal, StartId, State, Verb, step, view, wake_at};
+use ionet_core::target::Target;
+use ionet_core::{
+    Effect, Event, Intent, Now, Outcome, Phase, Signal, StartId, State, Verb, step, view, wake_at,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::world::{
-    START, UNTIL_RESUMED, World, adopted, alice, bob, device, fresh, hardware, is_start, job, ready,
-};
-
-#[expect(clippy::too_many_lines, reason = "one strategy, a line an event")]
-fn any_event() -> impl Strategy<Value = Event> {
-    let id = || (0..6_u64).prop_map(StartId);
-    let intent = prop_oneof![
-        Just(UNTIL_RESUMED),
-        Just(Intent::Resume),
-        Just(Intent::SignIn { method: SignInMethod::Browser }),
-        Just(Intent::CancelSignIn),
-        Just(Intent::SignOut),
-        Just(Intent::TakeOver),
-        Just(Intent::Agree { version: AGREEMENT_VERSION }),
-        Just(Intent::Retry),
-        Just(Intent::Detect),
-        any::<bool>().prop_map(|confirmed| Intent::Quit { confirmed }),
-    ];
-    let answer =
-        (any::<[bool; 5]>(), 0..9_u64).prop_map(|([node, eligible, lost, busy, others], wanted_seq)| {
-            Signal::Region(WatchAnswer {
-                node: node.then(|| ready(eligible)),
-                jobs: if busy { vec![job()] } else { Vec::new() },
-                lost: lost && eligible && !busy,
-                owner: Some(if others { bob() } else { alice() }),
-                wanted_seq,
-                ..WatchAnswer::default()
-            })
-        });
-    let registration = prop_oneof![
-        Just(Ok(())),
-        Just(Err(RegistrationFault::Denied)),
-        Just(Err(RegistrationFault::CertificateRefused)),
-    ];
-    let signal = prop_oneof![
-        Just(Signal::Tick),
-        Just(Signal::Terminate),
-        id().prop_map(|id| Signal::AgentUp { id }),
-        id().prop_map(|id| Signal::AgentExited { id, fault: AgentFault::Crashed { code: Some(1) } }),
-        (id(), registration).prop_map(|(id, result)| Signal::Registration { id, result }),
-        answer,
-        Just(Signal::RegionFault(CloudFault::NoNetwork)),
-        Just(Signal::RegionFault(CloudFault::DeviceRetired)),
-        Just(Signal::Session(KeptSession::None)),
-    ];
-    let sign_in_ended = prop_oneof![
-        Just(Err(SignInFault::Abandoned)),
-        Just(Err(SignInFault::Cancelled)),
-        Just(Ok(SignedIn { name: alice(), store: SessionStore::File })),
-        Just(Ok(SignedIn { name: bob(), store: SessionStore::File })),
-    ];
-    let outcome = prop_oneof![
-        (0..6_u64, sign_in_ended).prop_map(|(id, result)| Outcome::SignedIn { id: SignInId(id), result }),
-        Just(Outcome::Enrolled(Ok(device()))),
-        Just(Outcome::Enrolled(Err(CloudFault::NotSignedIn))),
-        Just(Outcome::Left(Ok(()))),
-        Just(Outcome::Looked(Err(GpuFault::NoGpu))),
-        Just(Outcome::Looked(Ok(hardware()))),
-        id().prop_map(|id| Outcome::AgentStarted { id, result: Ok(()) }),
-        id().prop_map(|id| Outcome::Frozen { id, result: Ok(()) }),
-        id().prop_map(|id| Outcome::AgentStopped { id, result: Ok(()) }),
-    ];
-    prop_oneof![
-        3 => intent.prop_map(Event::Intent),
-        3 => signal.prop_map(Event::Signal),
-        2 => outcome.prop_map(Event::Outcome),
-    ]
-}
-
-/// What becomes of an effect: its answer comes after so many further events, comes twice, or never comes.
-#[derive(Debug, Clone, Copy)]
-enum Fate {
-    After(usize),
-    Twice(usize),
-    Lost,
-}
-
-fn any_fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![4 => (0..12_usize).prop_map(Fate::After), 1 => (0..12_usize).prop_map(Fate::Twice), 1 => Just(Fate::Lost)]
-}
-
-fn any_script() -> impl Strategy<Value = Vec<(Event, Fate)>> {
-    proptest::collection::vec((any_event(), any_fate()), 0..60)
-}
-
-/// A PC as it is before the script: enrolled, with an agent of an earlier life, or new.
-fn any_world() -> impl Strategy<Value = fn() -> World> {
-    prop_oneof![
-        Just(World::enrolled as fn() -> World),
-        Just((|| World::new(adopted())) as fn() -> World),
-        Just((|| World::new(fresh())) as fn() -> World),
-    ]
-}
-
-/// Who signs in is alice at every other time.
-fn answer(world: &World, effect: &Effect) -> Option<Outcome> {
-    if let Effect::Account(effect::Account::SignIn { id, .. }) = effect {
-        let name = if id.0.is_multiple_of(2) { bob() } else { alice() };
-        return Some(Outcome::SignedIn { id: *id, result: Ok(SignedIn { name, store: SessionStore::File }) });
-    }
-    world.answer(effect)
-}
+use crate::any::{Fate, answer, any_script, any_word_of, any_world};
+use crate::world::{START, UNTIL_RESUMED, World, is_start};
 
 type Checked = Result<(), TestCaseError>;
 
@@ -151,9 +49,8 @@ fn always(state: &State, now: Now) -> Checked {
     prop_assert!(wake_at(state, now).is_none_or(|at| at > now.mono_ms), "nobody is woken for what is over");
     prop_assert!(serde_json::to_string(&shown).is_ok());
     let paused = matches!(shown.target, Target::Paused { .. });
-    let ending = shown.giving_back.is_some();
-    if shown.may_run && !paused && !ending {
-        prop_assert!(shown.can.contains(&Verb::Pause), "{shown:?}");
+    if shown.may_run && shown.phase != Phase::Quitting {
+        prop_assert!(paused || shown.can.contains(&Verb::Pause), "{shown:?}");
         prop_assert!(shown.can.contains(&Verb::Quit), "{shown:?}");
     }
     Ok(())
@@ -194,12 +91,35 @@ proptest! {
         world.intent(UNTIL_RESUMED);
         world.pass(3_500);
         swept_at_last(&mut world);
-        prop_assert!(!world.shown().may_run, "{:?}", world.state.agent);
-        if world.shown().phase == ionet_core::Phase::Quitting {
-            prop_assert!(world.log.contains(&Effect::Exit), "{:?}", world.state.agent);
-        }
+        given_back(&world)?;
     }
 
+    /// The same for a quit: the program ends.
+    #[test]
+    fn a_quit_always_arrives(before in any_world(), script in any_script()) {
+        let mut world = before();
+        play(&mut world, script, |_, _| Ok(()))?;
+        world.intent(Intent::Quit { confirmed: true });
+        world.pass(3_500);
+        swept_at_last(&mut world);
+        prop_assert_eq!(world.phase(), Phase::Quitting);
+        given_back(&world)?;
+    }
+
+    /// What is said of the agent by its start's number is about no other one.
+    #[test]
+    fn a_word_about_another_start_is_as_good_as_none(
+        before in any_world(), script in any_script(), word in (0..12_u64).prop_map(StartId).prop_flat_map(|id| any_word_of(id).prop_map(move |word| (id, word)))
+    ) {
+        let (id, word) = word;
+        let mut world = before();
+        play(&mut world, script, |_, _| Ok(()))?;
+        prop_assume!(world.state.agent.live() != Some(id));
+        let mut silent = world.state.clone();
+        let said = step(&mut world.state, Event::Signal(word), world.now);
+        let unsaid = step(&mut silent, Event::Signal(Signal::Tick), world.now);
+        prop_assert_eq!((&world.state, said), (&silent, unsaid));
+    }
 }
 
 proptest! {
@@ -216,7 +136,7 @@ proptest! {
         swept_at_last(&mut world);
         let state = &world.state;
         let free = state.enrolment.device.is_some() && state.owner.agreed.is_some() && !state.is_others();
-        let going = world.shown().phase == ionet_core::Phase::Quitting || !world.shown().can.contains(&Verb::Resume);
+        let going = world.shown().phase == Phase::Quitting || !world.shown().can.contains(&Verb::Resume);
         prop_assume!(free && !going && !retired(&world));
         // Its look may have been lost: cards that are known stay known.
         prop_assume!(state.work.hardware.is_some() && state.faults.gpu.is_none());
@@ -226,22 +146,38 @@ proptest! {
     }
 }
 
+/// Nothing is left. A program that ends sweeps once, and says what that has left.
+fn given_back(world: &World) -> Checked {
+    let shown = world.shown();
+    if shown.phase == Phase::Quitting {
+        prop_assert!(world.log.contains(&Effect::Exit), "{:?}", world.state.agent);
+        prop_assert!(!shown.may_run || world.state.faults.work.is_some());
+    } else {
+        prop_assert!(!shown.may_run, "{:?}", world.state.agent);
+    }
+    Ok(())
+}
+
 /// The sweep may have been asked for before, and its answer been lost: only its own outcome ends it. As a save's does.
 fn swept_at_last(world: &mut World) {
-    if let Some(giving) = world.state.agent.giving_back() {
-        let id = giving.id;
-        world.send(Event::Outcome(Outcome::AgentStopped { id, result: Ok(()) }));
-        // What may still come after it: the session's end, what is to be remembered, the logs.
-        for _ in 0..3 {
-            world.pass(60_000);
+    // What an earlier sweep has left is swept again after a while. What may come after it: the session's end, what is to be
+    // remembered, the logs.
+    for _ in 0..5 {
+        if let Some(giving) = world.state.agent.giving_back() {
+            let id = giving.id;
+            world.send(Event::Outcome(Outcome::AgentStopped { id, result: Ok(()) }));
         }
+        world.pass(60_000);
     }
 }
 
 fn retired(world: &World) -> bool {
-    let by_watch =
-        ionet_core::state::Region::Unreachable { last: None, since: START, fault: CloudFault::DeviceRetired };
-    std::mem::discriminant(&world.state.region) == std::mem::discriminant(&by_watch)
+    let by_watch = ionet_core::state::GatewayWord::Unreachable {
+        last: None,
+        since: START,
+        fault: ionet_core::fault::CloudFault::DeviceRetired,
+    };
+    std::mem::discriminant(&world.state.gateway) == std::mem::discriminant(&by_watch)
         || world.state.is_lost()
         || world.state.faults.enrolment.is_some()
 }

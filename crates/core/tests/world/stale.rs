@@ -1,10 +1,11 @@
 //! Late, lost, doubled and stale words of several starts.
 
 use ionet_core::effect;
-use ionet_core::fault::{AgentFault, WorkFault};
+use ionet_core::event::EngineSeen;
+use ionet_core::fault::{AgentFault, EngineFault, WorkFault};
 use ionet_core::{Effect, Event, Intent, Outcome, Phase, ProblemCode, Signal, StartId};
 
-use crate::world::{UNTIL_RESUMED, World, is_stop};
+use crate::world::{UNTIL_RESUMED, World, adopted, is_stop};
 
 fn earlier(world: &World) -> StartId {
     world
@@ -138,4 +139,60 @@ fn a_doubled_answer_of_a_step_moves_it_once() {
     world.send(Event::Outcome(Outcome::AgentStopped { id, result: Ok(()) }));
 
     assert!(!world.shown().may_run);
+}
+
+#[test]
+fn what_an_engine_or_a_disk_was_to_an_earlier_start_says_nothing_about_the_agent_of_now() {
+    let mut world = in_its_second_life();
+    let id = earlier(&world);
+
+    let other_labels = EngineSeen { other_labels: true, ..EngineSeen::default() };
+    for result in [Err(EngineFault::Silent), Ok(other_labels)] {
+        world.signal(Signal::Engine { id, result });
+    }
+    world.signal(Signal::JobsDisk { id, result: Err(AgentFault::DiskFull) });
+    world.signal(Signal::FilesLeft { id, left: 1 });
+
+    assert_eq!((world.phase(), world.problems()), (Phase::Waiting, vec![]));
+    assert_eq!(world.starts(), 2, "no other agent is needed");
+}
+
+#[test]
+fn what_is_noticed_of_an_adopted_agent_is_about_it() {
+    let mut world = World::new(adopted());
+    world.node(true);
+
+    world.engine(Err(EngineFault::Silent));
+    world.jobs_disk(Err(AgentFault::DiskFull));
+
+    assert_eq!(world.problems(), [ProblemCode::EngineDown, ProblemCode::AgentDiskFull]);
+}
+
+#[test]
+fn files_that_were_left_are_said_of_the_agent_that_runs_and_never_in_place_of_work_that_is_there() {
+    let files_left = |world: &mut World| {
+        let id = world.state.agent.live().unwrap();
+        world.signal(Signal::FilesLeft { id, left: 1 });
+        world.problems()
+    };
+    let mut world = World::earning();
+    assert_eq!(files_left(&mut world), [ProblemCode::FilesLeft]);
+
+    let mut frozen = World::new(adopted());
+    let result = Err(WorkFault::StillThere { left: 3 });
+    frozen.send(Event::Outcome(Outcome::Thawed { id: StartId(7), result }));
+
+    assert_eq!(files_left(&mut frozen), [ProblemCode::WorkStillThere]);
+}
+
+#[test]
+fn files_of_an_agent_that_is_gone_do_not_hide_the_work_that_its_sweep_left() {
+    let mut world = World::earning();
+    let id = earlier(&world);
+    world.left = Some(WorkFault::StillThere { left: 3 });
+    world.intent(UNTIL_RESUMED);
+
+    world.signal(Signal::FilesLeft { id, left: 1 });
+
+    assert_eq!((world.problems(), world.shown().may_run), (vec![ProblemCode::WorkStillThere], true));
 }

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use ionet_core::effect::{self, Wanted};
 use ionet_core::event::{
-    Device, KeptSession, Loaded, SessionStore, SignInId, SignInMethod, SignedIn, WantedTold,
+    Device, EngineSeen, KeptSession, Loaded, SessionStore, SignInId, SignInMethod, SignedIn, WantedTold,
 };
-use ionet_core::fault::{AgentFault, CloudFault, RegistrationFault, SignInFault, WorkFault};
+use ionet_core::fault::{AgentFault, CloudFault, EngineFault, RegistrationFault, SignInFault, WorkFault};
 use ionet_core::hardware::{CardState, Cpu, Driver, Gpu, GpuMemory, Hardware, Os};
 use ionet_core::region::{Job, JobStatus, Node, NodeStatus, WatchAnswer};
 use ionet_core::target::{AGREEMENT_VERSION, AccountName, Agreement, PauseEnd, Saved, Target};
@@ -130,6 +130,17 @@ impl World {
     pub(crate) fn registration(&mut self, result: Result<(), RegistrationFault>) {
         let id = self.state.agent.live().unwrap_or_default();
         self.signal(Signal::Registration { id, result });
+    }
+
+    /// Of the agent of now.
+    pub(crate) fn engine(&mut self, result: Result<EngineSeen, EngineFault>) {
+        let id = self.state.agent.live().unwrap();
+        self.signal(Signal::Engine { id, result });
+    }
+
+    pub(crate) fn jobs_disk(&mut self, result: Result<(), AgentFault>) {
+        let id = self.state.agent.live().unwrap();
+        self.signal(Signal::JobsDisk { id, result });
     }
 
     pub(crate) fn agent_exits(&mut self) {

@@ -39,7 +39,7 @@ impl Resident {
         let (asks, questions) = mpsc::channel(8);
         let windows = server.windows();
         let served = Served { snapshots: watcher, figures: sampled, intents: wants, questions: asks };
-        let serving = tokio::spawn(server.serve(served));
+        let serving = tokio::spawn(async move { server.serve(served).await });
         Self { folder, snapshots, figures, intents, questions, windows, serving }
     }
 
@@ -102,6 +102,32 @@ async fn a_watcher_gets_the_snapshot_of_now_first_and_then_each_change() {
 
     assert!(!first.rehearsal);
     assert!(second.rehearsal);
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_is_served_again_at_the_same_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let meeting = Meeting::within(folder.path());
+    let mut server = Server::bind(&meeting).unwrap();
+    let mut count = server.windows().count();
+    let (_snapshots, snapshots) = watch::channel(view(&State::default()));
+    let (figures, intents, questions) = (watch::channel(None).1, mpsc::channel(8).0, mpsc::channel(8).0);
+    let served = Served { snapshots, figures, intents, questions };
+
+    for _ in 0..3 {
+        let watches = async {
+            let mut client = soon(Client::connect(&meeting, Kind::Window)).await.unwrap();
+            soon(client.next()).await.unwrap();
+            client
+        };
+        let mut client = tokio::select! {
+            () = server.serve(served.clone()) => panic!("it ended by itself"),
+            client = watches => client,
+        };
+        // Whoever watched hears of it, and comes again.
+        assert!(soon(client.next()).await.is_err());
+        soon(count.wait_for(|count| *count == 0)).await.unwrap();
+    }
 }
 
 #[tokio::test]

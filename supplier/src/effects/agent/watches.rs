@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ionet_agent::{disk, engine, images};
-use ionet_core::Signal;
 use ionet_core::event::EngineSeen;
 use ionet_core::fault::AgentFault;
+use ionet_core::{Signal, StartId};
 
 use super::plan;
 use crate::effects::{Shared, lock};
@@ -47,13 +47,17 @@ impl Shared {
         }
     }
 
-    /// Until the agent is stopped. The engine's facts are asked for where none are given.
-    pub(super) fn look_after_what_jobs_need(self: &Arc<Self>, facts: Option<engine::EngineFacts>) {
-        let engine = self.watch_the_engine(facts);
-        *lock(&self.agent.watches) = engine.into_iter().chain([self.watch_the_disk()]).collect();
+    /// For this start, until the agent is stopped. The engine's facts are asked for where none are given.
+    pub(super) fn look_after_what_jobs_need(
+        self: &Arc<Self>,
+        id: StartId,
+        facts: Option<engine::EngineFacts>,
+    ) {
+        let engine = self.watch_the_engine(id, facts);
+        *lock(&self.agent.watches) = engine.into_iter().chain([self.watch_the_disk(id)]).collect();
     }
 
-    fn watch_the_engine(self: &Arc<Self>, facts: Option<engine::EngineFacts>) -> Option<Runner> {
+    fn watch_the_engine(self: &Arc<Self>, id: StartId, facts: Option<engine::EngineFacts>) -> Option<Runner> {
         let socket = self.place().docker_socket?;
         let shared = self.clone();
         Some(self.tools.runners.start("engine", move || {
@@ -69,20 +73,27 @@ impl Shared {
                     other_labels: *started_for.get_or_insert(facts.labels) != facts.labels,
                     loses_cards: facts.loses_cards,
                 };
-                shared.tell(Signal::Engine(last.as_ref().map(&mut seen).map_err(Clone::clone))).await;
+                shared
+                    .tell(Signal::Engine { id, result: last.as_ref().map(&mut seen).map_err(Clone::clone) })
+                    .await;
                 let mut watch = engine::Watch::new(&socket, true, last);
                 loop {
                     let now = watch.changed().await;
                     if let Err(fault) = &now {
                         tracing::warn!(%fault, "jobs cannot run in the container engine");
                     }
-                    shared.tell(Signal::Engine(now.as_ref().map(&mut seen).map_err(Clone::clone))).await;
+                    shared
+                        .tell(Signal::Engine {
+                            id,
+                            result: now.as_ref().map(&mut seen).map_err(Clone::clone),
+                        })
+                        .await;
                 }
             }
         }))
     }
 
-    fn watch_the_disk(self: &Arc<Self>) -> Runner {
+    fn watch_the_disk(self: &Arc<Self>, id: StartId) -> Runner {
         let shared = self.clone();
         self.tools.runners.start("jobs' disk", move || {
             let shared = shared.clone();
@@ -96,7 +107,7 @@ impl Shared {
                         if let Err(fault) = &now {
                             tracing::warn!(%fault, "jobs' files have no place");
                         }
-                        shared.tell(Signal::JobsDisk(now.clone())).await;
+                        shared.tell(Signal::JobsDisk { id, result: now.clone() }).await;
                         last = now;
                     }
                 }

@@ -32,8 +32,8 @@ pub(super) enum Done {
         result: Result<(), WorkFault>,
     },
     Swept(Result<(), WorkFault>),
-    /// Folders of ended allocations that stay.
-    FilesLeft(u32),
+    /// Folders of ended allocations of that start's agent that stay.
+    FilesLeft(StartId, u32),
     /// The engine ran a container, or refused one for what is this PC's.
     Containers(StartId, Result<(), EngineFault>),
 }
@@ -155,7 +155,7 @@ impl Beside {
     }
 
     /// The files of an allocation that has ended. Nomad would keep them until it has fifty such.
-    pub(super) fn remove_later(&self, data_dir: PathBuf, allocation: String, wait: Duration) {
+    pub(super) fn remove_later(&self, id: StartId, data_dir: PathBuf, allocation: String, wait: Duration) {
         let say = self.say.clone();
         tokio::spawn(async move {
             sleep(wait).await;
@@ -171,7 +171,7 @@ impl Beside {
             });
             // What hangs with the disk stays as well.
             if let Ok(Some(false) | None) = removed.await {
-                let _ = say.send(Done::FilesLeft(1));
+                let _ = say.send(Done::FilesLeft(id, 1));
             }
         });
     }

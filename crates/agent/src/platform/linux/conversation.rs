@@ -223,6 +223,7 @@ mod tests {
         assert_eq!(talk.hear(exited(2)), None);
         assert_eq!(talk.hear(Say::Started(agent(2))), None);
         assert_eq!(talk.hear(Say::Registration { id: Some(StartId(2)), result: Ok(()) }), None);
+        assert_eq!(talk.hear(Say::FilesLeft { id: StartId(2), left: 1 }), None);
 
         assert_eq!(talk.running(), Some(agent(3)));
         let registered = talk.hear(Say::Registration { id: Some(StartId(3)), result: Ok(()) });

@@ -279,8 +279,8 @@ impl GuardSide {
                 self.answer(said).await;
             }
             Told::JobEnded(allocation) => {
-                if let Some(place) = self.place.clone() {
-                    self.beside.remove_later(place.data_dir, allocation, self.files_stay);
+                if let (Some(agent), Some(place)) = (&self.agent, self.place.clone()) {
+                    self.beside.remove_later(agent.id, place.data_dir, allocation, self.files_stay);
                 }
             }
         }
@@ -326,10 +326,7 @@ impl GuardSide {
                 let said = agent.and_then(|agent| agent.hear_of_containers(result));
                 self.answer(said).await;
             }
-            Done::FilesLeft(left) => {
-                let said = self.agent.as_ref().map(|agent| Say::FilesLeft { id: agent.id, left });
-                self.answer(said).await;
-            }
+            Done::FilesLeft(id, left) => self.say(Say::FilesLeft { id, left }).await,
         }
     }
 

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::beside::{Beside, Done};
 use super::guard_tests::{WORK, connect, next, place, start, started, stop};
 use super::stage::{ALLOC, Stage, is_alive, until};
 use crate::guard::{GuardEvent, Place, Start};
@@ -243,6 +245,21 @@ async fn the_files_of_a_job_that_has_ended_go_while_the_agent_runs_on() {
 
     until("the folder's end", || !folder.exists()).await;
     stop(&stage, &guard).await.unwrap();
+}
+
+/// The agent of now may be another one.
+#[tokio::test]
+async fn files_that_stay_are_told_of_the_start_whose_job_left_them() {
+    let stage = Stage::new();
+    let folder = stage.data().join("alloc");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "no folder").unwrap();
+    let (beside, mut done) = Beside::new();
+
+    beside.remove_later(StartId(4), stage.data(), ALLOC.to_owned(), Duration::ZERO);
+
+    let left = tokio::time::timeout(Duration::from_secs(20), done.recv()).await.unwrap();
+    assert!(matches!(left, Some(Done::FilesLeft(StartId(4), 1))));
 }
 
 /// Files that hold one of the words, or are named with one.

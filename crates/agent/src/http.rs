@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -11,6 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// More than any answer that is kept whole.
 const LARGEST: usize = 16 * 1024 * 1024;
+
+/// One that is passed on as it comes.
+#[cfg(target_os = "linux")]
+pub(crate) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpFault {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -27,14 +26,13 @@ use super::processes::Containers;
 use super::refused;
 use crate::admission::{self, Refusal, Route};
 use crate::disk;
+use crate::http::Body;
 
 /// Longer than any container's description.
 const LONGEST: usize = 1024 * 1024;
 
 /// A disk that sleeps takes its time to turn.
 const LOOKED_UP_WITHIN: Duration = Duration::from_secs(5);
-
-pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// An open gate. Dropping it closes it to newcomers.
 #[must_use]

@@ -18,10 +18,10 @@ use hyper::{Method, Response, Uri};
 use sha2::{Digest, Sha256};
 
 use super::engine::Engine;
-use super::gate::Body;
 use super::processes::Scope;
 use super::progress::Progress;
 use crate::disk;
+use crate::http::Body;
 
 /// A pull takes minutes; the question before it is answered at once, or not waited for.
 const ASKED_WITHIN: Duration = Duration::from_secs(2);

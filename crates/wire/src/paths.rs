@@ -41,6 +41,10 @@ pub enum FoldersError {
     NoHome,
     #[error("{HOME_VARIABLE} must be an absolute path, not {0}")]
     Relative(PathBuf),
+    #[error(
+        "the name of {0} is no UTF-8, and a job's program cannot be told of it: set {HOME_VARIABLE} to another folder"
+    )]
+    NoText(PathBuf),
     #[error("{folder} belongs to user {owner}: run this as that user")]
     AnotherUsers { folder: PathBuf, owner: u32 },
     #[error("the app's folder cannot be used: {0}. Mend that, or set {HOME_VARIABLE} to another folder")]
@@ -115,11 +119,18 @@ impl Folders {
     /// Makes what is missing. Two spellings of one home (a link, a mount) come out as one.
     fn made(mut self) -> Result<Self, FoldersError> {
         for folder in [&mut self.config, &mut self.data, &mut self.logs] {
+            is_text(folder)?;
             private_folder(folder)?;
             *folder = locate::spelled_out(folder);
+            is_text(folder)?;
         }
         Ok(self)
     }
+}
+
+/// Nomad's configuration is text, and what the guard is told too.
+fn is_text(folder: &std::path::Path) -> Result<(), FoldersError> {
+    folder.to_str().map(drop).ok_or_else(|| FoldersError::NoText(folder.to_owned()))
 }
 
 #[cfg(test)]

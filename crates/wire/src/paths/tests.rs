@@ -63,6 +63,22 @@ mod linux {
     use super::*;
 
     #[test]
+    fn a_home_whose_name_is_no_text_is_named_and_nothing_is_made_in_it() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let place = tempfile::tempdir().unwrap();
+        let home = place.path().join(std::ffi::OsStr::from_bytes(b"jos\xe9"));
+        let (plain, link) = (place.path().join("plain"), home.join("data"));
+
+        assert!(matches!(Folders::below(&home).made(), Err(FoldersError::NoText(_))));
+        assert!(!home.exists());
+
+        std::fs::create_dir_all(&link).unwrap();
+        std::fs::create_dir(&plain).unwrap();
+        std::os::unix::fs::symlink(&link, plain.join("data")).unwrap();
+        assert!(matches!(Folders::below(&plain).made(), Err(FoldersError::NoText(_))));
+    }
+
+    #[test]
     fn a_desktop_cron_ssh_and_a_sandboxed_terminal_agree_on_the_data() {
         let desktop = [
             ("HOME", "/home/a"),

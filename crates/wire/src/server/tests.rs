@@ -67,6 +67,17 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), future).await.expect("nothing came within 20 s")
 }
 
+/// A socket lies there a moment before anybody listens at it.
+async fn found_again(meeting: &Meeting) -> Client {
+    loop {
+        match Client::connect(meeting, Kind::Window).await {
+            Ok(client) => return client,
+            Err(WireError::NobodyThere(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 async fn line(raw: &mut BufReader<ionet_private::socket::Stream>) -> String {
     let mut line = String::new();
     soon(raw.read_line(&mut line)).await.unwrap();
@@ -268,12 +279,8 @@ async fn a_socket_that_somebody_removed_is_made_anew_in_its_place_and_stays() {
     let socket = resident.folder.path().join("supplier.sock");
     for _ in 0..3 {
         std::fs::remove_file(&socket).unwrap();
-        soon(async {
-            while !socket.exists() {
-                tokio::time::sleep(Duration::from_millis(5)).await
-            }
-        })
-        .await;
+        soon(found_again(&resident.meeting())).await;
+        assert!(socket.exists());
         resident.serves_others().await;
     }
 }
@@ -293,16 +300,7 @@ async fn a_runtime_folder_that_goes_at_log_out_is_noticed_and_the_app_is_found_a
     let mut before = soon(Client::connect(&meeting, Kind::Window)).await.unwrap();
 
     std::fs::remove_dir_all(&session).unwrap();
-    let mut after = soon(async {
-        loop {
-            match Client::connect(&meeting, Kind::Window).await {
-                Ok(client) => return client,
-                Err(WireError::NobodyThere(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    })
-    .await;
+    let mut after = soon(found_again(&meeting)).await;
     resident.snapshots.send_modify(|snapshot| snapshot.rehearsal = true);
 
     for client in [&mut before, &mut after] {

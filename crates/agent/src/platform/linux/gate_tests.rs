@@ -272,6 +272,10 @@ async fn a_refusal_tells_its_customer_what_was_refused_in_short_and_the_log_only
     let (_gate, socket) = engine.gate();
     let host = |asked: &str| format!(r#"{{"HostConfig": {asked}}}"#);
     let long = "\u{1F9EA}\\\\".repeat(20_000);
+    // Where another test without a log comes first to a line that is logged, that line is taken for one that nobody wants.
+    say(&socket, &post("/v1.41/containers/create", &host(r#"{"NetworkMode": "first"}"#))).await;
+    tracing::callsite::rebuild_interest_cache();
+    log.0.lock().unwrap().clear();
 
     for (rule, asked) in [
         ("NetworkMode", host(r#"{"NetworkMode": "planted"}"#)),

@@ -2,7 +2,8 @@
 //!
 //! A real gateway with its store, on loopback; a thousand devices with certificates of their own poll it, a few of them are
 //! timed, and one kind of flood after the other comes at fifty requests a second from an address of its own. One of the
-//! timed devices stands behind that very address. Before all that a device alone reads its ten thousand jobs. Issuer and region are the ones that the gateway's tests play.
+//! timed devices stands behind that very address. Before all that a device alone reads its ten thousand jobs. Issuer and region
+//! are the ones that the gateway's tests play.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks so")]
 

@@ -22,23 +22,27 @@ pub struct Runners {
 /// Ends its runner when it is dropped.
 #[must_use = "dropping it ends the runner"]
 #[derive(Debug)]
-pub struct Runner(JoinHandle<()>);
+pub struct Runner(Option<JoinHandle<()>>);
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(running) = &self.0 {
+            running.abort();
+        }
     }
 }
 
 impl Runner {
     /// It runs as long as the runtime.
-    pub fn for_ever(self) {
-        std::mem::forget(self);
+    pub fn for_ever(mut self) {
+        self.0 = None;
     }
 
     /// Returns when what it runs has ended by itself.
     pub async fn ended(mut self) {
-        let _ = (&mut self.0).await;
+        if let Some(running) = &mut self.0 {
+            let _ = running.await;
+        }
     }
 }
 
@@ -55,7 +59,7 @@ impl Runners {
         R: Future<Output = ()> + Send + 'static,
     {
         let events = self.events.clone();
-        Runner(tokio::spawn(async move {
+        Runner(Some(tokio::spawn(async move {
             let mut breaks = 0;
             loop {
                 let began = tokio::time::Instant::now();
@@ -70,7 +74,7 @@ impl Runners {
                 }
                 tokio::time::sleep(spread(WAITS[(breaks - 1).min(WAITS.len() - 1)])).await;
             }
-        }))
+        })))
     }
 }
 

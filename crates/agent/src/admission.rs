@@ -134,6 +134,13 @@ pub(crate) fn image_config(config: &Value) -> Result<(), Refusal> {
     listed(config, "an image whose labels and commands have more than 128 KiB")
 }
 
+/// The container that is to be removed, where that is asked.
+pub(crate) fn removed<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+    let mut parts = path.rsplit('/');
+    let container = parts.next()?;
+    (method == Method::DELETE && parts.next() == Some("containers")).then_some(container)
+}
+
 /// Whose container it is, in Nomad's own words: its driver writes this label over a job's.
 pub(crate) fn allocation(asked: &Value) -> Option<&str> {
     field(asked, "Labels").ok()?["com.hashicorp.nomad.alloc_id"].as_str()

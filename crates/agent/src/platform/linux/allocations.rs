@@ -21,7 +21,7 @@ pub(super) struct Allocations {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Of which allocation a container is that has been made.
+    /// Of which allocation a container is that has been made and has not run yet.
     made: BTreeMap<String, String>,
     /// Containers of whose start the engine has not said that it failed.
     starting: BTreeSet<String>,
@@ -50,9 +50,16 @@ impl Allocations {
     pub(super) fn started(&self, container: &str, is_refused: bool) {
         let mut seen = self.seen();
         seen.starting.remove(container);
-        if let Some(allocation) = seen.made.get(container).filter(|_| !is_refused).cloned() {
+        if !is_refused && let Some(allocation) = seen.made.remove(container) {
             seen.ran.insert(allocation);
         }
+    }
+
+    /// The engine is asked to remove it: a job that fails again and again leaves nothing here.
+    pub(super) fn removed(&self, container: &str) {
+        let mut seen = self.seen();
+        seen.starting.remove(container);
+        seen.made.remove(container);
     }
 
     pub(super) fn may_have_run(&self, allocation: &str) -> bool {
@@ -65,5 +72,28 @@ impl Allocations {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_that_come_and_go_leave_no_more_behind_than_that_their_allocation_has_run() {
+        let allocations = Allocations { earlier: Some(BTreeSet::new()), seen: Mutex::default() };
+
+        for (container, is_refused) in [("c1", true), ("c2", false), ("c3", true)] {
+            allocations.made(container, format!("of-{container}"));
+            allocations.starts(container);
+            assert!(allocations.may_have_run(&format!("of-{container}")), "as it starts");
+            allocations.started(container, is_refused);
+            assert_eq!(allocations.may_have_run(&format!("of-{container}")), !is_refused);
+            allocations.removed(container);
+        }
+
+        assert!(allocations.may_have_run("of-c2") && !allocations.may_have_run("of-c1"));
+        let seen = allocations.seen();
+        assert_eq!((seen.made.len(), seen.starting.len(), seen.ran.len()), (0, 0, 1));
     }
 }

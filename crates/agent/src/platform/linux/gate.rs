@@ -204,6 +204,9 @@ impl Way {
             || Refusal::with("the request", format!("{} {}", request.method(), request.uri().path()));
         let route = route.ok_or_else(unknown)?;
         if route == Route::Free {
+            if let Some(container) = admission::removed(request.method(), request.uri().path()) {
+                self.allocations.removed(container);
+            }
             let pull = self.images.hear(request.method(), request.uri()).await;
             return Ok((request.map(BodyExt::boxed_unsync), pull.map_or(Asked::Other, Asked::Pull)));
         }

@@ -31,6 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(crate) fn run(scene: Option<&str>) -> anyhow::Result<()> {
     let folders = Folders::open().context("cannot find this user's folders")?;
     let title = Words::of_this_desktop().say("window-title", &[]);
+    let plays = scene.is_some();
     let page = scene.map_or_else(|| "index.html".to_owned(), |scene| format!("index.html?scene={scene}"));
     let bindings = bindings::builder();
     let (link, connection) = link(folders.meeting());
@@ -41,10 +42,13 @@ pub(crate) fn run(scene: Option<&str>) -> anyhow::Result<()> {
         .manage(link)
         .setup(move |app| {
             bindings.mount_events(app);
-            tauri::async_runtime::spawn(tell(app.handle().clone(), views));
-            tauri::async_runtime::spawn(tell_live(app.handle().clone(), live));
-            let front = app.handle().clone();
-            tauri::async_runtime::spawn(connection.keep(resident::start, move || to_front(&front)));
+            // A scene is played without the program: it would show this PC, and be started for it.
+            if !plays {
+                tauri::async_runtime::spawn(tell(app.handle().clone(), views));
+                tauri::async_runtime::spawn(tell_live(app.handle().clone(), live));
+                let front = app.handle().clone();
+                tauri::async_runtime::spawn(connection.keep(resident::start, move || to_front(&front)));
+            }
             let window = WebviewWindowBuilder::new(app, WINDOW, WebviewUrl::App(page.into()));
             let window = window.title(title).inner_size(SIZE.0, SIZE.1).min_inner_size(LEAST.0, LEAST.1);
             redraw::build(window)?;

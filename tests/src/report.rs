@@ -28,6 +28,14 @@ pub struct Agent {
 pub enum AgentKind {
     Nomad,
     Double,
+    /// None takes part.
+    None,
+}
+
+impl Agent {
+    pub(crate) fn none() -> Self {
+        Self { kind: AgentKind::None, version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use thirtyfour::{By, Capabilities, WebDriver};
 use tokio::process::{Child, Command};
@@ -16,6 +17,9 @@ use crate::wait::{until, until_seen};
 
 /// How long a page may take to open.
 const OPENING: Duration = Duration::from_secs(60);
+
+/// How long a script in the page may take.
+const SCRIPT: Duration = Duration::from_secs(120);
 
 /// How long a closed window's processes may take to go.
 const CLOSING: Duration = Duration::from_secs(20);
@@ -28,6 +32,15 @@ pub struct Window {
 
 impl Window {
     pub async fn open(pc: &Pc) -> Result<Self> {
+        Self::open_with(pc, &[]).await
+    }
+
+    /// The window that plays this scene of `ui/src/backend/scenes.ts`.
+    pub async fn open_scene(pc: &Pc, scene: &str) -> Result<Self> {
+        Self::open_with(pc, &["--scene", scene]).await
+    }
+
+    async fn open_with(pc: &Pc, arguments: &[&str]) -> Result<Self> {
         // Somebody else of this process may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let port = free_port()?;
@@ -50,7 +63,7 @@ impl Window {
         until("WebKitWebDriver", Duration::from_secs(20), look).await?;
         let mut wanted = Capabilities::new();
         let program = pc.program("ionet-supplier-window");
-        wanted.set("webkitgtk:browserOptions", json!({"binary": program, "args": []}))?;
+        wanted.set("webkitgtk:browserOptions", json!({"binary": program, "args": arguments}))?;
         let session = tokio::time::timeout(OPENING, WebDriver::new(&address, wanted))
             .await
             .context("the window did not open under WebDriver")??;
@@ -132,6 +145,16 @@ impl Window {
             Ok(Some(words))
         })
         .await
+    }
+
+    /// What a script in the page gives to its last argument, within two minutes. `{"error": …}` is one.
+    pub async fn run<T: DeserializeOwned>(&self, script: &str) -> Result<T> {
+        self.session.set_script_timeout(SCRIPT).await?;
+        let given = self.session.execute_async(script, Vec::new()).await?;
+        if let Some(error) = given.json().get("error") {
+            bail!("the page says {error}");
+        }
+        Ok(given.convert()?)
     }
 
     /// A picture of the page, PNG.

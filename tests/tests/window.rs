@@ -28,19 +28,25 @@ struct Scene {
     _folder: TempDir,
 }
 
+/// A PC with a screen, and nothing that runs on it.
+async fn pc() -> Option<(Pc, Desktop, TempDir)> {
+    let programs = needs::programs().unwrap();
+    let missing = needs::missing(&programs);
+    if !missing.is_empty() {
+        println!("skipped: needs {}", missing.join(", "));
+        return None;
+    }
+    let folder = tempfile::Builder::new().prefix("ionet-").tempdir_in("/tmp").unwrap();
+    let screen = folder.path().join("desktop");
+    std::fs::create_dir_all(&screen).unwrap();
+    let desktop = Desktop::start(&screen).await.unwrap();
+    let pc = Pc::without_a_cloud(folder.path(), &programs, desktop.environment()).unwrap();
+    Some((pc, desktop, folder))
+}
+
 impl Scene {
     async fn set() -> Option<Self> {
-        let programs = needs::programs().unwrap();
-        let missing = needs::missing(&programs);
-        if !missing.is_empty() {
-            println!("skipped: needs {}", missing.join(", "));
-            return None;
-        }
-        let folder = tempfile::Builder::new().prefix("ionet-").tempdir_in("/tmp").unwrap();
-        let screen = folder.path().join("desktop");
-        std::fs::create_dir_all(&screen).unwrap();
-        let desktop = Desktop::start(&screen).await.unwrap();
-        let pc = Pc::without_a_cloud(folder.path(), &programs, desktop.environment()).unwrap();
+        let (pc, desktop, folder) = pc().await?;
         let resident = pc.resident("resident", &["run"]).unwrap();
         let welcome = |now: &_| *read::phase(now) == Phase::Welcome;
         pc.snapshot_with("nobody is signed in", PATIENCE, welcome).await.unwrap();
@@ -74,4 +80,16 @@ async fn a_window_whose_page_loses_its_process_shows_it_again() {
     let ended = scene.pc.command(&["quit"]).await.unwrap();
     assert!(ended.status.success(), "{ended:?}");
     assert_eq!(scene.resident.ended(PATIENCE).await.unwrap(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_plays_a_scene_shows_no_pc_and_starts_nothing_for_it() {
+    let Some((pc, _desktop, _folder)) = pc().await else { return };
+    let window = Window::open_scene(&pc, "earnings-many").await.unwrap();
+
+    window.field("earnings-total", PATIENCE).await.unwrap();
+    let driver = window.driver_pid();
+    window.close().await.unwrap();
+
+    assert_eq!(pc.processes(driver), Vec::new());
 }

@@ -3,6 +3,7 @@
 mod bare_window;
 mod boinc;
 mod cost;
+pub mod earnings;
 pub mod footprint;
 pub mod journey;
 
@@ -20,6 +21,8 @@ pub enum Name {
     Journey,
     /// What the app takes of memory and processor.
     Footprint,
+    /// How quickly the window shows a long past, and scrolls through it.
+    Earnings,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,6 +60,7 @@ pub async fn bench(name: Name) -> Result<Bench> {
     match name {
         Name::Journey => journey::bench(samples("journey")?).await,
         Name::Footprint => footprint::bench(samples("footprint")?).await,
+        Name::Earnings => earnings::bench(samples("earnings")?).await,
     }
 }
 

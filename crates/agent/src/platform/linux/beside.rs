@@ -14,8 +14,9 @@ use tokio::time::sleep;
 
 use super::processes::{Containers, Scope};
 use super::protocol::NotStarted;
-use super::{leftovers, work};
-use crate::disk::{self, Call};
+use super::{clear, work};
+use crate::disk;
+use crate::guard::Place;
 use crate::{api, files, state};
 
 /// What the engine makes of a job's container: an error is this PC's and no job's.
@@ -155,22 +156,11 @@ impl Beside {
     }
 
     /// The files of an allocation that has ended. Nomad would keep them until it has fifty such.
-    pub(super) fn remove_later(&self, id: StartId, data_dir: PathBuf, allocation: String, wait: Duration) {
+    pub(super) fn remove_later(&self, id: StartId, place: Place, allocation: String, wait: Duration) {
         let say = self.say.clone();
         tokio::spawn(async move {
             sleep(wait).await;
-            let removed = tokio::task::spawn_blocking(move || {
-                let scope = Scope::new(&data_dir);
-                let there = scope.clone();
-                scope.disk().tidy(move |call: &Call| {
-                    leftovers::remove_allocation(&there, &allocation, &|| {
-                        call.gets_on();
-                        true
-                    })
-                })
-            });
-            // What hangs with the disk stays as well.
-            if let Ok(Some(false) | None) = removed.await {
+            if !clear::one(&place.data_dir, place.docker_socket.as_deref(), &allocation).await {
                 let _ = say.send(Done::FilesLeft(id, 1));
             }
         });

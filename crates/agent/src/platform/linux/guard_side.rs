@@ -280,7 +280,7 @@ impl GuardSide {
             }
             Told::JobEnded(allocation) => {
                 if let (Some(agent), Some(place)) = (&self.agent, self.place.clone()) {
-                    self.beside.remove_later(agent.id, place.data_dir, allocation, self.files_stay);
+                    self.beside.remove_later(agent.id, place, allocation, self.files_stay);
                 }
             }
         }

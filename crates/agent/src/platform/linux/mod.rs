@@ -3,8 +3,10 @@
 mod allocations;
 mod beside;
 mod child;
+mod clear;
 mod conversation;
 mod engine;
+mod foreign_files;
 mod gate;
 pub(crate) mod guard;
 mod guard_log;

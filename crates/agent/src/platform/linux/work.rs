@@ -1,6 +1,6 @@
 //! Freezing, thawing and ending what is ours.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,13 +9,11 @@ use futures_util::FutureExt;
 use ionet_core::fault::WorkFault;
 use rustix::process::{Pid, setpriority_process};
 
+use super::clear;
 use super::engine::{Container, Engine};
-use super::leftovers;
 use super::processes::{self, Member, Scope};
 use super::signals::{self, Handle, Sent, Signal};
-use crate::disk::Call;
 use crate::workloads::{OurProcess, Role};
-use crate::{introduction, state};
 
 /// A freeze from here, without a guard that keeps looking.
 const FREEZE_WITHIN: Duration = Duration::from_secs(2);
@@ -28,8 +26,6 @@ const KILL_WITHIN: Duration = Duration::from_secs(1);
 const DIES_WITHIN: Duration = Duration::from_millis(300);
 /// A container that is being stopped has the tasks' time; the engine itself has this much besides.
 const ENGINE_WITHIN: Duration = Duration::from_millis(900);
-/// Millions of files take longer: what is left then is counted, and goes at the next sweep.
-const FILES_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn list(data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> {
     let members = looking(Scope::new(data_dir), |scope| members(&scope)).await?;
@@ -113,9 +109,9 @@ pub(crate) async fn sweep_scope(
         looking(scope.clone(), move |scope| end_processes(&scope, patience)),
         remove_containers(&scope, docker, patience)
     );
-    let cleared = looking(scope.clone(), clear).await;
     // An engine that is silent is not asked once more.
     let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
+    let cleared = clear::all(&scope, answering).await;
     let left = left(scope, answering).await?;
     match (left.running, left.ended) {
         // Whoever was not ours to end was their engine's, or has gone by themselves.
@@ -136,37 +132,6 @@ async fn remove_containers(
     let within = patience + ENGINE_WITHIN * 3;
     let removed = tokio::time::timeout(within, engine.remove_all(scope, patience)).await;
     removed.unwrap_or(Err(WorkFault::EngineDown))
-}
-
-/// What a disk that hangs keeps is said: it is there for the next sweep.
-fn clear(scope: Scope) -> Result<(), WorkFault> {
-    let there = scope.clone();
-    let cleared = scope.disk().clear(move |call| clear_in(&there, call));
-    let all = || WorkFault::FilesLeft { left: scope.allocations().len().max(1) as u32 };
-    cleared.unwrap_or_else(|| Err(all()))
-}
-
-/// Mounts first: nothing is removed through one.
-fn clear_in(scope: &Scope, call: &Call) -> Result<(), WorkFault> {
-    let unmounted = leftovers::unmount_all(scope);
-    call.gets_on();
-    leftovers::remove_groups(scope);
-    call.gets_on();
-    let until = Instant::now() + FILES_WITHIN;
-    let left = leftovers::remove_allocations(scope, &|| {
-        call.gets_on();
-        Instant::now() < until
-    });
-    call.gets_on();
-    // What keeps one does not keep the other.
-    let forget = |data_dir: &PathBuf| (state::forget(data_dir), introduction::remove(data_dir));
-    let forgot = scope.folders().last().is_none_or(|data_dir| matches!(forget(data_dir), (Ok(()), Ok(()))));
-    match left {
-        0 if !forgot => Err(WorkFault::FilesLeft { left: 1 }),
-        0 if !unmounted => Err(WorkFault::NotPermitted),
-        0 => Ok(()),
-        left => Err(WorkFault::FilesLeft { left }),
-    }
 }
 
 /// Ends agents that hold this folder and are nobody's any more; their tasks stay, for the next agent to take over.

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::containers::Pausing;
 use super::processes::{Containers, Scope};
 use super::protocol::NotStarted;
 use super::{clear, work};
@@ -43,6 +44,7 @@ pub(super) struct Beside {
     say: mpsc::UnboundedSender<Done>,
     containers: Containers,
     clearing: Arc<Notify>,
+    pausing: Arc<Pausing>,
     look: Option<Look>,
     up: Option<JoinHandle<()>>,
 }
@@ -55,8 +57,8 @@ struct Look {
 impl Beside {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Done>) {
         let (say, done) = mpsc::unbounded_channel();
-        let clearing = Arc::default();
-        (Self { say, containers: Containers::default(), clearing, look: None, up: None }, done)
+        let (clearing, pausing) = (Arc::default(), Arc::default());
+        (Self { say, containers: Containers::default(), clearing, pausing, look: None, up: None }, done)
     }
 
     pub(super) fn containers(&self) -> Containers {
@@ -117,11 +119,16 @@ impl Beside {
 
     pub(super) fn look(&mut self, at: Option<(Scope, Option<PathBuf>)>, freeze: bool) {
         let (say, given_up) = (self.say.clone(), Arc::new(AtomicBool::new(false)));
-        let flag = Arc::clone(&given_up);
+        let (flag, pausing) = (Arc::clone(&given_up), Arc::clone(&self.pausing));
         let task = tokio::spawn(async move {
             let (found, result) = match at {
-                Some((scope, docker)) if freeze => work::freeze_once(scope, docker.as_deref(), flag).await,
-                Some((scope, docker)) => (false, work::thaw_scope(scope, docker.as_deref()).await),
+                Some((scope, docker)) if freeze => {
+                    work::freeze_once(scope, docker.as_deref(), &pausing, flag).await
+                }
+                Some((scope, docker)) => {
+                    pausing.end();
+                    (false, work::thaw_scope(scope, docker.as_deref()).await)
+                }
                 None => (false, Ok(())),
             };
             let _ = say.send(Done::Looked { found, result });
@@ -132,6 +139,7 @@ impl Beside {
     /// A look under way stops freezing: whoever ends the work lets it go first. Nor is the start that is prepared waited for.
     pub(super) fn let_go(&self) {
         self.clearing.notify_one();
+        self.pausing.give_up();
         if let Some(look) = &self.look {
             look.given_up.store(true, Ordering::SeqCst);
         }
@@ -140,10 +148,12 @@ impl Beside {
     pub(super) fn sweep(&mut self, at: Option<(Scope, Option<PathBuf>)>, patience: Duration) {
         self.let_go();
         let (say, look, containers) = (self.say.clone(), self.look.take(), self.containers());
+        let pausing = Arc::clone(&self.pausing);
         tokio::spawn(async move {
             if let Some(look) = look {
                 let _ = look.task.await;
             }
+            pausing.end();
             let swept = match at {
                 Some((scope, docker)) => work::sweep_scope(scope, docker.as_deref(), patience).await,
                 None => Ok(()),

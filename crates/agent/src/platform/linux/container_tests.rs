@@ -12,6 +12,7 @@ use ionet_core::fault::WorkFault;
 use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 
+use super::containers::Pausing;
 use super::processes::{self, Scope};
 use super::stage::{ALLOC, Stage, until};
 use super::work;
@@ -81,7 +82,7 @@ fn scope(stage: &Stage, id: &str) -> Scope {
 }
 
 async fn look(scope: &Scope, docker: Option<&Path>) -> (bool, Result<(), WorkFault>) {
-    work::freeze_once(scope.clone(), docker, Arc::default()).await
+    work::freeze_once(scope.clone(), docker, &Pausing::default(), Arc::default()).await
 }
 
 #[tokio::test]

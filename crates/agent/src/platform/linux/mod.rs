@@ -4,6 +4,7 @@ mod allocations;
 mod beside;
 mod child;
 mod clear;
+mod containers;
 mod conversation;
 mod engine;
 mod foreign_files;

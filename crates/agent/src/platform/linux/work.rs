@@ -10,7 +10,7 @@ use ionet_core::fault::WorkFault;
 use rustix::process::{Pid, setpriority_process};
 
 use super::clear;
-use super::engine::{Container, Engine};
+use super::containers::{self, Pausing};
 use super::processes::{self, Member, Scope};
 use super::signals::{self, Handle, Sent, Signal};
 use crate::workloads::{OurProcess, Role};
@@ -24,8 +24,6 @@ const KILL_WITHIN: Duration = Duration::from_secs(1);
 /// What was killed goes at once, unless it waits in the kernel for a disk: then nobody can hurry it, and nothing else of it
 /// goes on.
 const DIES_WITHIN: Duration = Duration::from_millis(300);
-/// A container that is being stopped has the tasks' time; the engine itself has this much besides.
-const ENGINE_WITHIN: Duration = Duration::from_millis(900);
 
 pub(crate) async fn list(data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> {
     let members = looking(Scope::new(data_dir), |scope| members(&scope)).await?;
@@ -47,7 +45,7 @@ pub(crate) async fn count(data_dir: &Path, docker: Option<&Path>) -> Result<u32,
 
 pub(crate) async fn freeze(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
     let go_on = Arc::new(AtomicBool::new(false));
-    freeze_within(Scope::new(data_dir), docker, FREEZE_WITHIN, go_on).await.1
+    freeze_within(Scope::new(data_dir), docker, FREEZE_WITHIN, &Pausing::default(), go_on).await.1
 }
 
 /// Freezes what runs now, in a bounded time, and tells whether anything did. Processes and containers do not wait for
@@ -55,23 +53,25 @@ pub(crate) async fn freeze(data_dir: &Path, docker: Option<&Path>) -> Result<(),
 pub(crate) async fn freeze_once(
     scope: Scope,
     docker: Option<&Path>,
+    pausing: &Pausing,
     given_up: Arc<AtomicBool>,
 ) -> (bool, Result<(), WorkFault>) {
-    freeze_within(scope, docker, LOOK_WITHIN, given_up).await
+    freeze_within(scope, docker, LOOK_WITHIN, pausing, given_up).await
 }
 
 async fn freeze_within(
     scope: Scope,
     docker: Option<&Path>,
     within: Duration,
+    pausing: &Pausing,
     given_up: Arc<AtomicBool>,
 ) -> (bool, Result<(), WorkFault>) {
     let until = Instant::now() + within;
-    let (flag, by_engine) = (Arc::clone(&given_up), Engine::at(docker, within).is_some());
+    let by_engine = containers::has_engine(docker);
     let ((ran, processes), (held, containers)) = tokio::join!(
-        looking(scope.clone(), move |scope| Ok(freeze_processes(&scope, until, by_engine, &flag)))
+        looking(scope.clone(), move |scope| Ok(freeze_processes(&scope, until, by_engine, &given_up)))
             .map(|looked| looked.unwrap_or_else(|fault| (false, Err(fault)))),
-        freeze_containers(&scope, docker, within, &given_up)
+        pausing.look(&scope, docker, within)
     );
     (ran || held, processes.and(containers))
 }
@@ -81,10 +81,10 @@ pub(crate) async fn thaw(data_dir: &Path, docker: Option<&Path>) -> Result<(), W
 }
 
 pub(crate) async fn thaw_scope(scope: Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let by_engine = Engine::at(docker, ENGINE_WITHIN).is_some();
+    let by_engine = containers::has_engine(docker);
     let (processes, containers) = tokio::join!(
         looking(scope.clone(), move |scope| thaw_processes(&scope, by_engine)),
-        thaw_containers(&scope, docker)
+        containers::thaw(&scope, docker)
     );
     processes.and(containers)
 }
@@ -107,7 +107,7 @@ pub(crate) async fn sweep_scope(
     let _ = end_agents_of(scope.clone()).await;
     let (ended, removed) = tokio::join!(
         looking(scope.clone(), move |scope| end_processes(&scope, patience)),
-        remove_containers(&scope, docker, patience)
+        containers::remove(&scope, docker, patience)
     );
     // An engine that is silent is not asked once more.
     let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
@@ -120,18 +120,6 @@ pub(crate) async fn sweep_scope(
         (0, ended_containers) => Err(WorkFault::FilesLeft { left: ended_containers }),
         (running, _) => Err(ended.and(removed).err().unwrap_or(WorkFault::StillThere { left: running })),
     }
-}
-
-async fn remove_containers(
-    scope: &Scope,
-    docker: Option<&Path>,
-    patience: Duration,
-) -> Result<(), WorkFault> {
-    let Some(engine) = Engine::at(docker, ENGINE_WITHIN) else { return Ok(()) };
-    // One that is silent is given up at its first answer that does not come; this is for one that is slow.
-    let within = patience + ENGINE_WITHIN * 3;
-    let removed = tokio::time::timeout(within, engine.remove_all(scope, patience)).await;
-    removed.unwrap_or(Err(WorkFault::EngineDown))
 }
 
 /// Ends agents that hold this folder and are nobody's any more; their tasks stay, for the next agent to take over.
@@ -227,48 +215,6 @@ fn slow_down(pid: i32) {
     }
 }
 
-async fn freeze_containers(
-    scope: &Scope,
-    docker: Option<&Path>,
-    within: Duration,
-    given_up: &AtomicBool,
-) -> (bool, Result<(), WorkFault>) {
-    let Some(engine) = Engine::at(docker, within) else { return (false, Ok(())) };
-    let mut left = 0;
-    let mut found = false;
-    let frozen = async {
-        loop {
-            let mut running = engine.containers(scope).await?;
-            running.retain(Container::is_running);
-            let now = running.len() as u32;
-            found |= now < left;
-            left = now;
-            if running.is_empty() || given_up.load(Ordering::SeqCst) {
-                return Ok(());
-            }
-            let paused = running.iter().map(|container| engine.pause(container));
-            futures_util::future::join_all(paused).await.into_iter().collect::<Result<(), _>>()?;
-            // An engine that says "no" is not asked in a hot loop.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let result = tokio::time::timeout(within, frozen).await;
-    let silent = if left == 0 { WorkFault::EngineDown } else { WorkFault::StillThere { left } };
-    (found, result.unwrap_or(Err(silent)))
-}
-
-async fn thaw_containers(scope: &Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let Some(engine) = Engine::at(docker, ENGINE_WITHIN) else { return Ok(()) };
-    let mut paused = engine.containers(scope).await?;
-    paused.retain(Container::is_paused);
-    let thawed = paused.iter().map(|container| async move {
-        // Slower is wished for; running again is needed.
-        let _ = engine.slow_down(container).await;
-        engine.unpause(container).await
-    });
-    futures_util::future::join_all(thawed).await.into_iter().collect()
-}
-
 fn end_processes(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
     let mut found = ask_to_leave(scope, patience)?;
     let mut refused = 0;
@@ -338,10 +284,7 @@ struct Left {
 }
 
 async fn left(scope: Scope, docker: Option<&Path>) -> Result<Left, WorkFault> {
-    let containers = match Engine::at(docker, ENGINE_WITHIN) {
-        Some(engine) => engine.containers(&scope).await,
-        None => Ok(Vec::new()),
-    };
+    let containers = containers::all(&scope, docker).await;
     let processes = looking(scope, |scope| Ok(members(&scope)?.len())).await?;
     let containers = containers?;
     let ended = containers.iter().filter(|container| container.has_ended()).count();

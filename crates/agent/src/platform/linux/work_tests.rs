@@ -1,14 +1,17 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ionet_core::fault::WorkFault;
 use rustix::process::{Pid, getpriority_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
+use super::containers::Pausing;
+use super::processes::Scope;
 use super::stage::{ALLOC, Stage, is_alive, until};
+use super::work;
 use crate::introduction;
 use crate::teardown;
 use crate::workloads::{Role, count, freeze, thaw};
@@ -191,6 +194,8 @@ pub(super) struct FakeEngine {
     asked: Arc<Mutex<Vec<String>>>,
     /// It pauses nothing.
     refuses: Arc<Mutex<bool>>,
+    /// It takes so long for each answer.
+    takes: Arc<Mutex<Duration>>,
 }
 
 impl FakeEngine {
@@ -200,8 +205,9 @@ impl FakeEngine {
             states: Arc::new(Mutex::new(states.to_vec())),
             asked: Arc::default(),
             refuses: Arc::default(),
+            takes: Arc::default(),
         };
-        let refuses = Arc::clone(&engine.refuses);
+        let (refuses, takes) = (Arc::clone(&engine.refuses), Arc::clone(&engine.takes));
         let listener = UnixListener::bind(stage.dir.path().join("docker.sock")).unwrap();
         let (states, asked) = (Arc::clone(&engine.states), Arc::clone(&engine.asked));
         let ours = stage.data().join("alloc").join(ALLOC).join("alloc");
@@ -211,6 +217,8 @@ impl FakeEngine {
                 let Ok(length) = stream.read(&mut head).await else { continue };
                 let text = String::from_utf8_lossy(&head[..length]).into_owned();
                 let line = text.lines().next().unwrap_or_default().to_owned();
+                let takes = *takes.lock().unwrap();
+                tokio::time::sleep(takes).await;
                 if line.contains("/pause") && *refuses.lock().unwrap() {
                     let no = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n{}";
                     let _ = stream.write_all(no.as_bytes()).await;
@@ -325,4 +333,44 @@ async fn an_engine_that_refuses_to_pause_is_told_from_one_that_is_silent() {
 
     assert_eq!(freeze(&stage.data(), Some(&socket)).await, Err(WorkFault::StillThere { left: 1 }));
     assert_eq!(sweep(&stage.data(), Some(&socket)).await, Ok(()), "it is ended all the same");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_slower_than_a_look_is_asked_on_until_nothing_of_ours_runs() {
+    let stage = Stage::new();
+    let engine = FakeEngine::start(&stage);
+    *engine.takes.lock().unwrap() = Duration::from_millis(700);
+    let (scope, socket) = (Scope::new(&stage.data()), stage.dir.path().join("docker.sock"));
+    let pausing = Pausing::default();
+    let look = || work::freeze_once(scope.clone(), Some(&socket), &pausing, Arc::default());
+
+    let (_, first) = look().await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while look().await.1.is_err() {
+        assert!(Instant::now() < deadline, "{:?}", engine.asked.lock().unwrap());
+    }
+
+    assert_eq!(first, Err(WorkFault::EngineDown), "it is said meanwhile");
+    assert_eq!(engine.state("ours").as_deref(), Some("paused"));
+    assert_eq!(engine.state("theirs").as_deref(), Some("running"));
+}
+
+#[tokio::test]
+async fn what_an_engine_answers_late_pauses_nothing_any_more_once_the_work_is_let_go() {
+    let stage = Stage::new();
+    let engine = FakeEngine::start(&stage);
+    *engine.takes.lock().unwrap() = Duration::from_millis(700);
+    let (scope, socket) = (Scope::new(&stage.data()), stage.dir.path().join("docker.sock"));
+    let pausing = Pausing::default();
+
+    let (_, looked) = work::freeze_once(scope, Some(&socket), &pausing, Arc::default()).await;
+    pausing.end();
+    *engine.takes.lock().unwrap() = Duration::ZERO;
+    // It hears one asker after the other: the first waits for what was asked before, the second for what came of that.
+    for _ in 0..2 {
+        assert_eq!(count(&stage.data(), Some(&socket)).await, Ok(1));
+    }
+
+    assert_eq!(looked, Err(WorkFault::EngineDown));
+    assert_eq!(engine.state("ours").as_deref(), Some("running"));
 }

@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnProgram {
     path: PathBuf,
+    /// It is what runs here, and not a test's.
+    runs: bool,
 }
+
+/// The kernel's own name for the file that runs, whatever has become of its path.
+const RUNNING: &str = "/proc/self/exe";
 
 /// Our own program. To be asked once, at the start: after an upgrade the kernel knows the file by a name that no
 /// longer is one.
@@ -16,13 +21,13 @@ pub struct OwnProgram {
 /// # Errors
 /// When the system does not tell.
 pub fn own_program() -> io::Result<OwnProgram> {
-    Ok(OwnProgram { path: std::env::current_exe()? })
+    Ok(OwnProgram { path: std::env::current_exe()?, runs: true })
 }
 
 impl OwnProgram {
     /// Another one, for tests.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), runs: false }
     }
 
     /// Where it was when it started.
@@ -32,7 +37,7 @@ impl OwnProgram {
 
     /// Whether the file of another version lies where this program was started from.
     pub(crate) fn was_upgraded(&self) -> bool {
-        is_another(&self.path)
+        self.path.exists() && !is_in_place(&self.path)
     }
 
     /// A file of ours beside it.
@@ -40,38 +45,26 @@ impl OwnProgram {
         self.path.with_file_name(name)
     }
 
-    /// What to start it by: the very file that runs now, where the system still has it by another name than its path.
+    /// What to start it by: the very file that runs now, also where that was moved away or another took its place.
     #[cfg_attr(
         not(target_os = "linux"),
         expect(dead_code, reason = "there is no guard to start elsewhere yet")
     )]
     pub(crate) fn to_run(&self) -> PathBuf {
-        match own_program() {
-            // The file has been replaced or removed since: the kernel keeps it for as long as it runs.
-            Ok(now) if now != *self && is_replaced(&now.path) => PathBuf::from("/proc/self/exe"),
-            Ok(_) | Err(_) => self.path.clone(),
-        }
+        if self.runs && !is_in_place(&self.path) { RUNNING.into() } else { self.path.clone() }
     }
 }
 
-/// The kernel's name for a running file that its folder no longer has.
-fn is_replaced(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(" (deleted)") && !path.exists()
-}
-
-/// The kernel has the file that runs by a name of its own, whatever lies at its path by now.
+/// Whether the file that runs lies there.
 #[cfg(target_os = "linux")]
-fn is_another(path: &Path) -> bool {
+fn is_in_place(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
-    match (file(Path::new("/proc/self/exe")), file(path)) {
-        (Ok(runs), Ok(lies)) => runs != lies,
-        (Err(_), _) | (_, Err(_)) => false,
-    }
+    matches!((file(Path::new(RUNNING)), file(path)), (Ok(runs), Ok(lies)) if runs == lies)
 }
 
 /// A program that runs cannot be replaced on Windows, and no agent starts on macOS yet.
 #[cfg(not(target_os = "linux"))]
-fn is_another(_path: &Path) -> bool {
-    false
+fn is_in_place(_path: &Path) -> bool {
+    true
 }

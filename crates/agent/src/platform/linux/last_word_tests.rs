@@ -314,35 +314,50 @@ trap 'exit 1' TERM; while :; do sleep 0.05; done"#
     stop(&stage, &guard).await.unwrap();
 }
 
-/// Not a test of its own: the program that the next one replaces while it runs. Its working folder is to be its own.
+/// Not a test of its own: the program that the next one upgrades while it runs. Its working folder is to be its own.
 #[tokio::test]
 async fn plays_the_upgraded() {
-    let Some(data_dir) = std::env::var_os("IONET_TEST_UPGRADED") else { return };
+    let Some(way) = std::env::var_os("IONET_TEST_UPGRADED") else { return };
     let own = crate::own_program().unwrap();
-    fs::write(own.path().with_extension("new"), "another version").unwrap();
-    fs::rename(own.path().with_extension("new"), own.path()).unwrap();
+    let upgraded =
+        std::process::Command::new("/bin/sh").arg("-ec").arg(way).arg("sh").arg(own.path()).status();
+    assert!(upgraded.unwrap().success());
 
     let again = std::process::Command::new(own.to_run()).args(["--list"]).output().unwrap();
 
     assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("plays_the_upgraded"));
-    fs::write(PathBuf::from(data_dir).join("went on"), "").unwrap();
+    fs::write("went on", "").unwrap();
 }
 
+/// As package managers, updaters and people do it; the guard of a running app is of that app's version, whatever lies in
+/// its place.
 #[tokio::test]
 async fn a_program_that_was_replaced_by_an_upgrade_still_starts_its_guard() {
-    let dir = tempfile::tempdir().unwrap();
-    let copy = dir.path().join("ionet-supplier");
-    // By another process: see the stage's scripts.
-    let copied = std::process::Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status();
-    assert!(copied.unwrap().success());
+    const NEXT: &str =
+        "printf '#!/bin/sh\necho another version\n' >\"$1.new\"; chmod 755 \"$1.new\"; mv \"$1.new\" \"$1\"";
+    for way in [
+        NEXT.to_owned(),
+        "rm \"$1\"".to_owned(),
+        "mv \"$1\" \"$1.old\"".to_owned(),
+        format!("mv \"$1\" \"$1.old\"; {NEXT}"),
+        "mv \"${1%/*}\" \"${1%/*} of yesterday\"".to_owned(),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = dir.path().join("bin/ionet-supplier");
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        // By another process: see the stage's scripts.
+        let copied =
+            std::process::Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status();
+        assert!(copied.unwrap().success());
 
-    let status = std::process::Command::new(&copy)
-        .args(["--exact", "platform::last_word_tests::plays_the_upgraded"])
-        .env("IONET_TEST_UPGRADED", dir.path())
-        .stdout(std::process::Stdio::null())
-        .status();
+        let status = std::process::Command::new(&copy)
+            .args(["--exact", "platform::last_word_tests::plays_the_upgraded"])
+            .env("IONET_TEST_UPGRADED", &way)
+            .current_dir(dir.path())
+            .stdout(std::process::Stdio::null())
+            .status();
 
-    assert!(status.unwrap().success());
-    assert!(dir.path().join("went on").exists());
-    assert_eq!(fs::read_to_string(&copy).unwrap(), "another version");
+        assert!(status.unwrap().success(), "{way}");
+        assert!(dir.path().join("went on").exists(), "{way}");
+    }
 }

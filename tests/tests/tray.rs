@@ -27,7 +27,7 @@ struct Scene {
     resident: Option<Resident>,
     pc: Pc,
     tray: Tray,
-    _bus: Bus,
+    bus: Bus,
     _folder: TempDir,
 }
 
@@ -50,7 +50,7 @@ impl Scene {
         let tray = Tray::absent(&bus.connect().await.unwrap()).await.unwrap();
         let variables = environment(folder.path(), &bus);
         let pc = Pc::without_a_cloud(folder.path(), &programs, variables).unwrap();
-        Some(Self { resident: None, pc, tray, _bus: bus, _folder: folder })
+        Some(Self { resident: None, pc, tray, bus, _folder: folder })
     }
 
     async fn start(&mut self) {
@@ -137,6 +137,28 @@ async fn a_tray_host_that_goes_and_comes_back_has_the_item_again_also_where_it_e
     scene.tray.click("Quit", PATIENCE, |line| line.label.trim() == "Quit").await.unwrap();
 
     assert_eq!(scene.resident.as_mut().unwrap().ended(PATIENCE).await.unwrap(), Some(0));
+}
+
+/// It keeps its place on the bus, as a half-loaded host does, so that nobody says that its answer will never come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tray_host_that_never_answers_keeps_the_item_from_no_other_one() {
+    let Some(mut scene) = Scene::set().await else { return };
+    let silent = Tray::absent(&scene.bus.connect().await.unwrap()).await.unwrap();
+    silent.fall_silent();
+    silent.comes().await.unwrap();
+    scene.start().await;
+
+    silent.left_unanswered(1, PATIENCE).await.unwrap();
+    silent.leaves().await.unwrap();
+    scene.tray.comes().await.unwrap();
+    scene.has_its_item().await;
+
+    scene.tray.leaves().await.unwrap();
+    silent.comes().await.unwrap();
+    silent.left_unanswered(2, PATIENCE).await.unwrap();
+    silent.leaves().await.unwrap();
+    scene.tray.comes().await.unwrap();
+    scene.has_its_item().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

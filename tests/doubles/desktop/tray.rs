@@ -76,6 +76,19 @@ impl Tray {
         self.host.refuses.send_replace(times);
     }
 
+    /// From now on nobody gets an answer.
+    pub fn fall_silent(&self) {
+        self.host.silent.send_replace(true);
+    }
+
+    /// Waits until it has been asked so often in vain.
+    pub async fn left_unanswered(&self, times: usize, patience: Duration) -> Result<()> {
+        let mut unanswered = self.host.unanswered.subscribe();
+        let asked = unanswered.wait_for(|count| *count >= times);
+        tokio::time::timeout(patience, asked).await.context("nobody asked the tray")??;
+        Ok(())
+    }
+
     /// Waits until the app has put its item here, and gives its face.
     pub async fn item(&self, patience: Duration) -> Result<Face> {
         crate::wait::until("a tray item", patience, || async {
@@ -193,6 +206,9 @@ struct Host {
     items: watch::Sender<Vec<Item>>,
     /// How many items it still turns away.
     refuses: watch::Sender<usize>,
+    silent: watch::Sender<bool>,
+    /// How many items it has left without an answer.
+    unanswered: watch::Sender<usize>,
 }
 
 struct Watcher(Arc<Host>);
@@ -205,6 +221,10 @@ impl Watcher {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> zbus::fdo::Result<()> {
+        if *self.0.silent.borrow() {
+            self.0.unanswered.send_modify(|count| *count += 1);
+            std::future::pending::<()>().await;
+        }
         if *self.0.refuses.borrow() > 0 {
             self.0.refuses.send_modify(|times| *times -= 1);
             return Err(zbus::fdo::Error::AccessDenied("this tray takes no items".to_owned()));

@@ -8,6 +8,7 @@ use ionet_words::Words;
 use ksni::menu::StandardItem;
 use ksni::{Error, Handle, Icon, MenuItem, OfflineReason, Status, ToolTip, TrayMethods as _};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 use zbus::fdo::Error::ServiceUnknown;
 
 use crate::desktop::tray::icon::{Ring, draw, ring};
@@ -22,6 +23,10 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(60),
 ];
 
+/// One that has its name and is silent for so long, as half-loaded ones are, may never answer: it is asked anew, or whoever has
+/// the name by then.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
 /// What hosts draw at: 16 to 64 px, the fractional scales of a 22 px panel among them.
 const SIDES: [u32; 8] = [16, 22, 24, 32, 33, 44, 48, 64];
 
@@ -31,8 +36,7 @@ const WITHOUT: &str = "the window can be opened by starting the app again";
 /// Shows the item until the snapshots end. A desktop without a tray host may get one later, and so may one whose host refuses
 /// or that has no message bus yet: until then the app goes on without an item.
 pub async fn run(mut snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender<Intent>) {
-    let refused = Arc::new(Notify::new());
-    while let Some(handle) = shown(&mut snapshots, &intents, &refused).await {
+    while let Some((handle, host)) = shown(&mut snapshots, &intents).await {
         let follow = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = snapshots.borrow_and_update().clone();
@@ -41,7 +45,9 @@ pub async fn run(mut snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender
         };
         tokio::select! {
             () = follow => return handle.shutdown().await,
-            () = refused.notified() => {}
+            () = host.refused.notified() => {}
+            // It goes as soon as it can: its last question may still be answered.
+            () = held_up(&handle, &host.came) => drop(handle.shutdown()),
         }
     }
 }
@@ -50,15 +56,20 @@ pub async fn run(mut snapshots: watch::Receiver<Snapshot>, intents: mpsc::Sender
 async fn shown(
     snapshots: &mut watch::Receiver<Snapshot>,
     intents: &mpsc::Sender<Intent>,
-    refused: &Arc<Notify>,
-) -> Option<Handle<Item>> {
+) -> Option<(Handle<Item>, Arc<Host>)> {
     for attempt in 0_usize.. {
         let snapshot = snapshots.borrow_and_update().clone();
-        let item = Item::new(snapshot, intents.clone(), refused.clone());
-        match item.assume_sni_available(true).spawn().await {
-            Ok(handle) => return Some(handle),
-            Err(error) if attempt == 0 => tracing::warn!(%error, "no tray item yet: {WITHOUT}"),
-            Err(error) => tracing::debug!(%error, "no tray item yet"),
+        let host = Arc::new(Host::default());
+        let item = Item::new(snapshot, intents.clone(), host.clone());
+        let error = match timeout(ANSWERED_WITHIN, item.assume_sni_available(true).spawn()).await {
+            Ok(Ok(handle)) => return Some((handle, host)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the tray host does not answer".to_owned(),
+        };
+        if attempt == 0 {
+            tracing::warn!(error, "no tray item yet: {WITHOUT}");
+        } else {
+            tracing::debug!(error, "no tray item yet");
         }
         let wait = tokio::time::sleep(WAITS[attempt.min(WAITS.len() - 1)]);
         tokio::select! {
@@ -69,8 +80,28 @@ async fn shown(
     None
 }
 
+/// Returns when a host that has come does not answer: nothing can be changed about the item then, nor does it hear of the next
+/// host.
+async fn held_up(handle: &Handle<Item>, came: &Notify) {
+    loop {
+        came.notified().await;
+        if timeout(ANSWERED_WITHIN, handle.update(|_| ())).await.is_err() {
+            tracing::debug!("the tray host does not answer");
+            return;
+        }
+    }
+}
+
 async fn ended(snapshots: &mut watch::Receiver<Snapshot>) {
     while snapshots.changed().await.is_ok() {}
+}
+
+/// What one item hears of its host.
+#[derive(Default)]
+struct Host {
+    /// One that has come does not take the item.
+    refused: Notify,
+    came: Notify,
 }
 
 struct Item {
@@ -78,15 +109,14 @@ struct Item {
     /// Drawing takes longer than all the rest, and the ring is the same for hours.
     drawn: (Ring, Vec<Icon>),
     intents: mpsc::Sender<Intent>,
-    /// Told when a host that has come does not take the item.
-    refused: Arc<Notify>,
+    host: Arc<Host>,
     words: Words,
 }
 
 impl Item {
-    fn new(snapshot: Snapshot, intents: mpsc::Sender<Intent>, refused: Arc<Notify>) -> Self {
+    fn new(snapshot: Snapshot, intents: mpsc::Sender<Intent>, host: Arc<Host>) -> Self {
         let drawn = pixmaps(ring(&snapshot));
-        Self { snapshot, drawn, intents, refused, words: Words::of_this_desktop() }
+        Self { snapshot, drawn, intents, host, words: Words::of_this_desktop() }
     }
 
     fn show(&mut self, snapshot: Snapshot) {
@@ -147,6 +177,10 @@ impl ksni::Tray for Item {
         entries.into_iter().map(item).collect()
     }
 
+    fn watcher_online(&self) {
+        self.host.came.notify_one();
+    }
+
     /// Where there is no host, the next one is heard of by itself; one that errs has to be asked again.
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
         let gone =
@@ -155,7 +189,7 @@ impl ksni::Tray for Item {
             tracing::warn!("no tray host: {WITHOUT}");
         } else {
             tracing::debug!(?reason, "the tray host errs");
-            self.refused.notify_one();
+            self.host.refused.notify_one();
         }
         gone
     }

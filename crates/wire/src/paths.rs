@@ -48,7 +48,14 @@ pub enum FoldersError {
     #[error("{folder} belongs to user {owner}: run this as that user")]
     AnotherUsers { folder: PathBuf, owner: u32 },
     #[error("the app's folder cannot be used: {0}. Mend that, or set {HOME_VARIABLE} to another folder")]
-    File(#[from] FileError),
+    File(FileError),
+}
+
+/// Its sentence has the fault in it, so that it is no cause to be told once more.
+impl From<FileError> for FoldersError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
 }
 
 impl Folders {

@@ -20,6 +20,10 @@ pub struct Version {
     pub double: bool,
 }
 
+/// Not the owner's, as an agent's is not: a version manager without the variable would look the owner's up, and find there what
+/// the agent does not.
+const HOME: &str = "/nonexistent";
+
 /// Runs `PROGRAM version`, in as clean an environment as an agent gets.
 ///
 /// # Errors
@@ -45,7 +49,13 @@ async fn version_within(program: &Path, within: Duration) -> Result<Version, Age
 /// The beginning of what it prints. It is ended with that, whatever more it has to say.
 async fn said(program: &Path) -> std::io::Result<String> {
     let mut command = tokio::process::Command::new(program);
-    command.arg("version").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .arg("version")
+        .env_clear()
+        .env("HOME", HOME)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.kill_on_drop(true).spawn()?;
     let mut bytes = Vec::new();
     if let Some(stdout) = child.stdout.take() {
@@ -110,6 +120,16 @@ mod tests {
         std::os::unix::fs::symlink(&manager, shims.join("nomad")).unwrap();
         assert!(is_shim(&shims.join("nomad")));
         assert!(!is_shim(Path::new("/proc/self/exe")));
+    }
+
+    /// As mise does: the variable, else the list of users.
+    #[tokio::test]
+    async fn a_version_managers_shim_that_looks_the_owners_home_up_is_named_as_one() {
+        let shim = "#!/bin/sh\n[ \"${HOME-of the list}\" = \"of the list\" ] && echo Nomad v2.0.5\n";
+
+        let (version, file) = asked(shim).await;
+
+        assert_eq!(version, Err(AgentFault::Shim(file)));
     }
 
     #[tokio::test]

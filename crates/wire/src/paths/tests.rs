@@ -195,6 +195,7 @@ mod unix {
         let refused = Folders::below(home.path()).made().unwrap_err();
 
         assert!(matches!(&refused, FoldersError::File(error) if error.path.ends_with("data")), "{refused}");
+        assert!(std::error::Error::source(&refused).is_none(), "whoever prints the causes too says it twice");
     }
 
     #[tokio::test]

@@ -93,6 +93,7 @@ test.each([
   ["earning", "quit", { intent: "quit", confirmed: false }],
   ["quit-asked", "quit-anyway", { intent: "quit", confirmed: true }],
   ["quit-asked", "keep-running", { intent: "keep_running" }],
+  ["quit-asked", "quit-pause", { intent: "pause", until: { end: "resumed" } }],
   ["earning", "sign-out", { intent: "sign_out" }],
   ["signed-out", "account-sign-in", { intent: "sign_in", method: "browser" }],
   ["driver-missing", "action-driver-missing", { intent: "open_link", link: "driver_download" }],

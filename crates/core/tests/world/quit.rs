@@ -20,6 +20,29 @@ fn quitting_while_a_job_runs_asks_first() {
 }
 
 #[test]
+fn a_quit_while_the_pc_is_given_back_asks_nothing_of_a_job_that_is_ended_anyway() {
+    let mut world = World::earning();
+    world.running_job();
+    world.hanging = is_stop;
+    world.intent(UNTIL_RESUMED);
+
+    world.intent(Intent::Quit { confirmed: false });
+
+    assert_eq!((world.phase(), world.shown().quit_asked), (Phase::Quitting, false));
+}
+
+#[test]
+fn the_question_whether_to_quit_is_over_when_its_job_is() {
+    let mut world = World::earning();
+    world.running_job();
+    world.intent(Intent::Quit { confirmed: false });
+
+    world.node(true);
+
+    assert_eq!((world.phase(), world.shown().quit_asked), (Phase::Waiting, false));
+}
+
+#[test]
 fn a_quit_during_a_pause_ends_the_program_after_it() {
     let mut world = World::earning();
     world.hanging = |effect| is_stop(effect);

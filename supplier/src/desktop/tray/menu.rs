@@ -83,13 +83,12 @@ fn earned(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
 
 /// What can be done now, the likeliest first. What is possible, core has decided.
 fn asked(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
-    if snapshot.quit_asked {
-        return vec![
-            Entry::Text(words.say("quit-question", &[])),
-            button(words, "quit-anyway", Intent::Quit { confirmed: true }),
-            button(words, "quit-keep-running", Intent::KeepRunning),
-        ];
-    }
+    let question = [
+        Entry::Text(words.say("quit-question", &[])),
+        button(words, "quit-anyway", Intent::Quit { confirmed: true }),
+        button(words, "quit-keep-running", Intent::KeepRunning),
+    ];
+    let question = question.into_iter().filter(|_| snapshot.quit_asked);
     let hour = Entry::Button { label: words.say("pause-hour", &[]), press: Press::PauseFor { ms: HOUR_MS } };
     let retry = snapshot.problems.first().is_some_and(|problem| problem.action == Action::Retry);
     let offers = [
@@ -100,7 +99,7 @@ fn asked(snapshot: &Snapshot, words: &Words) -> Vec<Entry> {
         (Verb::CancelSignIn, true, vec![button(words, "sign-in-cancel", Intent::CancelSignIn)]),
     ];
     let possible = offers.into_iter().filter(|(verb, wanted, _)| *wanted && snapshot.can.contains(verb));
-    possible.flat_map(|(_, _, entries)| entries).collect()
+    question.chain(possible.flat_map(|(_, _, entries)| entries)).collect()
 }
 
 /// An enrolled PC earns without a session; its owner can begin one again, and another account can take it over.

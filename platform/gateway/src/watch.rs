@@ -154,6 +154,7 @@ async fn state(
     let rows = gateway.store.allocations_since(device, began).await?;
     let today = rows.iter().map(|row| row.entry().earned_between(began, now, row.silent_since_ns()));
     let today = today.fold(0_i64, i64::saturating_add);
+    // Of many, those that have ended are left out first: by what runs the PC knows what it holds.
     let allocations = rows.iter().take(MOST_ALLOCATIONS).map(|row| {
         let entry = row.entry();
         AllocationState {

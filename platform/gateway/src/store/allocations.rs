@@ -123,7 +123,7 @@ const UNASKED: &str =
     "SELECT allocation, node, unasked_end AS at FROM allocations WHERE unasked_end IS NOT NULL";
 
 impl Store {
-    /// A device's allocations that are live or ended at `since_ns` or later, the newest first.
+    /// A device's allocations that are live or ended at `since_ns` or later: those that live first, each kind the newest first.
     pub(crate) async fn allocations_since(
         &self,
         device: &str,
@@ -131,7 +131,7 @@ impl Store {
     ) -> Result<Vec<AllocationRow>, sqlx::Error> {
         let query = format!(
             "{ALLOCATION} WHERE a.device = $1 AND (a.ended_ns IS NULL OR a.ended_ns >= $2) \
-             ORDER BY a.created_ns DESC, a.allocation"
+             ORDER BY CASE WHEN a.ended_ns IS NULL THEN 0 ELSE 1 END, a.created_ns DESC, a.allocation"
         );
         sqlx::query_as(&query).bind(device).bind(since_ns).fetch_all(&self.pool).await
     }
@@ -360,6 +360,6 @@ mod tests {
                 (row.allocation.as_str(), row.entry().total_at(BEGIN + 20 * SECOND_NS, row.silent_since_ns()))
             })
             .collect();
-        assert_eq!(earned, [("ended", 10_000), ("never-ran", 0), ("running", 20_000)]);
+        assert_eq!(earned, [("running", 20_000), ("ended", 10_000), ("never-ran", 0)]);
     }
 }

@@ -81,6 +81,30 @@ async fn an_allocation_earns_by_the_servers_clock_from_when_it_ran_to_its_end() 
 }
 
 #[tokio::test]
+async fn a_job_that_runs_is_told_of_however_many_have_begun_and_ended_since() {
+    on_one_day(async |day| {
+        let stand = Stand::start().await;
+        let pc = pc_with_node(&stand).await;
+        for change in &life(day)[..2] {
+            stand.region.allocation("a-long", "n-1", change.clone());
+        }
+
+        for number in 1..=120 {
+            for change in life(day + number) {
+                stand.region.allocation(&format!("a-{number}"), "n-1", change);
+            }
+        }
+
+        let is_told = |state: &DeviceState, id: &str, status: &str| {
+            state.allocations.iter().any(|told| told.id == id && told.status == status)
+        };
+        let state = stand.until(&pc, |state| is_told(state, "a-120", "complete")).await;
+        assert!(is_told(&state, "a-long", "running"), "{:?}", state.allocations);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn another_device_neither_sees_nor_earns_it() {
     on_one_day(async |day| {
         let stand = Stand::start().await;

@@ -23,6 +23,15 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, FileError> {
     Ok(kept)
 }
 
+/// The same with a folder in the place of a file, so that the file can be made.
+pub fn make_way(path: &Path) -> Result<(), FileError> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+        let kept = set_aside(path)?;
+        tracing::warn!(kept = %kept.display(), "a folder lay in the place of a file and is set aside");
+    }
+    Ok(())
+}
+
 fn free_name(path: &Path) -> PathBuf {
     let shape = format_description!("[year][month][day]T[hour][minute][second]");
     let now = OffsetDateTime::now_utc().format(&shape).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::aside::make_way;
 use crate::error::{FileError, Trouble};
 use crate::platform;
 
@@ -28,7 +29,7 @@ pub fn folder(path: &Path) -> Result<(), FileError> {
 }
 
 /// Replaces the file whole, readable by its owner only. After a crash, a full disk or a cut line, the old content or the
-/// new is there. What lies in its place, a link too, is replaced and never written through.
+/// new is there. What lies in its place, a link too, is replaced and never written through; a folder is set aside.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let folder = put(path, content, File::sync_all)?;
     platform::sync_folder(folder).map_err(FileError::of(path))
@@ -62,6 +63,7 @@ fn put<'a>(
         .map_err(|error| FileError::of(path)(said.map_or(error, io::Error::from_raw_os_error)))?;
     let file = draft.as_file_mut();
     file.write_all(content).and_then(|()| settle(file)).map_err(FileError::of(path))?;
+    make_way(path)?;
     draft.persist(path).map_err(|unmoved| FileError::of(path)(unmoved.error))?;
     Ok(folder)
 }

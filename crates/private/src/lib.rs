@@ -17,7 +17,7 @@ mod platform;
 #[path = "platform/windows.rs"]
 mod platform;
 
-pub use aside::{KEPT, set_aside};
+pub use aside::{KEPT, make_way, set_aside};
 pub use content::{Damage, LoadError, load_json, parse_json};
 pub use error::{FileError, Trouble};
 pub use files::{folder, jot, read, remove, replace};

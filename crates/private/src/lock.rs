@@ -1,8 +1,9 @@
 //! A lock that a program holds while it lives; the kernel lets go of it however the program ends.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
+use crate::aside::set_aside;
 use crate::error::FileError;
 use crate::platform;
 
@@ -25,9 +26,13 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock or says who has it, without waiting. The file stays: removing it would let two hold "it".
+    /// Takes the lock or says who has it, without waiting. The file stays: removing it would let two hold "it". What no lock
+    /// can be held on is set aside.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         loop {
+            if is_foreign(path) {
+                set_aside(path).map_err(LockError::File)?;
+            }
             let file =
                 platform::open_lock(path).map_err(|error| LockError::File(FileError::of(path)(error)))?;
             match file.try_lock() {
@@ -42,6 +47,11 @@ impl Lock {
             }
         }
     }
+}
+
+/// A folder, a pipe, a socket. A link is told by whoever opens it, and stays.
+fn is_foreign(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() && !found.is_symlink())
 }
 
 #[cfg(test)]
@@ -60,6 +70,23 @@ mod tests {
 
         assert!(matches!(second, Err(LockError::Held)));
         assert!(third.is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_or_a_pipe_in_its_place_is_set_aside_and_not_waited_for() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let folder = tempfile::tempdir().unwrap();
+        let (kept, pipe) = (folder.path().join("guard.lock"), folder.path().join("resident.lock"));
+        fs::create_dir(&kept).unwrap();
+        mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+        let (say, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || say.send([kept, pipe].map(|path| Lock::take(&path).is_ok())));
+
+        let taken = heard.recv_timeout(std::time::Duration::from_secs(20));
+
+        assert_eq!(taken, Ok([true, true]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing is lost");
     }
 
     #[cfg(unix)]

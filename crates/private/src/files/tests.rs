@@ -48,14 +48,19 @@ fn a_folder_that_is_gone_is_said() {
 }
 
 #[test]
-fn a_folder_in_the_files_place_is_said_and_stays() {
+fn a_folder_in_the_files_place_is_kept_beside_it_with_what_is_in_it() {
     let (_folder, home) = home();
-    fs::create_dir(home.join("session.json")).unwrap();
+    let path = home.join("session.json");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("notes"), "theirs").unwrap();
 
-    let refused = replace(&home.join("session.json"), b"x").unwrap_err();
+    replace(&path, b"ours").unwrap();
 
-    assert_eq!(refused.trouble, Trouble::NotAFile, "{refused}");
-    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "no draft is left");
+    assert_eq!(read(&path, 100).unwrap().unwrap(), b"ours");
+    let beside = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().path());
+    let beside: Vec<_> = beside.filter(|found| *found != path).collect();
+    assert_eq!(beside.len(), 1, "no draft is left: {beside:?}");
+    assert_eq!(fs::read_to_string(beside[0].join("notes")).unwrap(), "theirs");
 }
 
 #[test]

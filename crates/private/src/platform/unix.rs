@@ -38,10 +38,11 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(path)
 }
 
-/// Opens or makes the file that a lock is held on. On a read-only disk one that is there will do.
+/// Opens or makes the file that a lock is held on. On a read-only disk one that is there will do. A pipe that came there
+/// meanwhile is not waited for.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
-    let nofollow = flags(OFlags::NOFOLLOW);
-    match OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(nofollow).open(path) {
+    let plain = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
+    match OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(plain).open(path) {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => open_plain(path),
         opened => opened,
     }

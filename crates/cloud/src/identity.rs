@@ -204,14 +204,18 @@ impl IdentityFolder {
 
     fn key(&self) -> Result<KeyPair, IdentityFault> {
         let path = self.file("device-key.pem");
-        if let Some(pem) = files::read(&path)? {
-            match KeyPair::from_pem(&pem) {
+        let damage = match files::read(&path) {
+            Ok(None) => None,
+            Ok(Some(pem)) => match KeyPair::from_pem(&pem) {
                 Ok(key) => return Ok(key),
-                Err(error) => {
-                    tracing::warn!(%error, "the key is damaged; it is set aside and a new one is made");
-                    self.set_aside()?;
-                }
-            }
+                Err(error) => Some(error.to_string()),
+            },
+            Err(error) if files::is_damage(&error) => Some(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(why) = damage {
+            tracing::warn!(why, "the key is damaged; it is set aside and a new one is made");
+            self.set_aside()?;
         }
         files::folder(&self.dir)?;
         self.learn_facts()?;

@@ -294,6 +294,52 @@ fn a_device_that_is_set_aside_leaves_a_new_key_to_the_next_one() {
     assert_eq!(fs::read(dir.path().join("set-aside-1/device-key.pem")).unwrap(), key);
 }
 
+type Damage = (&'static str, fn(&Path));
+
+/// What may have become of a file.
+const DAMAGES: [Damage; 8] = [
+    ("empty", |path| fs::write(path, "").unwrap()),
+    ("torn", |path| {
+        let content = fs::read(path).unwrap();
+        fs::write(path, &content[..content.len() / 2]).unwrap();
+    }),
+    ("zeros", |path| fs::write(path, [0; 300]).unwrap()),
+    ("no text", |path| fs::write(path, [0xff; 300]).unwrap()),
+    ("without end", |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap()),
+    ("a folder", |path| {
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("notes"), "theirs").unwrap();
+    }),
+    ("a link to nothing", |path| {
+        fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink("nowhere", path).unwrap();
+    }),
+    ("a pipe", |path| {
+        fs::remove_file(path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    }),
+];
+
+#[test]
+fn whatever_has_become_of_a_file_of_the_identity_this_pc_can_enrol_again() {
+    let names =
+        ["device-key.pem", "device.json", "chain.pem", "ca.pem", "roots-words.pem", "fingerprint.json"];
+    for (name, (what, damage)) in names.into_iter().flat_map(|name| DAMAGES.map(|damage| (name, damage))) {
+        let dir = tempfile::tempdir().unwrap();
+        damage(&enrolled_on(dir.path(), pc("board-1")).file(name));
+
+        let folder = IdentityFolder::with_facts(dir.path(), pc("board-1"));
+        folder.load(&pins());
+        let csr = folder.signing_request().unwrap_or_else(|fault| panic!("{name}: {what}: {fault}"));
+        let kept = folder.store(&certificate_for(&csr, 0), &pins(), now_ms());
+
+        assert!(kept.is_ok(), "{name}: {what}: {kept:?}");
+        let next = IdentityFolder::with_facts(dir.path(), pc("board-1"));
+        assert!(next.load(&pins()).is_some(), "{name}: {what}");
+    }
+}
+
 #[test]
 fn a_damaged_record_reads_as_not_enrolled_and_keeps_the_key() {
     let dir = tempfile::tempdir().unwrap();

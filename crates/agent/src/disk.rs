@@ -44,7 +44,7 @@ pub async fn try_out(data_dir: &Path) -> Option<io::Result<()>> {
     let file = data_dir.join("try-out");
     read(data_dir, CHANGED_WITHIN, move || {
         // More than what fits beside a file's name.
-        let written = fs::write(&file, [0; 1 << 16]);
+        let written = ionet_private::jot(&file, &[0; 1 << 16]).map_err(io::Error::from);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
             Ok(()) | Err(_) => written,
@@ -265,6 +265,28 @@ mod tests {
         assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(try_out(&data).await.unwrap().is_ok());
         assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_disk_is_tried_out_whatever_lies_in_that_files_place_and_no_link_is_followed() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        let (file, theirs) = (dir.path().join("try-out"), dir.path().join("theirs"));
+        fs::write(&theirs, "theirs").unwrap();
+        let put: [&dyn Fn(); 3] = [
+            &|| std::os::unix::fs::symlink(&theirs, &file).unwrap(),
+            &|| fs::create_dir(&file).unwrap(),
+            &|| mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+        ];
+        for put in put {
+            put();
+
+            let tried = tokio::time::timeout(LONG, try_out(dir.path())).await;
+
+            assert!(matches!(tried, Ok(Some(Ok(())))), "{tried:?}");
+            assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Goes on at a file's end; a new one is of mode 0600.
 pub(crate) fn append_private(file: &Path) -> io::Result<fs::File> {
+    ionet_private::make_way(file)?;
     fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file)
 }
 

@@ -82,6 +82,7 @@ impl Drop for Gate {
 /// A socket in place of whatever an earlier life left there. Its folder is 0700 before it exists, so nobody else can be
 /// quicker than its own 0600.
 pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
+    ionet_private::make_way(socket)?;
     match fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

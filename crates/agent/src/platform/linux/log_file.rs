@@ -163,6 +163,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_in_the_logs_place_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.log");
+        fs::create_dir(&path).unwrap();
+
+        Log::at(&path).write("heard").unwrap();
+
+        assert_eq!(fs::read_to_string(path).unwrap(), "heard\n");
+    }
+
+    #[test]
     fn the_log_holds_no_more_than_a_few_files_of_a_bounded_size() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = Log::at(&dir.path().join("client.log"));

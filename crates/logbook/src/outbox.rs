@@ -119,19 +119,24 @@ impl Outbox {
         self.index().waiting.remove(&index::key(parcel.name.clone()));
     }
 
-    /// The store has it.
+    /// The store has it: it is not sent again, whatever becomes of the copy.
     pub(crate) fn shipped(&self, parcel: &Parcel) -> io::Result<()> {
         let key = index::key(parcel.name.clone());
-        if parcel.name.starts_with(JOBS) {
-            fs::remove_file(&parcel.path)?;
-        } else {
-            let kept = self.shipped_folder().join(&parcel.name);
-            ionet_private::folder(kept.parent().unwrap_or(&self.logs))?;
-            fs::rename(&parcel.path, kept)?;
-            self.index().shipped.insert(key.clone(), parcel.bytes);
-        }
         self.index().waiting.remove(&key);
+        let kept = if parcel.name.starts_with(JOBS) {
+            fs::remove_file(&parcel.path)
+        } else {
+            self.keep(parcel, key).inspect_err(|_| drop(fs::remove_file(&parcel.path)))
+        };
         self.tidy(&parcel.path);
+        kept
+    }
+
+    fn keep(&self, parcel: &Parcel, key: index::Key) -> io::Result<()> {
+        let kept = self.shipped_folder().join(&parcel.name);
+        ionet_private::folder(kept.parent().unwrap_or(&self.logs))?;
+        fs::rename(&parcel.path, kept)?;
+        self.index().shipped.insert(key, parcel.bytes);
         Ok(())
     }
 

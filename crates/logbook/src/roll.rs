@@ -37,7 +37,7 @@ impl Roll {
     /// Goes on with the file of an earlier life, cut back to its first `bytes`. Returns how many there are.
     pub(crate) fn resume(&mut self, bytes: u64) -> io::Result<u64> {
         let path = self.folder.join(OPEN);
-        if !path.exists() {
+        if !path.exists() || path.is_dir() {
             return Ok(0);
         }
         let file = platform::append(&path)?;
@@ -72,7 +72,9 @@ impl Roll {
             Some(open) => open,
             None => {
                 ionet_private::folder(&self.folder)?;
-                let file = platform::append(&self.folder.join(OPEN))?;
+                let path = self.folder.join(OPEN);
+                ionet_private::make_way(&path)?;
+                let file = platform::append(&path)?;
                 let bytes = file.metadata()?.len();
                 self.open.insert(Open { file, bytes, since: self.clock.elapsed() })
             }

@@ -177,7 +177,7 @@ impl<S: Store> Shipper<S> {
             Attempt::NoGrant(fault) | Attempt::NotStored(fault) => fault,
         })?;
         if let Err(error) = self.book.outbox.shipped(parcel) {
-            tracing::warn!(object = object.name, %error, "a shipped log cannot be taken out of the outbox");
+            tracing::warn!(object = object.name, %error, "no copy of a shipped log can be kept");
         }
         self.book.board.shipped(self.book.now_ms());
         self.book.board.waiting(self.book.outbox.count());

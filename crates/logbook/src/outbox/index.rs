@@ -8,7 +8,7 @@ use super::pack::{Closed, walk};
 use crate::names::number_of;
 
 /// The number tells the age, whatever the clock did; the name tells apart what has one number.
-type Key = (u64, String);
+pub(super) type Key = (u64, String);
 
 #[derive(Default)]
 pub(super) struct Index {

@@ -87,6 +87,7 @@ fn walk_to(folder: &Path, stream: &str, depth: usize, with: &mut dyn FnMut(PathB
 /// The same bytes give the same file: the header holds neither time nor name.
 fn compress(from: &Path, to: &Path, stop: &Stop) -> io::Result<u64> {
     let mut source = File::open(from)?;
+    ionet_private::make_way(to)?;
     let mut packer = GzEncoder::new(platform::create(to)?, Compression::default());
     let mut piece = vec![0; PIECE];
     loop {

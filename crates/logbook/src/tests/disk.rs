@@ -153,6 +153,19 @@ fn a_disk_that_hangs_holds_nobody_up_and_is_said() {
 }
 
 #[test]
+fn folders_in_the_place_of_its_files_keep_no_line_from_being_shipped() {
+    let shelf = Shelf::new(small());
+    for taken in ["app/current.log", "packing.part"] {
+        fs::create_dir_all(shelf.logs().join(taken).join("theirs")).unwrap();
+    }
+
+    shelf.write(&["said"]);
+    shelf.book.close();
+
+    assert_eq!((shelf.text("app").as_str(), shelf.report().fault), ("said\n", None));
+}
+
+#[test]
 fn a_log_folder_that_is_deleted_under_the_app_is_made_anew() {
     let shelf = Shelf::new(small());
     shelf.write(&["before"]);

@@ -106,6 +106,19 @@ async fn files_are_shipped_oldest_first_and_then_leave_the_outbox() {
 }
 
 #[tokio::test]
+async fn what_the_store_has_is_not_sent_again_where_no_copy_of_it_can_be_kept() {
+    let (shelf, store, shipper) = shelf_with(2);
+    let names = shelf.waiting();
+    fs::write(shelf.logs().join("shipped"), "no folder").unwrap();
+
+    shipper.flush(SOON).await.unwrap();
+    shipper.flush(SOON).await.unwrap();
+
+    assert_eq!(store.stored(), names);
+    assert_eq!((shelf.waiting(), shelf.report().waiting), (vec![], 0));
+}
+
+#[tokio::test]
 async fn a_flush_takes_the_open_file_along() {
     let (shelf, store, shipper) = shelf_with(0);
     shelf.write(&["open"]);

@@ -139,7 +139,7 @@ export type EarningsAnswer = {
 
 export type EarningsQuestion = { by: "periods"; scope: Scope; 
 /**
- *  Rising moments, 2 to 1 000: period `i` is from moment `i` to moment `i + 1`. Days are the owner's, with
+ *  Rising moments, at least 2: period `i` is from moment `i` to moment `i + 1`. Days are the owner's, with
  *  their time zone and its daylight saving, so whoever asks says where they meet.
  */
 boundaries: UnixMs[] } | 

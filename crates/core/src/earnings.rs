@@ -21,7 +21,7 @@ pub enum Scope {
 pub enum EarningsQuestion {
     Periods {
         scope: Scope,
-        /// Rising moments, 2 to 1 000: period `i` is from moment `i` to moment `i + 1`. Days are the owner's, with
+        /// Rising moments, at least 2: period `i` is from moment `i` to moment `i + 1`. Days are the owner's, with
         /// their time zone and its daylight saving, so whoever asks says where they meet.
         boundaries: Vec<UnixMs>,
     },

@@ -13,8 +13,8 @@ use crate::{PROTOCOL, WireError};
 
 /// A snapshot is a few kilobytes, a page of jobs a few hundred; what is longer than this is none of ours.
 pub(crate) const LONGEST_SHOWN: usize = 4 << 20;
-/// An intent or a question.
-pub(crate) const LONGEST_ASKED: usize = 64 << 10;
+/// An intent or a question: a hundred years of days are half of it.
+pub(crate) const LONGEST_ASKED: usize = 1 << 20;
 
 /// The first line of the resident program. Every version begins with an object that has `protocol`; the rest is looked
 /// at only where that is the same.

@@ -15,6 +15,8 @@ use ionet_wire::message::Kind;
 use ionet_wire::paths::Folders;
 use ionet_words::Words;
 
+use crate::day;
+
 pub use days::By;
 
 #[derive(clap::Args)]
@@ -71,8 +73,7 @@ pub async fn earnings(folders: &Folders, arguments: &Arguments) -> Result<String
         let jobs = jobs(&mut client, scope, from, to).await?;
         return print::jobs(&jobs, form, &Local);
     }
-    let starts = days::starts(arguments.by, from, to);
-    let boundaries = days::boundaries(&starts, to, &Local)?;
+    let (starts, boundaries) = days::periods(arguments.by, from, to, &Local)?;
     let periods = periods(&mut client, scope, boundaries).await?;
     print::periods(&starts, &periods, form, &Local)
 }
@@ -86,8 +87,7 @@ async fn periods(client: &mut Client, scope: Scope, boundaries: Vec<UnixMs>) -> 
 
 /// All pages in one, newest placement first, as of the oldest of them.
 async fn jobs(client: &mut Client, scope: Scope, from: NaiveDate, to: NaiveDate) -> Result<JobsPage> {
-    let range = days::boundaries(&[from], to, &Local)?;
-    let [from, to] = range[..] else { bail!("these days have no begin and end") };
+    let (from, to) = (day::began(from, &Local)?, days::ended(to, &Local)?);
     let mut all: Option<JobsPage> = None;
     loop {
         let after = all.as_ref().and_then(|page| page.next.clone());

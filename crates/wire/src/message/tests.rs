@@ -87,6 +87,17 @@ proptest! {
 }
 
 #[test]
+fn a_question_about_each_day_of_a_hundred_years_is_heard() {
+    let moments = (-25_567..11_033).map(|day| UnixMs(day * 86_400_000));
+    let question = EarningsQuestion::Periods { scope: Scope::ThisPc, boundaries: moments.collect() };
+    let asked = FromWatcher::Ask { id: 1, question: Question::Earnings(question) };
+
+    let (messages, _) = run(all(format!("{}\n", serde_json::to_string(&asked).unwrap()).as_bytes()));
+
+    assert_eq!(messages, [asked]);
+}
+
+#[test]
 fn what_is_no_message_is_told_apart_and_not_repeated() {
     let long = vec![b'x'; LONGEST_ASKED + 10];
     for (bytes, reason) in [

@@ -1,6 +1,6 @@
 //! The owner's days: where they begin and meet, by a time zone with its daylight saving.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{Datelike as _, Days, Months, NaiveDate, TimeZone};
 use ionet_core::UnixMs;
 
@@ -14,13 +14,45 @@ pub enum By {
     Month,
 }
 
-/// The first day of each period of the range. The first and the last period may be cut.
-pub(super) fn starts(by: By, from: NaiveDate, to: NaiveDate) -> Vec<NaiveDate> {
-    let mut starts = vec![from];
-    while let Some(next) = starts.last().and_then(|start| after(by, *start)).filter(|next| *next <= to) {
-        starts.push(next);
+/// A hundred years of days. Nobody reads more lines, and the gateway answers no more in one go.
+const MOST: usize = 36_600;
+
+/// The first day of each period of the range, of which the first and the last may be cut, and the moments at which they meet, with
+/// the end of the last day. A day that a calendar left out begins when the next one does, and is no period.
+pub(super) fn periods<Z: TimeZone>(
+    by: By,
+    from: NaiveDate,
+    to: NaiveDate,
+    zone: &Z,
+) -> Result<(Vec<NaiveDate>, Vec<UnixMs>)> {
+    let (mut starts, mut moments) = (Vec::new(), Vec::new());
+    for start in starts_of(by, from, to) {
+        ensure!(starts.len() < MOST, "a list has {MOST} lines at most: ask for fewer days, or --by month");
+        let at = day::began(start, zone)?;
+        if moments.last() == Some(&at) {
+            starts.pop();
+            moments.pop();
+        }
+        starts.push(start);
+        moments.push(at);
     }
-    starts
+    let end = ended(to, zone)?;
+    if moments.last() == Some(&end) {
+        starts.pop();
+        moments.pop();
+    }
+    ensure!(!starts.is_empty(), "{from} does not exist in this time zone");
+    moments.push(end);
+    Ok((starts, moments))
+}
+
+/// The first moment after a day.
+pub(super) fn ended<Z: TimeZone>(day: NaiveDate, zone: &Z) -> Result<UnixMs> {
+    day::began(day.succ_opt().context("there is no day after that one")?, zone)
+}
+
+fn starts_of(by: By, from: NaiveDate, to: NaiveDate) -> impl Iterator<Item = NaiveDate> {
+    std::iter::successors(Some(from), move |start| after(by, *start)).take_while(move |start| *start <= to)
 }
 
 fn after(by: By, start: NaiveDate) -> Option<NaiveDate> {
@@ -29,16 +61,6 @@ fn after(by: By, start: NaiveDate) -> Option<NaiveDate> {
         By::Week => start.checked_add_days(Days::new(7 - u64::from(start.weekday().num_days_from_monday()))),
         By::Month => start.with_day(1)?.checked_add_months(Months::new(1)),
     }
-}
-
-/// The moments at which these periods meet, and the end of the last day.
-pub(super) fn boundaries<Z: TimeZone>(
-    starts: &[NaiveDate],
-    last: NaiveDate,
-    zone: &Z,
-) -> Result<Vec<UnixMs>> {
-    let end = last.succ_opt().context("there is no day after that one")?;
-    starts.iter().chain([&end]).map(|day| day::began(*day, zone)).collect()
 }
 
 #[cfg(test)]
@@ -51,9 +73,13 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn starts(by: By, from: &str, to: &str) -> Vec<NaiveDate> {
+        periods(by, day(from), day(to), &Tz::UTC).unwrap().0
+    }
+
     fn hours(from: &str, to: &str, zone: Tz) -> Vec<i64> {
-        let (from, to) = (day(from), day(to));
-        let at = boundaries(&starts(By::Day, from, to), to, &zone).unwrap();
+        let (starts, at) = periods(By::Day, day(from), day(to), &zone).unwrap();
+        assert_eq!(starts.len() + 1, at.len());
         at.windows(2).map(|pair| (pair[1].0 - pair[0].0) / 60_000).collect()
     }
 
@@ -69,8 +95,8 @@ mod tests {
 
     #[test]
     fn weeks_begin_on_monday_and_months_on_their_first_and_the_range_may_cut_them() {
-        let weeks = starts(By::Week, day("2026-11-25"), day("2026-12-08"));
-        let months = starts(By::Month, day("2024-01-31"), day("2024-03-01"));
+        let weeks = starts(By::Week, "2026-11-25", "2026-12-08");
+        let months = starts(By::Month, "2024-01-31", "2024-03-01");
 
         assert_eq!(weeks, ["2026-11-25", "2026-11-30", "2026-12-07"].map(day));
         assert_eq!(months, ["2024-01-31", "2024-02-01", "2024-03-01"].map(day));
@@ -80,12 +106,30 @@ mod tests {
     fn whatever_the_cut_the_periods_meet_and_cover_the_whole() {
         for zone in [Tz::Europe__Berlin, Tz::America__Sao_Paulo, Tz::Asia__Kathmandu, Tz::Pacific__Apia] {
             let (from, to) = (day("2026-01-15"), day("2027-02-03"));
-            let whole = boundaries(&[from], to, &zone).unwrap();
+            let whole = (day::began(from, &zone).unwrap(), ended(to, &zone).unwrap());
             for by in [By::Day, By::Week, By::Month] {
-                let at = boundaries(&starts(by, from, to), to, &zone).unwrap();
+                let at = periods(by, from, to, &zone).unwrap().1;
                 assert!(at.is_sorted_by(|a, b| a < b), "{zone}");
-                assert_eq!((at.first(), at.last()), (whole.first(), whole.last()), "{zone}");
+                assert_eq!((at[0], at[at.len() - 1]), whole, "{zone}");
             }
         }
+    }
+
+    #[test]
+    fn a_day_that_a_calendar_left_out_is_no_period_and_no_fault() {
+        // Samoa went from the 29th to the 31st.
+        assert_eq!(hours("2011-12-29", "2011-12-31", Tz::Pacific__Apia), [1440, 1440]);
+        assert_eq!(hours("2011-12-29", "2011-12-30", Tz::Pacific__Apia), [1440]);
+        assert!(periods(By::Day, day("2011-12-30"), day("2011-12-30"), &Tz::Pacific__Apia).is_err());
+    }
+
+    #[test]
+    fn a_range_has_an_end_before_its_lines_have_none() {
+        assert_eq!(starts(By::Day, "1927-01-01", "2026-12-31").len(), 36_525);
+        for (from, to) in [("-262142-01-01", "2026-11-27"), ("2026-11-27", "+262142-12-30")] {
+            let refused = periods(By::Day, day(from), day(to), &Tz::Europe__Berlin).unwrap_err().to_string();
+            assert!(refused.contains("--by month"), "{refused}");
+        }
+        assert!(periods(By::Day, NaiveDate::MAX, NaiveDate::MAX, &Tz::UTC).is_err());
     }
 }

@@ -252,6 +252,7 @@ tray-job = Job: { $name }
 tray-agreement = Read and agree
 tray-open = Open Supplier
 not-possible-now = This is not possible as things are. Nothing was changed.
+undone-meanwhile = Something else was asked for before this was done. Ask again if you still want it.
 
 ## The deeds of problems
 

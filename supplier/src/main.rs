@@ -188,6 +188,11 @@ async fn ask(folders: &Folders, deed: Deed) -> Result<u8> {
             say::line(status::describe(&snapshot, &words))?;
             Ok(exit::NEEDS_OWNER)
         }
+        Ok(Told::Undone(snapshot)) => {
+            say::complaint(format_args!("ionet-supplier: {}", words.say("undone-meanwhile", &[])));
+            say::line(status::describe(&snapshot, &words))?;
+            Ok(exit::FAILED)
+        }
         Err(WireError::NobodyThere(_)) => not_running(),
         Err(error) => Err(error.into()),
     }

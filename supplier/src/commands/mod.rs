@@ -33,12 +33,16 @@ pub enum Told {
     Taken(Box<Snapshot>),
     /// It cannot be carried out now, and nothing was changed.
     NotPossible(Box<Snapshot>),
+    /// It was taken, and before it was done somebody wanted something else.
+    Undone(Box<Snapshot>),
 }
 
 /// A deed as the command line asks for it.
 pub struct Deed {
     intent: Intent,
     possible: fn(&Snapshot) -> bool,
+    target: Target,
+    /// What is wanted has come.
     done: fn(&Snapshot) -> bool,
 }
 
@@ -50,22 +54,25 @@ impl Deed {
             let paused = matches!(now.target, Target::Paused { .. });
             now.can.contains(&Verb::Pause) || paused && now.can.contains(&Verb::Quit)
         },
-        done: |now| {
-            let taken = now.target == Target::Paused { until: PauseEnd::Resumed };
-            taken && now.giving_back.is_none() && now.phase != Phase::Loading
-        },
+        target: Target::Paused { until: PauseEnd::Resumed },
+        done: |now| now.giving_back.is_none() && now.phase != Phase::Loading,
     };
 
     pub const RESUME: Self = Self {
         intent: Intent::Resume,
         possible: |now| now.can.contains(&Verb::Resume),
-        done: |now| now.target == Target::Earning,
+        target: Target::Earning,
+        done: |_| true,
     };
 
-    /// None while it is on its way. Before the settings are read nothing is known.
-    fn told(&self, now: Snapshot) -> Option<Told> {
-        if (self.done)(&now) {
-            return Some(Told::Taken(Box::new(now)));
+    /// None while it is on its way. Before the settings are read nothing is known. `taken`: it has been seen to be wanted.
+    fn told(&self, now: Snapshot, taken: &mut bool) -> Option<Told> {
+        if now.target == self.target {
+            *taken |= now.phase != Phase::Loading;
+            return (self.done)(&now).then(|| Told::Taken(Box::new(now)));
+        }
+        if *taken {
+            return Some(Told::Undone(Box::new(now)));
         }
         let possible = now.phase == Phase::Loading || (self.possible)(&now);
         (!possible).then(|| Told::NotPossible(Box::new(now)))
@@ -76,8 +83,9 @@ impl Deed {
 pub async fn ask(folders: &Folders, deed: Deed) -> Result<Told, WireError> {
     let mut client = Client::connect(&folders.meeting(), Kind::Command).await?;
     client.send(deed.intent.clone()).await?;
+    let mut taken = false;
     loop {
-        if let Some(told) = deed.told(client.next().await?) {
+        if let Some(told) = deed.told(client.next().await?, &mut taken) {
             return Ok(told);
         }
     }
@@ -85,6 +93,7 @@ pub async fn ask(folders: &Folders, deed: Deed) -> Result<Told, WireError> {
 
 #[cfg(test)]
 mod tests {
+    use ionet_core::giving_back::Step;
     use ionet_core::{State, UnixMs, view};
 
     use super::*;
@@ -101,10 +110,27 @@ mod tests {
         let online = now(Phase::Waiting, Target::Earning, &[Verb::Pause, Verb::Quit]);
         let quitting = now(Phase::Quitting, Target::Earning, &[]);
 
-        assert!(matches!(Deed::PAUSE.told(welcome), Some(Told::NotPossible(_))));
-        assert!(matches!(Deed::PAUSE.told(quitting), Some(Told::NotPossible(_))));
-        assert!(Deed::PAUSE.told(for_an_hour.clone()).is_none(), "it gets another end");
-        assert!(Deed::PAUSE.told(online.clone()).is_none() && Deed::RESUME.told(for_an_hour).is_none());
-        assert!(matches!(Deed::RESUME.told(online), Some(Told::Taken(_))));
+        let told = |deed: Deed, now: &Snapshot| deed.told(now.clone(), &mut false);
+        assert!(matches!(told(Deed::PAUSE, &welcome), Some(Told::NotPossible(_))));
+        assert!(matches!(told(Deed::PAUSE, &quitting), Some(Told::NotPossible(_))));
+        assert!(told(Deed::PAUSE, &for_an_hour).is_none(), "it gets another end");
+        assert!(told(Deed::PAUSE, &online).is_none() && told(Deed::RESUME, &for_an_hour).is_none());
+        assert!(matches!(told(Deed::RESUME, &online), Some(Told::Taken(_))));
+    }
+
+    #[test]
+    fn a_pause_that_somebody_undoes_before_it_is_done_is_not_waited_for() {
+        let until = PauseEnd::Resumed;
+        let online = now(Phase::Waiting, Target::Earning, &[Verb::Pause, Verb::Quit]);
+        let pausing = Snapshot {
+            giving_back: Some(Step::Freezing),
+            ..now(Phase::Pausing, Target::Paused { until }, &[Verb::Resume, Verb::Quit])
+        };
+        let resumed = Snapshot { target: Target::Earning, ..pausing.clone() };
+        let mut taken = false;
+
+        assert!(Deed::PAUSE.told(online, &mut taken).is_none());
+        assert!(Deed::PAUSE.told(pausing, &mut taken).is_none());
+        assert!(matches!(Deed::PAUSE.told(resumed, &mut taken), Some(Told::Undone(_))));
     }
 }

@@ -40,14 +40,15 @@ impl Accounts {
     /// The claims of a valid access token.
     pub(crate) async fn claims(&self, token: &str) -> Result<Claims, Refusal> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::NotSignedIn)?;
-        let key = self.keys.key(header.kid.as_deref()).await?;
+        let keys = self.keys.keys(header.kid.as_deref().filter(|id| !id.is_empty())).await?;
         let expected = Expected {
             issuer: self.issuer(),
             audience: &self.audience,
             clients_without_audience: &self.clients_without_audience,
             now_ms: now_ms(),
         };
-        access_token::verify(token, &header, &key, &expected).ok_or(Refusal::NotSignedIn)
+        let claims = keys.iter().find_map(|key| access_token::verify(token, &header, key, &expected));
+        claims.ok_or(Refusal::NotSignedIn)
     }
 }
 

@@ -45,7 +45,7 @@ struct Known {
 
 /// What is to be done for a token.
 enum Verdict {
-    Known(Arc<Jwk>),
+    Known(Vec<Arc<Jwk>>),
     Refused(Refusal),
     /// A fetch is under way: look again when it is over.
     Wait,
@@ -90,15 +90,15 @@ impl IssuerKeys {
         &self.0.issuer
     }
 
-    /// The signing key with this id; without an id, the only key there is. That there is none is said only once the
+    /// The signing keys of this id; where either side gives none, all that it may be. That there is none is said only once the
     /// issuer has said so since: it may have changed its keys a moment ago.
-    pub(crate) async fn key(&self, id: Option<&str>) -> Result<Arc<Jwk>, Refusal> {
+    pub(crate) async fn keys(&self, id: Option<&str>) -> Result<Vec<Arc<Jwk>>, Refusal> {
         let came = Instant::now();
         loop {
             // Before the look: a fetch that ends in between is not missed.
             let mut fetched = self.0.fetched.subscribe();
             match self.look(id, came) {
-                Verdict::Known(key) => return Ok(key),
+                Verdict::Known(keys) => return Ok(keys),
                 Verdict::Refused(refusal) => return Err(refusal),
                 // The sender lives in `self`.
                 Verdict::Wait => drop(fetched.changed().await),
@@ -111,9 +111,11 @@ impl IssuerKeys {
     fn look(&self, id: Option<&str>, came: Instant) -> Verdict {
         let (verdict, fetch) = self.with(|known| {
             let next = known.asked.map(|at| at + BETWEEN_FETCHES).filter(|next| *next > Instant::now());
-            let verdict = match known.find(id).filter(|_| known.is_usable()) {
-                Some(key) => Verdict::Known(key),
-                None => known.without(came, next),
+            let found = known.find(id);
+            let verdict = if found.is_empty() || !known.is_usable() {
+                known.without(came, next)
+            } else {
+                Verdict::Known(found)
             };
             let due = matches!(verdict, Verdict::Wait) || !known.is_fresh();
             let fetch = due && !known.fetching && next.is_none();
@@ -148,11 +150,10 @@ impl Known {
         }
     }
 
-    fn find(&self, id: Option<&str>) -> Option<Arc<Jwk>> {
-        match id {
-            Some(id) => self.keys.iter().find(|key| key.common.key_id.as_deref() == Some(id)).cloned(),
-            None => (self.keys.len() == 1).then(|| self.keys.first().cloned()).flatten(),
-        }
+    fn find(&self, id: Option<&str>) -> Vec<Arc<Jwk>> {
+        let nameless = id.is_none() || self.keys.iter().all(|key| key.common.key_id.is_none());
+        let may_be = |key: &&Arc<Jwk>| nameless || key.common.key_id.as_deref() == id;
+        self.keys.iter().filter(may_be).cloned().collect()
     }
 
     fn is_fresh(&self) -> bool {
@@ -229,10 +230,10 @@ mod tests {
     #[tokio::test]
     async fn while_the_issuer_is_silent_the_old_keys_count_for_a_day() {
         for age in [Duration::ZERO, FRESH * 2, USABLE - Duration::from_secs(60)] {
-            assert!(known_for(age).key(Some("known")).await.is_ok(), "{age:?}");
+            assert!(known_for(age).keys(Some("known")).await.is_ok(), "{age:?}");
         }
 
-        let refused = known_for(USABLE + Duration::from_secs(1)).key(Some("known")).await;
+        let refused = known_for(USABLE + Duration::from_secs(1)).keys(Some("known")).await;
 
         assert!(matches!(refused, Err(Refusal::IssuerSilent)));
     }
@@ -254,9 +255,9 @@ mod tests {
     async fn a_silent_issuer_is_said_to_whoever_comes_with_a_key_that_is_not_known_and_signs_nobody_out() {
         let keys = known_for(Duration::ZERO);
 
-        let first = keys.key(Some("new")).await;
-        let second = keys.key(Some("new")).await;
-        let known = keys.key(Some("known")).await;
+        let first = keys.keys(Some("new")).await;
+        let second = keys.keys(Some("new")).await;
+        let known = keys.keys(Some("known")).await;
 
         assert!(matches!(first, Err(Refusal::IssuerSilent)));
         assert!(matches!(second, Err(Refusal::IssuerSilent)));
@@ -269,11 +270,11 @@ mod tests {
         let key = |id: &str| serde_json::json!({ "kty": "RSA", "kid": id, "e": "AQAB", "n": "AQAB" });
         let (publish, published) = watch::channel(serde_json::json!({ "keys": [key("old")] }));
         let keys = IssuerKeys::new(&issuer_with(published).await).unwrap();
-        assert!(keys.key(Some("old")).await.is_ok());
+        assert!(keys.keys(Some("old")).await.is_ok());
 
         publish.send_replace(serde_json::json!({ "keys": [key("old"), key("new")] }));
 
-        assert!(keys.key(Some("new")).await.is_ok());
-        assert!(matches!(keys.key(Some("nobodys")).await, Err(Refusal::NotSignedIn)));
+        assert!(keys.keys(Some("new")).await.is_ok());
+        assert!(matches!(keys.keys(Some("nobodys")).await, Err(Refusal::NotSignedIn)));
     }
 }

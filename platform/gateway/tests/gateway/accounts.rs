@@ -243,6 +243,31 @@ async fn a_token_that_names_no_key_is_by_the_only_one_that_signs() {
 }
 
 #[tokio::test]
+async fn where_token_or_keys_have_no_name_it_is_by_any_of_them_and_by_no_other() {
+    let stand = Stand::start().await;
+    let keys = keys();
+    let published = |named: bool| {
+        let name = |number: usize| if named { json!(number.to_string()) } else { json!(null) };
+        keys.iter()
+            .enumerate()
+            .map(|(number, (_, _, jwk))| with(jwk, json!({ "kid": name(number) })))
+            .collect()
+    };
+    let strange = KeyPair::generate().unwrap();
+
+    for (named, id) in [(true, None), (true, Some("")), (false, Some("of-its-own"))] {
+        stand.issuer.publish(published(named));
+        for (algorithm, key, _) in &keys {
+            let token = sign_with(key, id, *algorithm, &stand.issuer.claims(json!({})));
+            assert_eq!(status(&stand, &token).await, 200, "{algorithm:?} {named} {id:?}");
+        }
+        let strange = EncodingKey::from_ec_der(&strange.serialize_der());
+        let token = sign_with(&strange, id, Algorithm::ES256, &stand.issuer.claims(json!({})));
+        assert_eq!(status(&stand, &token).await, 401);
+    }
+}
+
+#[tokio::test]
 async fn a_new_key_of_the_issuer_is_fetched_and_the_old_one_is_forgotten() {
     let stand = Stand::start().await;
     let old = stand.issuer.token("alice");

@@ -10,10 +10,14 @@ const FRESH_FOR_MS = 60_000;
 
 export type Shown = { moments: number[]; periods: Periods; asked: number };
 
-/** Who has scrolled further keeps the pages that they read, with what has changed on the first one and is new above it. */
-function renewed(read: JobEarned[], first: JobEarned[]): JobEarned[] {
+/**
+ * Who has scrolled further keeps the pages that they read, with what has changed on the first one and is new above it. Null where so
+ * much is new that jobs between the two would be missing.
+ */
+function renewed(read: JobEarned[], first: JobEarned[]): JobEarned[] | null {
   const known = new Set(first.map((job) => job.allocation));
-  return [...first, ...read.filter((job) => !known.has(job.allocation))];
+  const rest = read.filter((job) => !known.has(job.allocation));
+  return rest.length < read.length ? [...first, ...rest] : null;
 }
 
 /** What the gateway's ledger says of one span and scope, as far as it has been asked. What came late of an older question is dropped. */
@@ -80,8 +84,10 @@ export class Ledger {
       if (turn !== this.#turn) return;
       this.shown = { moments, periods, asked: Date.now() };
       this.currency = page.currency;
-      if (this.jobs.length <= PAGE) [this.jobs, this.next, this.#of] = [page.jobs, page.next, of];
-      else this.jobs = renewed(this.jobs, page.jobs);
+      const same = of.from === this.#of.from && of.to === this.#of.to && of.scope === this.#of.scope;
+      const kept = same && this.jobs.length > PAGE ? renewed(this.jobs, page.jobs) : null;
+      if (kept) this.jobs = kept;
+      else [this.jobs, this.next, this.#of] = [page.jobs, page.next, of];
       this.listed = true;
       this.refused = null;
     } catch (thrown) {

@@ -265,3 +265,32 @@ test("who has scrolled on sees what has changed on the first page and what is ne
   expect([shown.slice(0, 2), shown.at(-1), shown.length]).toEqual([["new", "a0"], "b0", 202]);
   expect(ledger.jobs[1]?.amount).toBe("0.000009");
 });
+
+test("who has scrolled on begins anew where more is new than a page holds, and where the days are others", async () => {
+  vi.useFakeTimers({ now: new Date(2026, 10, 27, 12), toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const jobs = (of: string, count: number) =>
+    Array.from({ length: count }, (_, i) => ({ allocation: `${of}${i}`, amount: "0.000001" }) as JobEarned);
+  let first = jobs("a", 200);
+  const ledger = new Ledger(async ({ about }) => {
+    const told = { currency: "USDC", as_of: Date.now() };
+    if (about.by === "periods") return { answer: "earnings", about: { by: "periods", amounts: [], ...told } };
+    const [page, next] = about.after === null ? [first, "more"] : [jobs("z", 1), null];
+    return { answer: "earnings", about: { by: "jobs", jobs: page, next, ...told } };
+  });
+  const read = async () => {
+    await ledger.load();
+    await ledger.more();
+    return ledger.jobs.length;
+  };
+  expect(await read()).toBe(201);
+
+  first = jobs("b", 200);
+  await ledger.load();
+  expect([ledger.jobs.length, ledger.next]).toEqual([200, "more"]);
+
+  expect(await read()).toBe(201);
+  vi.setSystemTime(new Date(2026, 10, 28, 12));
+  await ledger.load();
+  expect([ledger.jobs.length, ledger.next]).toEqual([200, "more"]);
+});

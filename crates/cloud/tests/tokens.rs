@@ -321,6 +321,18 @@ async fn a_device_code_that_nobody_types_in_expires() {
 }
 
 #[tokio::test]
+async fn a_code_is_not_waited_for_beyond_its_life_however_seldom_its_provider_is_to_be_asked() {
+    let issuer = Issuer::start().await;
+    issuer.code_lives_s(1);
+    issuer.is_asked_every_s(86_400);
+    issuer.will_answer([(400, json!({"error": "authorization_pending"}))]);
+
+    let (result, _) = by_device_code(&issuer).await;
+
+    assert_eq!(result, Err(SignInFault::CodeExpired));
+}
+
+#[tokio::test]
 async fn a_provider_that_asks_for_patience_gets_it() {
     let issuer = Issuer::start().await;
     issuer.will_answer([(400, json!({"error": "slow_down"})), (400, json!({"error": "access_denied"}))]);

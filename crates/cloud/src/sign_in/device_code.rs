@@ -7,7 +7,7 @@ use ionet_core::event::DeviceCode;
 use ionet_core::fault::SignInFault;
 use openidconnect::PkceCodeChallenge;
 use reqwest::StatusCode;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use url::Url;
 
 use super::discovery::Metadata;
@@ -117,7 +117,7 @@ async fn wait(
                 patience = (patience * 2 + interval).min(LONGEST_WAIT);
             }
         }
-        sleep(interval.max(patience)).await;
+        sleep_until(end.min(Instant::now() + interval.max(patience))).await;
     }
     Err(SignInFault::CodeExpired)
 }

@@ -37,6 +37,7 @@ struct Seen {
     keys: Mutex<Vec<(u16, Value)>>,
     keys_asked: AtomicUsize,
     code_lives_s: Mutex<u64>,
+    asked_every_s: Mutex<u64>,
 }
 
 impl Issuer {
@@ -44,7 +45,8 @@ impl Issuer {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let root = format!("http://{}", listener.local_addr().unwrap());
         let url = format!("{root}/realms/io");
-        let seen = Arc::new(Seen { root, code_lives_s: Mutex::new(2), ..Seen::default() });
+        let (code_lives_s, asked_every_s) = (Mutex::new(2), Mutex::new(1));
+        let seen = Arc::new(Seen { root, code_lives_s, asked_every_s, ..Seen::default() });
         let routes = Router::new()
             .route("/realms/io/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(keys))
@@ -78,6 +80,10 @@ impl Issuer {
         let id_token = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.unwrap()));
         json!({"access_token": "access", "refresh_token": "refresh", "id_token": id_token,
             "token_type": "Bearer", "expires_in": 300})
+    }
+
+    pub(crate) fn is_asked_every_s(&self, seconds: u64) {
+        *self.seen.asked_every_s.lock().unwrap() = seconds;
     }
 
     pub(crate) fn code_lives_s(&self, seconds: u64) {
@@ -150,7 +156,7 @@ async fn device(State(seen): State<Arc<Seen>>, Form(form): Form<Fields>) -> Json
     assert!(value(&form, "code_challenge").is_some());
     Json(
         json!({"device_code": "d", "user_code": "ABCD-EFGH", "verification_uri": format!("{}/enter", seen.root),
-        "expires_in": *seen.code_lives_s.lock().unwrap(), "interval": 1}),
+        "expires_in": *seen.code_lives_s.lock().unwrap(), "interval": *seen.asked_every_s.lock().unwrap()}),
     )
 }
 

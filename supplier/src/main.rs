@@ -241,14 +241,20 @@ async fn account(command: AccountCommand, folders: &Folders) -> Result<u8> {
     Ok(exit::OK)
 }
 
+/// Several times as long as any token. What has no end is none.
+const LONGEST_TOKEN: u64 = 16 * 1024;
+
 fn read_token(file: PathBuf) -> Result<Secret<String>> {
     let mut text = String::new();
     if file.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).context("no token on standard input")?;
+        let input = std::io::stdin();
+        input.take(LONGEST_TOKEN).read_to_string(&mut text).context("no token on standard input")?;
     } else {
-        text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let file_is = || format!("cannot read {}", file.display());
+        let input = std::fs::File::open(&file).with_context(file_is)?;
+        input.take(LONGEST_TOKEN).read_to_string(&mut text).with_context(file_is)?;
     }
-    let token = text.trim();
+    let token = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
     anyhow::ensure!(!token.is_empty(), "the enrolment token is empty: make a new one with `enrolment-token`");
     Ok(Secret::new(token.to_owned()))
 }
@@ -261,4 +267,17 @@ fn not_running() -> Result<u8> {
 fn failed(error: &anyhow::Error) -> ExitCode {
     say::complaint(format_args!("ionet-supplier: {error:#}"));
     ExitCode::from(exit::FAILED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_token_file_without_end_is_refused_and_not_read_on() {
+        let refused = read_token("/dev/zero".into()).unwrap_err().to_string();
+
+        assert!(refused.contains("is empty"), "{refused}");
+    }
 }

@@ -22,8 +22,8 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
         state.tasks.forget(Task::Look);
     }
     take_in(state, event, now, &mut effects);
-    // The question is about a job, and over with it.
-    state.owner.quit_asked &= state.has_live_job();
+    // The question is about a job: over with it, and where it is ended anyway.
+    state.owner.quit_asked &= state.has_live_job() && state.agent.giving_back().is_none();
     giving_back::go_on(state, now, &mut effects);
     drive::drive(state, now, &mut effects);
     state.tasks.let_pass(now);

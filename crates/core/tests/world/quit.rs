@@ -43,6 +43,19 @@ fn the_question_whether_to_quit_is_over_when_its_job_is() {
 }
 
 #[test]
+fn a_pause_answers_the_question_whether_to_quit() {
+    let mut world = World::earning();
+    world.running_job();
+    world.hanging = is_stop;
+    world.intent(Intent::Quit { confirmed: false });
+    assert!(world.shown().quit_asked);
+
+    world.intent(UNTIL_RESUMED);
+
+    assert_eq!((world.phase(), world.shown().quit_asked), (Phase::Pausing, false));
+}
+
+#[test]
 fn a_quit_during_a_pause_ends_the_program_after_it() {
     let mut world = World::earning();
     world.hanging = |effect| is_stop(effect);

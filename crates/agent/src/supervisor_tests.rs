@@ -44,6 +44,25 @@ fn an_agent_that_does_not_obey_is_killed_after_the_grace() {
 }
 
 #[test]
+fn one_that_dies_late_takes_nothing_from_a_start_of_the_same_number_that_came_after_it() {
+    let mut supervisor = running();
+    supervisor.stop(id(1));
+    assert_eq!(supervisor.poll(0), Action::Terminate);
+    assert_eq!(supervisor.poll(3_000), Action::Kill);
+    // Another resident program, whose numbers begin anew.
+    supervisor.resident_here();
+    assert_eq!(supervisor.start(id(1)), Asked::Begins { instead_of: None });
+    assert_eq!(supervisor.poll(3_300), Action::Sweep);
+    supervisor.swept();
+    assert_eq!(supervisor.poll(3_400), Action::Spawn(id(1)));
+
+    assert!(supervisor.exited(), "the old one's end was asked for");
+
+    supervisor.spawned();
+    assert_eq!(supervisor.running(), Some(id(1)));
+}
+
+#[test]
 fn one_that_cannot_die_while_its_disk_hangs_keeps_nobody_from_ending_its_work() {
     let mut supervisor = running();
     supervisor.stop(id(2));

@@ -91,12 +91,17 @@ impl AllocationRow {
     /// Until when the region has confirmed it, if it no longer does: it is missing from the lists, or its node was
     /// replaced.
     pub(crate) fn silent_since_ns(&self) -> Option<i64> {
-        let missing = self.missing_since_ns.map(|_| self.confirmed_ns);
+        let missing = self.missing_since_ns.map(|_| self.last_seen_ns());
         let superseded = self.superseded_s.map(|seconds| seconds.saturating_mul(SECOND_NS));
         match (missing, superseded) {
             (Some(missing), Some(superseded)) => Some(missing.min(superseded)),
             (missing, superseded) => missing.or(superseded),
         }
+    }
+
+    /// When a list last held it. That was before one lacked it, whatever the clock of that moment said.
+    fn last_seen_ns(&self) -> i64 {
+        self.missing_since_ns.map_or(self.confirmed_ns, |missing| self.confirmed_ns.min(missing))
     }
 
     /// Since when, and in how many lists in a row, it has been missing.
@@ -203,7 +208,7 @@ impl Store {
     /// Ends an allocation that the region has forgotten for certain.
     pub(crate) async fn end_forgotten(&self, row: &AllocationRow) -> Result<(), sqlx::Error> {
         let mut entry = row.entry();
-        entry.vanish(row.confirmed_ns);
+        entry.vanish(row.last_seen_ns());
         let query = "UPDATE allocations SET status = $1, ended_ns = $2 \
                      WHERE allocation = $3 AND ended_ns IS NULL AND missing_since_ns IS NOT NULL";
         let ended = sqlx::query(query).bind(entry.status.word()).bind(entry.ended_ns).bind(&row.allocation);
@@ -327,8 +332,8 @@ mod tests {
 
     const BEGIN: i64 = 1_795_378_611_000_000_000;
 
-    #[tokio::test]
-    async fn what_was_in_the_books_before_earns_what_it_did() {
+    /// With three allocations of the first version's.
+    async fn old_books() -> Store {
         let pool = sqlx::sqlite::SqlitePoolOptions::new()
             .max_connections(1)
             .connect("sqlite::memory:")
@@ -352,7 +357,12 @@ mod tests {
             sqlx::raw_sql(sql).execute(&pool).await.unwrap();
         }
 
-        let rows = Store { durable: pool.clone(), pool }.allocations_since("d", 0).await.unwrap();
+        Store { durable: pool.clone(), pool }
+    }
+
+    #[tokio::test]
+    async fn what_was_in_the_books_before_earns_what_it_did() {
+        let rows = old_books().await.allocations_since("d", 0).await.unwrap();
 
         let earned: Vec<_> = rows
             .iter()
@@ -361,5 +371,23 @@ mod tests {
             })
             .collect();
         assert_eq!(earned, [("running", 20_000), ("ended", 10_000), ("never-ran", 0)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_confirmed_while_the_clock_was_ahead_is_paid_until_it_was_missing() {
+        let store = old_books().await;
+        let (seen, ahead) = (["running".to_owned()], BEGIN + 3_600 * SECOND_NS);
+        store.note_list(&seen, &[], ahead).await.unwrap();
+        store.note_list(&[], &seen, BEGIN + 5 * SECOND_NS).await.unwrap();
+        let earned = async || {
+            let rows = store.allocations_since("d", 0).await.unwrap();
+            let row = rows.into_iter().find(|row| row.allocation == "running").unwrap();
+            (row.entry().total_at(ahead, row.silent_since_ns()), row)
+        };
+
+        let (while_missing, row) = earned().await;
+        store.end_forgotten(&row).await.unwrap();
+
+        assert_eq!((while_missing, earned().await.0), (5_000, 5_000));
     }
 }

@@ -2,7 +2,7 @@
 
 #![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -245,16 +245,15 @@ async fn account(command: AccountCommand, folders: &Folders) -> Result<u8> {
 const LONGEST_TOKEN: u64 = 16 * 1024;
 
 fn read_token(file: PathBuf) -> Result<Secret<String>> {
+    let from = || format!("cannot read a token from {}", file.display());
+    let input: Box<dyn Read> = match file.to_str() {
+        Some("-") => Box::new(std::io::stdin()),
+        _ => Box::new(std::fs::File::open(&file).with_context(from)?),
+    };
     let mut text = String::new();
-    if file.as_os_str() == "-" {
-        let input = std::io::stdin();
-        input.take(LONGEST_TOKEN).read_to_string(&mut text).context("no token on standard input")?;
-    } else {
-        let file_is = || format!("cannot read {}", file.display());
-        let input = std::fs::File::open(&file).with_context(file_is)?;
-        input.take(LONGEST_TOKEN).read_to_string(&mut text).with_context(file_is)?;
-    }
-    let token = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
+    let length = input.take(LONGEST_TOKEN).read_to_string(&mut text).with_context(from)?;
+    anyhow::ensure!((length as u64) < LONGEST_TOKEN, "{} is too long for an enrolment token", file.display());
+    let token = text.trim();
     anyhow::ensure!(!token.is_empty(), "the enrolment token is empty: make a new one with `enrolment-token`");
     Ok(Secret::new(token.to_owned()))
 }
@@ -278,6 +277,6 @@ mod tests {
     fn a_token_file_without_end_is_refused_and_not_read_on() {
         let refused = read_token("/dev/zero".into()).unwrap_err().to_string();
 
-        assert!(refused.contains("is empty"), "{refused}");
+        assert!(refused.contains("too long"), "{refused}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// Programs of the system, each with the Debian package that brings it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -13,6 +13,17 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// Programs of this project that a walk starts.
 const BUILT: &[&str] = &["ionet-supplier", "ionet-supplier-window"];
+
+/// Where the built programs are, with nothing missing for a walk with a desktop.
+///
+/// # Errors
+/// What is missing.
+pub fn met() -> Result<PathBuf> {
+    let programs = programs()?;
+    let missing = missing(&programs);
+    ensure!(missing.is_empty(), "needs {}", missing.join(", "));
+    Ok(programs)
+}
 
 /// What is missing for a walk with a desktop, in words: empty when nothing is.
 pub fn missing(programs: &Path) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use ionet_stage::{AgentKind as StageAgent, NomadChoice, Stage};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -82,11 +82,7 @@ impl Learnt {
 impl World {
     pub async fn start(options: Options) -> Result<Self> {
         let root = Root::new(options.dir.as_deref())?;
-        let programs = needs::programs()?;
-        let missing = needs::missing(&programs);
-        if !missing.is_empty() {
-            bail!("needs {}", missing.join(", "));
-        }
+        let programs = needs::met()?;
         let desktop_folder = root.path().join("desktop");
         std::fs::create_dir_all(&desktop_folder)?;
         let (stage, desktop) = tokio::join!(

@@ -5,8 +5,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ionet_private::Trouble;
-
 /// Has an agent that does not run forget its jobs, and with them its node identity, which lies in the same file: with
 /// one, it never shows its introduction, also when the servers take the identity no longer. The node keeps its id.
 pub(crate) fn forget(data_dir: &Path) -> io::Result<()> {
@@ -37,7 +35,7 @@ pub fn belong_to(data_dir: &Path, device: &str) -> io::Result<()> {
     let mark = data_dir.join("node-of");
     let known = match ionet_private::read(&mark, LONGEST) {
         // What is no file of ours does not say whose node it was.
-        Err(error) if is_foreign(error.trouble) => Some(Vec::new()),
+        Err(error) if error.trouble.is_foreign() => Some(Vec::new()),
         known => known?,
     };
     if known.as_deref() == Some(device.as_bytes()) {
@@ -61,7 +59,7 @@ pub(crate) fn mend(data_dir: &Path) {
         let file = folder(data_dir).join(name);
         let damaged = match ionet_private::read(&file, LONGEST) {
             Ok(found) => found.is_some_and(|bytes| !bytes.is_empty() && !is_id(&bytes)),
-            Err(error) => is_foreign(error.trouble),
+            Err(error) => error.trouble.is_foreign(),
         };
         if damaged {
             tracing::warn!(name, "damaged, and set aside: this PC becomes a new node");
@@ -87,10 +85,6 @@ fn folder(data_dir: &Path) -> PathBuf {
 fn remove(path: &Path) -> io::Result<()> {
     let is_folder = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     if is_folder { fs::remove_dir_all(path) } else { Ok(ionet_private::remove(path)?) }
-}
-
-fn is_foreign(trouble: Trouble) -> bool {
-    matches!(trouble, Trouble::NotAFile | Trouble::TooLarge)
 }
 
 fn is_id(bytes: &[u8]) -> bool {

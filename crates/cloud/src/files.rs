@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use ionet_private::{FileError, Trouble};
+use ionet_private::FileError;
 
 /// A key, a chain, a session: a few kilobytes.
 const LONGEST: u64 = 1 << 20;
@@ -27,8 +27,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
 /// Whether what lies there cannot be a file of ours, as opposed to one that cannot be read now.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     let of_file = error.get_ref().and_then(|inner| inner.downcast_ref::<FileError>());
-    let foreign = of_file.is_some_and(|error| matches!(error.trouble, Trouble::NotAFile | Trouble::TooLarge));
-    foreign || error.kind() == io::ErrorKind::InvalidData
+    of_file.is_some_and(|error| error.trouble.is_foreign()) || error.kind() == io::ErrorKind::InvalidData
 }
 
 pub(crate) fn remove(path: &Path) -> io::Result<()> {

@@ -249,6 +249,11 @@ impl State {
         }
     }
 
+    /// One that is given back anyway is no question.
+    pub(crate) fn quit_would_end_a_job(&self) -> bool {
+        self.has_live_job() && self.agent.giving_back().is_none()
+    }
+
     /// A job holds this PC, by the region's last word on the agent that runs.
     pub fn has_live_job(&self) -> bool {
         self.agent.may_run()

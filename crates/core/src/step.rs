@@ -23,7 +23,7 @@ pub fn step(state: &mut State, event: Event, now: Now) -> Vec<Effect> {
     }
     take_in(state, event, now, &mut effects);
     // The question is about a job: over with it, and where it is ended anyway.
-    state.owner.quit_asked &= state.has_live_job() && state.agent.giving_back().is_none();
+    state.owner.quit_asked &= state.quit_would_end_a_job();
     giving_back::go_on(state, now, &mut effects);
     drive::drive(state, now, &mut effects);
     state.tasks.let_pass(now);

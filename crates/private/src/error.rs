@@ -54,6 +54,11 @@ impl From<FileError> for io::Error {
 }
 
 impl Trouble {
+    /// What lies there cannot be a file of ours, as opposed to one that cannot be read or written now.
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::NotAFile | Self::TooLarge)
+    }
+
     /// The kind of any error that came from a file.
     pub fn of(error: &io::Error) -> Self {
         error.raw_os_error().and_then(crate::platform::trouble).unwrap_or_else(|| Self::of_kind(error.kind()))

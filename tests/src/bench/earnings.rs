@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{Bench, Figure};
@@ -51,11 +51,7 @@ struct Seen {
 /// When the window does not open, or its page does not show all of the past.
 pub(super) async fn bench(mut samples: File) -> Result<Bench> {
     let root = Root::new(None)?;
-    let programs = needs::programs()?;
-    let missing = needs::missing(&programs);
-    if !missing.is_empty() {
-        bail!("needs {}", missing.join(", "));
-    }
+    let programs = needs::met()?;
     let desktop_folder = root.path().join("desktop");
     std::fs::create_dir_all(&desktop_folder)?;
     let desktop = Desktop::start(&desktop_folder).await.context("the desktop")?;

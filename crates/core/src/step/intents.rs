@@ -44,9 +44,7 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
         }
         Intent::OpenLink { link } => effects.push(effect::Desktop::OpenLink(link).into()),
         // While a job runs, the owner is asked first; one that is ended anyway is no question.
-        Intent::Quit { confirmed: false } if state.has_live_job() && state.agent.giving_back().is_none() => {
-            state.owner.quit_asked = true;
-        }
+        Intent::Quit { confirmed: false } if state.quit_would_end_a_job() => state.owner.quit_asked = true,
         Intent::Quit { .. } => give_back(state, Why::Quit, now, effects),
         Intent::KeepRunning => state.owner.quit_asked = false,
     }

@@ -18,12 +18,6 @@ use crate::http::{self, Answer};
 /// Which allocation a container is of.
 pub(super) const LABEL: &str = "com.hashicorp.nomad.alloc_id";
 
-/// A tar file ends with two empty blocks.
-const EMPTY_ARCHIVE: &str = match std::str::from_utf8(&[0; 1024]) {
-    Ok(archive) => archive,
-    Err(_) => unreachable!(),
-};
-
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Engine<'a> {
     socket: &'a Path,
@@ -182,7 +176,8 @@ impl<'a> Engine<'a> {
     async fn make_empty(&self, image: &str) -> Result<(), WorkFault> {
         let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
         let target = format!("/images/create?fromSrc=-&repo={name}&tag={tag}");
-        self.ask(Method::POST, &target, Some(EMPTY_ARCHIVE.to_owned())).await.map(drop)
+        // A tar file ends with two empty blocks.
+        self.ask(Method::POST, &target, Some("\0".repeat(1024))).await.map(drop)
     }
 
     pub(crate) fn within(self, within: Duration) -> Self {

@@ -23,7 +23,7 @@ const IMAGE: &str = "ionet-example:1";
 const SOON: Duration = Duration::from_secs(30);
 
 /// None, and said, where `./dev test` started no engine: that takes root.
-fn engine() -> Option<PathBuf> {
+pub(super) fn engine() -> Option<PathBuf> {
     let socket = std::env::var_os("IONET_TEST_ENGINE").map(PathBuf::from);
     if socket.is_none() {
         println!("skipped: needs root to start a container engine, and ./dev test, which does");

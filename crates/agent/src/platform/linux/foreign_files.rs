@@ -36,12 +36,11 @@ pub(super) async fn remove(
 ) -> Result<bool, WorkFault> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let Some(engine) = Engine::at(docker, ANSWERED_WITHIN) else { return Ok(false) };
+    let Some(data_dir) = scope.folders().last() else { return Ok(false) };
     let (there, which) = (scope.clone(), allocation.map(str::to_owned));
-    let found = scope.folders().last().map(|data_dir| {
-        disk::read(data_dir, FOUND_WITHIN, move || (leftovers::folders(&there, which.as_deref()), remover()))
-    });
-    let Some(found) = found else { return Ok(false) };
-    let Some((folders, Some(remover))) = found.await else { return Ok(false) };
+    let look = move || (leftovers::folders(&there, which.as_deref()), remover());
+    let found = disk::read(data_dir, FOUND_WITHIN, look).await;
+    let Some((folders, Some(remover))) = found else { return Ok(false) };
     if folders.is_empty() {
         return Ok(false);
     }

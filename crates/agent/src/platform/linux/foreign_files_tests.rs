@@ -5,20 +5,12 @@ use std::time::Instant;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::super::clear;
+use super::super::engine_tests::engine;
 use super::super::stage::{ALLOC, Stage};
 use super::*;
 use crate::teardown::sweep;
 
 const NOBODY: u32 = 65_534;
-
-/// A real engine and two users, where there are both.
-fn engine() -> Option<PathBuf> {
-    let socket = std::env::var_os("IONET_TEST_ENGINE").map(PathBuf::from);
-    if socket.is_none() {
-        println!("skipped: needs root to start a container engine, and ./dev test, which does");
-    }
-    socket
-}
 
 /// The engine's socket where another user reaches it.
 fn door(stage: &Stage, engine: PathBuf) -> PathBuf {

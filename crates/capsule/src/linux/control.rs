@@ -1,0 +1,105 @@
+//! What the holder and the moat say to each other: one JSON object a line, over a socket that only they have.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::place::Counted;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub(crate) enum Ask {
+    /// The moat's ids are mapped and its network is there: build what stands in it.
+    Build(Box<Plan>),
+    Freeze,
+    Thaw,
+    Count,
+    /// A new rule set.
+    Wall {
+        rules: String,
+    },
+    /// End the capsule, then clear its control groups away.
+    End,
+    /// Nothing lives any more: clear away what one that was ended by force has left.
+    Sweep(Groups),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub(crate) enum Say {
+    /// It stands in namespaces of its own, whose ids are to be mapped.
+    Unshared,
+    /// The capsule's first process, by the number it has outside.
+    Inside { pid: i32 },
+    Done,
+    Counted(Counted),
+    Failed(Fault),
+    Ended { why: String },
+}
+
+/// What is built in the moat.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// A folder to lay the capsule's root over; it stays empty outside.
+    pub(crate) root: PathBuf,
+    /// What becomes `/data` inside.
+    pub(crate) data: PathBuf,
+    /// This program, which is the first process inside.
+    pub(crate) program: PathBuf,
+    pub(crate) agent: Option<PathBuf>,
+    pub(crate) rules: String,
+    pub(crate) rate: Option<u64>,
+    pub(crate) groups: Groups,
+}
+
+/// Where the control groups of one capsule are: one folder on version 2, one for each controller on version 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Groups {
+    pub(crate) version: Version,
+    /// Above all that is the capsule's; its limits are set here.
+    pub(crate) above: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Version {
+    One,
+    Two,
+}
+
+/// The moat's end: it has one thread, and waits for one thing after the other.
+pub(crate) struct Moat {
+    read: BufReader<UnixStream>,
+    write: UnixStream,
+}
+
+impl Moat {
+    pub(crate) fn over(stream: UnixStream) -> std::io::Result<Self> {
+        Ok(Self { read: BufReader::new(stream.try_clone()?), write: stream })
+    }
+
+    /// None when the holder is gone.
+    pub(crate) fn hear(&mut self) -> Option<Ask> {
+        let mut line = String::new();
+        self.read.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// Something was read that is still to be heard.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.read.buffer().is_empty()
+    }
+
+    pub(crate) fn say(&mut self, say: &Say) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(say)?;
+        line.push(b'\n');
+        self.write.write_all(&line)
+    }
+
+    pub(crate) fn stream(&self) -> &UnixStream {
+        &self.write
+    }
+}

@@ -1,0 +1,115 @@
+//! The capsule's disk. Root has an image: a file on the drive that the owner chose, which holds no more than its size and gives back what
+//! jobs free. An ordinary user can mount none, and has a folder.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+
+use super::way;
+use crate::fault::Fault;
+use crate::place::Way;
+
+const IMAGE: &str = "disk.img";
+/// A capsule has room for an engine and an image at least.
+const LEAST: u64 = 1 << 30;
+
+/// Once, before any thread is started: what is mounted for a capsule is in no list of the owner's, and goes with its holder.
+///
+/// # Errors
+/// What the kernel says.
+pub fn keep_mounts_to_ourselves() -> io::Result<()> {
+    super::clone::leave(rustix::thread::UnshareFlags::NEWNS)?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    Ok(())
+}
+
+/// Where what becomes `/data` lies, outside.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    at: PathBuf,
+    mounted: bool,
+}
+
+impl Disk {
+    pub(crate) fn open(way: Way, folder: &Path, size: u64) -> Result<Self, Fault> {
+        if size < LEAST {
+            return Err(Fault::Disk(format!("{size} bytes are too few: at least 1 GiB is needed")));
+        }
+        let at = folder.join("data");
+        fs::create_dir_all(&at).map_err(wrong)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(wrong)?;
+        match way {
+            Way::User => Ok(Self { at, mounted: false }),
+            Way::Service => {
+                let image = folder.join(IMAGE);
+                image_of(&image, size)?;
+                run(
+                    Command::new(way::find("mount")?)
+                        .args(["-t", "ext4", "-o", "loop,discard,noatime,nosuid,nodev"])
+                        .args([&image, &at]),
+                )?;
+                Ok(Self { at, mounted: true })
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.at
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if self.mounted && unmount(&self.at, UnmountFlags::DETACH).is_err() {
+            tracing::warn!("the capsule's disk could not be unmounted");
+        }
+    }
+}
+
+/// Makes the image, or lets it grow to the size that is wanted now. It never shrinks: what is in it is not ours to cut off.
+fn image_of(image: &Path, size: u64) -> Result<(), Fault> {
+    match fs::metadata(image) {
+        Ok(there) if there.len() >= size => Ok(()),
+        Ok(_) => {
+            fs::File::options().write(true).open(image).and_then(|file| file.set_len(size)).map_err(wrong)?;
+            // Both say by their exit what they mended.
+            let _ = Command::new(way::find("e2fsck")?).args(["-f", "-p"]).arg(image).output();
+            run(Command::new(way::find("resize2fs")?).arg(image))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(image, size),
+        Err(error) => Err(wrong(error)),
+    }
+}
+
+/// Whole or not there: a start that was cut off leaves no half image.
+fn make(image: &Path, size: u64) -> Result<(), Fault> {
+    let half = image.with_extension("new");
+    let file = fs::File::create(&half).map_err(wrong)?;
+    file.set_len(size).map_err(wrong)?;
+    fs::set_permissions(&half, fs::Permissions::from_mode(0o600)).map_err(wrong)?;
+    let options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
+    run(Command::new(way::find("mkfs.ext4")?).args(["-q", "-F", "-m", "0", "-E", options]).arg(&half))?;
+    file.sync_all().map_err(wrong)?;
+    fs::rename(&half, image).map_err(wrong)
+}
+
+fn run(command: &mut Command) -> Result<(), Fault> {
+    let said = command.output().map_err(wrong)?;
+    if said.status.success() { Ok(()) } else { Err(wrong(String::from_utf8_lossy(&said.stderr).trim())) }
+}
+
+fn wrong(why: impl std::fmt::Display) -> Fault {
+    Fault::Disk(why.to_string())
+}
+
+/// What the folder really takes of the drive, in bytes.
+///
+/// # Errors
+/// It cannot be read.
+pub fn taken(folder: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(folder.join(IMAGE))?.blocks() * 512)
+}

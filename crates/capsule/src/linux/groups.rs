@@ -1,0 +1,286 @@
+//! The capsule's control groups, from outside: `above` has its limits and is ours; `in` below it is the capsule's own, and the group of
+//! all jobs below that. On version 1 each controller has them of its own.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::geteuid;
+
+use super::control::{Groups, Version};
+use super::ids;
+use crate::engine::JOBS;
+use crate::fault::{Fault, Missing};
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// The capsule's own root of control groups.
+const IN: &str = "in";
+/// Without these a job has no limits, or cannot be frozen.
+const NEEDED_TWO: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
+const NEEDED_ONE: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
+
+/// Programs of all jobs together; a PC's own limit is far above it.
+const PROCESSES: u32 = 16_384;
+
+impl Groups {
+    /// Where those of this capsule are to be: below a group that was delegated, or (for root) below the top.
+    ///
+    /// # Errors
+    /// Which controllers are missing.
+    pub(crate) fn of(name: &str, delegated: Option<&Path>) -> Result<Self, Missing> {
+        Self::below(Path::new(ROOT), name, delegated)
+    }
+
+    fn below(top: &Path, name: &str, delegated: Option<&Path>) -> Result<Self, Missing> {
+        let own = |path: PathBuf| path.join(format!("ionet-{name}"));
+        let below = |top: &Path| delegated.map_or(top.to_owned(), |group| top.join(group));
+        if top.join("cgroup.controllers").exists() {
+            let at = below(top);
+            let has = fs::read_to_string(at.join("cgroup.controllers")).unwrap_or_default();
+            let has: Vec<&str> = has.split_whitespace().collect();
+            let lacks = NEEDED_TWO.into_iter().filter(|needed| !has.contains(needed));
+            return usable(lacks, [&at]).map(|()| Self { version: Version::Two, above: vec![own(at)] });
+        }
+        let folders: Vec<(&str, PathBuf)> =
+            NEEDED_ONE.into_iter().map(|controller| (controller, below(&top.join(controller)))).collect();
+        let lacks = folders.iter().filter(|(_, folder)| !folder.is_dir()).map(|(controller, _)| *controller);
+        usable(lacks, folders.iter().map(|(_, folder)| folder))?;
+        Ok(Self { version: Version::One, above: folders.into_iter().map(|(_, folder)| own(folder)).collect() })
+    }
+
+    /// Makes them, with the limits of all together.
+    pub(crate) fn make(&self, memory: Option<u64>) -> io::Result<()> {
+        for above in &self.above {
+            if self.version == Version::Two {
+                enable(above.parent().unwrap_or(above))?;
+            }
+            make_dir(above)?;
+            self.inherit_cpus(above)?;
+            match self.version {
+                Version::Two => enable(above)?,
+                Version::One => {}
+            }
+            make_dir(&above.join(IN))?;
+            self.inherit_cpus(&above.join(IN))?;
+            let limit = |file: &str, value: String| {
+                let file = above.join(file);
+                if file.exists() { fs::write(file, value) } else { Ok(()) }
+            };
+            limit("pids.max", PROCESSES.to_string())?;
+            if let Some(bytes) = memory {
+                limit("memory.max", bytes.to_string())?;
+                limit("memory.limit_in_bytes", bytes.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Version 1 takes nobody into a group without processors.
+    fn inherit_cpus(&self, group: &Path) -> io::Result<()> {
+        if self.version == Version::Two || !group.join("cpuset.cpus").exists() {
+            return Ok(());
+        }
+        let above = group.parent().unwrap_or(group);
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            fs::write(group.join(file), fs::read(above.join(file))?)?;
+        }
+        fs::write(group.join("cgroup.clone_children"), "1")
+    }
+
+    /// Moves that process in, then gives the capsule what is below: the folder and what steers it, never a limit above.
+    pub(crate) fn enter(&self, pid: i32) -> io::Result<()> {
+        for above in &self.above {
+            let group = above.join(IN);
+            fs::write(group.join("cgroup.procs"), pid.to_string())?;
+            let whose = Some(ids::ROOT);
+            chown(&group, whose, whose)?;
+            match self.version {
+                Version::Two => {
+                    for file in ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+                        chown(group.join(file), whose, whose)?;
+                    }
+                }
+                Version::One => {
+                    for file in fs::read_dir(&group)?.flatten() {
+                        chown(file.path(), whose, whose)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The group above all jobs is there, so that it can be frozen before the first one comes.
+    pub(crate) fn freeze(&self, frozen: bool) -> io::Result<()> {
+        let jobs = |above: &PathBuf| above.join(IN).join(JOBS);
+        let said = match (self.version, frozen) {
+            (Version::Two, true) => ("cgroup.freeze", "1"),
+            (Version::Two, false) => ("cgroup.freeze", "0"),
+            (Version::One, true) => ("freezer.state", "FROZEN"),
+            (Version::One, false) => ("freezer.state", "THAWED"),
+        };
+        for file in self.above.iter().map(jobs).map(|jobs| jobs.join(said.0)).filter(|file| file.exists()) {
+            fs::write(&file, said.1)?;
+            self.settled(&file, frozen)?;
+        }
+        Ok(())
+    }
+
+    /// The kernel says when all stand still.
+    fn settled(&self, file: &Path, frozen: bool) -> io::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let holds = || -> io::Result<bool> {
+            Ok(match self.version {
+                Version::One => {
+                    fs::read_to_string(file)?.trim() == if frozen { "FROZEN" } else { "THAWED" }
+                }
+                Version::Two => fs::read_to_string(file.with_file_name("cgroup.events"))?
+                    .lines()
+                    .any(|line| line == format!("frozen {}", u8::from(frozen))),
+            })
+        };
+        while !holds()? {
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        Ok(())
+    }
+
+    /// Whether anybody is in them.
+    pub(crate) fn populated(&self) -> bool {
+        self.above.iter().any(|above| {
+            let mut found = false;
+            walk(above, &mut |group| {
+                found |= fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|who| !who.trim().is_empty());
+            });
+            found
+        })
+    }
+
+    /// Ends whoever is in them, frozen or not, and removes them.
+    ///
+    /// # Errors
+    /// How many are left after that time.
+    pub(crate) fn clear(&self, within: Duration) -> Result<(), Fault> {
+        let deadline = Instant::now() + within;
+        loop {
+            self.kill();
+            for above in &self.above {
+                walk(above, &mut |group| drop(fs::remove_dir(group)));
+            }
+            let left = self.above.iter().filter(|above| above.exists()).count();
+            if left == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Fault::at("control groups", format!("{left} are still there")));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// What is frozen on version 1 takes no signal until it is thawed.
+    fn kill(&self) {
+        for above in &self.above {
+            walk(above, &mut |group| {
+                match self.version {
+                    Version::Two => drop(fs::write(group.join("cgroup.kill"), "1")),
+                    Version::One => kill_each(group),
+                }
+                let state = group.join("freezer.state");
+                if state.exists() {
+                    let _ = fs::write(state, "THAWED");
+                }
+            });
+        }
+    }
+}
+
+/// A group that is not this user's limits nothing that this user starts.
+fn usable<'a>(
+    lacks: impl Iterator<Item = &'a str>,
+    folders: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(), Missing> {
+    let lacks: Vec<&str> = lacks.collect();
+    if !lacks.is_empty() {
+        return Err(Missing::ControlGroup(lacks.join(", ")));
+    }
+    let user = geteuid();
+    let foreign = folders.into_iter().find(|folder| {
+        !user.is_root() && !fs::metadata(folder).is_ok_and(|group| group.uid() == user.as_raw())
+    });
+    match foreign {
+        None => Ok(()),
+        Some(group) => Err(Missing::ControlGroup(format!("{} is not this user's", group.display()))),
+    }
+}
+
+fn enable(group: &Path) -> io::Result<()> {
+    for controller in NEEDED_TWO {
+        fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"))?;
+    }
+    Ok(())
+}
+
+fn make_dir(group: &Path) -> io::Result<()> {
+    match fs::create_dir(group) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Below first.
+fn walk(group: &Path, each: &mut impl FnMut(&Path)) {
+    for below in fs::read_dir(group).into_iter().flatten().flatten() {
+        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&below.path(), each);
+        }
+    }
+    each(group);
+}
+
+fn kill_each(group: &Path) {
+    let who = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for pid in who.lines().filter_map(|pid| pid.parse().ok()).filter_map(rustix::process::Pid::from_raw) {
+        // Through a handle: nobody else's number can come in between a look at the group and the signal.
+        if let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            && fs::read_to_string(group.join("cgroup.procs"))
+                .is_ok_and(|who| who.lines().any(|line| line.parse() == Ok(pid.as_raw_nonzero().get())))
+        {
+            let _ = rustix::process::pidfd_send_signal(&process, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_cannot_limit_and_freeze_is_refused_and_what_it_lacks_is_named() {
+        let top = tempfile::tempdir().unwrap();
+        let delegated = top.path().join("mine");
+        fs::create_dir(&delegated).unwrap();
+        fs::write(top.path().join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
+        let of = || Groups::below(top.path(), "t", Some(Path::new("mine")));
+
+        fs::write(delegated.join("cgroup.controllers"), "memory pids\n").unwrap();
+        assert_eq!(of(), Err(Missing::ControlGroup("cpuset, cpu, io".to_owned())));
+        fs::write(delegated.join("cgroup.controllers"), "cpuset cpu io memory pids hugetlb\n").unwrap();
+        assert_eq!(of().unwrap().above, [delegated.join("ionet-t")]);
+    }
+
+    #[test]
+    fn version_1_without_a_group_of_this_users_own_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        for controller in NEEDED_ONE.into_iter().filter(|controller| *controller != "freezer") {
+            fs::create_dir(top.path().join(controller)).unwrap();
+        }
+        let lacks = Missing::ControlGroup("freezer".to_owned());
+        assert_eq!(Groups::below(top.path(), "t", None), Err(lacks));
+    }
+}

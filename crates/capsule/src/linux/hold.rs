@@ -1,0 +1,217 @@
+//! The holder's side: starts the moat and what belongs to it, in the order in which nothing is ever without its wall.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::control::{Ask, Groups, Plan, Say};
+use super::disk::Disk;
+use super::{ids, network, way};
+use crate::fault::Fault;
+use crate::filter::Wall;
+use crate::place::{Capsule, Counted, Ended, Hold, Place, Spec, Way};
+
+/// A step of a start, or an answer of the moat.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Namespaces on this PC.
+#[derive(Debug, Clone)]
+pub struct Here {
+    pub way: Way,
+    /// This program: the moat and the capsule's first process are it again.
+    pub program: PathBuf,
+    /// A folder for what lives as long as a capsule: private, not in memory of others.
+    pub run: PathBuf,
+    /// The control group that was delegated to an ordinary user, below each hierarchy's top.
+    pub delegated: Option<PathBuf>,
+}
+
+#[async_trait]
+impl Place for Here {
+    async fn start(&self, spec: &Spec) -> Result<Capsule, Fault> {
+        way::possible(self.way)?;
+        let groups = Groups::of(&spec.name, self.delegated.as_deref())?;
+        if groups.populated() {
+            return Err(Fault::Busy);
+        }
+        let disk = Disk::open(self.way, &spec.folder, spec.disk)?;
+        let root = self.run.join("root");
+        fs::create_dir_all(&root).map_err(|error| Fault::at("run folder", error))?;
+        groups.make(spec.memory).map_err(|error| Fault::at("control groups", error))?;
+
+        let (control, stream, mut moat) = self.moat()?;
+        let mut talk = Talk::over(control);
+        talk.hear_of("moat", |say| matches!(say, Say::Unshared)).await?;
+        let pid = moat.id().ok_or_else(|| Fault::at("moat", "it ended at once"))? as i32;
+        ids::map(self.way, pid)?;
+        let network = network::start(self.way, pid, &self.run).await?;
+        let wall = Wall { own: network::own_addresses(), granted: spec.granted.clone() };
+        let plan = Plan {
+            root,
+            data: disk.path().to_owned(),
+            program: self.program.clone(),
+            agent: spec.agent.clone(),
+            rules: wall.rules(),
+            rate: spec.rate,
+            groups,
+        };
+        talk.ask(&Ask::Build(Box::new(plan))).await?;
+        let inside = talk.hear_of("capsule", |say| matches!(say, Say::Inside { .. })).await;
+        if inside.is_err() {
+            let _ = timeout(ANSWERED_WITHIN, moat.wait()).await;
+        }
+        inside?;
+        let hold = Held { here: self.clone(), name: spec.name.clone(), talk, moat, network, wall, granted: spec.granted.clone(), _disk: disk };
+        Ok(Capsule { stream: Box::new(stream), hold: Box::new(hold) })
+    }
+
+    async fn sweep(&self, name: &str) -> Result<(), Fault> {
+        let groups = Groups::of(name, self.delegated.as_deref())?;
+        if groups.above.iter().all(|above| !above.exists()) {
+            return Ok(());
+        }
+        let (control, _stream, moat) = self.moat()?;
+        let mut talk = Talk::over(control);
+        talk.hear_of("moat", |say| matches!(say, Say::Unshared)).await?;
+        ids::map(self.way, moat.id().unwrap_or_default() as i32)?;
+        talk.ask(&Ask::Sweep(groups)).await?;
+        talk.hear_of("sweep", |say| matches!(say, Say::Done)).await.map(drop)
+    }
+}
+
+impl Here {
+    /// The process, the socket to it, and the capsule's stream, whose other end it has.
+    fn moat(&self) -> Result<(UnixStream, UnixStream, Child), Fault> {
+        let wrong = |error: std::io::Error| Fault::at("moat", error);
+        let pair = || -> std::io::Result<(UnixStream, OwnedFd)> {
+            let (ours, theirs) = StdStream::pair()?;
+            ours.set_nonblocking(true)?;
+            Ok((UnixStream::from_std(ours)?, theirs.into()))
+        };
+        let (control, theirs) = pair().map_err(wrong)?;
+        let (stream, inner) = pair().map_err(wrong)?;
+        let moat = Command::new(&self.program)
+            .arg("moat")
+            .env_clear()
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::from(inner))
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(wrong)?;
+        Ok((control, stream, moat))
+    }
+}
+
+struct Held {
+    here: Here,
+    name: String,
+    talk: Talk,
+    moat: Child,
+    /// Without a way out there is no capsule: a wall that nobody watches is none.
+    network: Child,
+    wall: Wall,
+    granted: Vec<std::net::SocketAddr>,
+    _disk: Disk,
+}
+
+impl Held {
+    async fn done(&mut self, ask: Ask) -> Result<(), Fault> {
+        self.talk.ask(&ask).await?;
+        self.talk.hear_of("moat", |say| matches!(say, Say::Done)).await.map(drop)
+    }
+
+    /// This PC's addresses change with the networks that it is in.
+    async fn walled(&mut self) -> Result<(), Fault> {
+        let wall = Wall { own: network::own_addresses(), granted: self.granted.clone() };
+        if wall == self.wall {
+            return Ok(());
+        }
+        self.done(Ask::Wall { rules: wall.rules() }).await?;
+        self.wall = wall;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Hold for Held {
+    async fn freeze(&mut self) -> Result<(), Fault> {
+        self.done(Ask::Freeze).await
+    }
+
+    async fn thaw(&mut self) -> Result<(), Fault> {
+        self.done(Ask::Thaw).await
+    }
+
+    async fn ended(&mut self) -> Ended {
+        let why = tokio::select! {
+            ended = self.moat.wait() => format!("the moat ended: {ended:?}"),
+            ended = self.network.wait() => format!("its way out ended: {ended:?}"),
+        };
+        Ended { why }
+    }
+
+    async fn look_again(&mut self) -> Result<(), Fault> {
+        self.walled().await
+    }
+
+    async fn end(mut self: Box<Self>, within: Duration) -> Result<(), Fault> {
+        let asked = timeout(within, self.done(Ask::End)).await;
+        for child in [&mut self.moat, &mut self.network] {
+            let _ = child.start_kill();
+            let _ = timeout(within, child.wait()).await;
+        }
+        match asked {
+            Ok(Ok(())) => Ok(()),
+            // It was ended by force, or does not answer: another clears away.
+            Ok(Err(_)) | Err(_) => self.here.sweep(&self.name).await,
+        }
+    }
+
+    async fn counted(&mut self) -> Result<Counted, Fault> {
+        self.talk.ask(&Ask::Count).await?;
+        match self.talk.hear_of("moat", |say| matches!(say, Say::Counted(_))).await? {
+            Say::Counted(counted) => Ok(counted),
+            other => Err(Fault::at("moat", format!("{other:?}"))),
+        }
+    }
+}
+
+struct Talk {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    write: OwnedWriteHalf,
+}
+
+impl Talk {
+    fn over(control: UnixStream) -> Self {
+        let (read, write) = control.into_split();
+        Self { lines: BufReader::new(read).lines(), write }
+    }
+
+    async fn ask(&mut self, ask: &Ask) -> Result<(), Fault> {
+        let mut line = serde_json::to_vec(ask).map_err(|error| Fault::at("moat", error))?;
+        line.push(b'\n');
+        self.write.write_all(&line).await.map_err(|error| Fault::at("moat", error))
+    }
+
+    async fn hear_of(&mut self, step: &str, expected: impl Fn(&Say) -> bool) -> Result<Say, Fault> {
+        let line = timeout(ANSWERED_WITHIN, self.lines.next_line()).await;
+        let line = line.map_err(|_| Fault::at(step, "no answer"))?.map_err(|error| Fault::at(step, error))?;
+        let line = line.ok_or_else(|| Fault::at(step, "it ended"))?;
+        match serde_json::from_str(&line).map_err(|error| Fault::at(step, error))? {
+            Say::Failed(fault) => Err(fault),
+            say if expected(&say) => Ok(say),
+            Say::Ended { why } => Err(Fault::at(step, why)),
+            other => Err(Fault::at(step, format!("it said {other:?}"))),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The moat: one small process between outside and inside, in a user, mount and network namespace of its own. It holds the filter and the
+//! bandwidth cap, where the capsule's root cannot touch them; lays out what is seen inside; and is the parent of the first process there.
+//!
+//! It has one thread. When its holder goes it ends the capsule and clears away after it; when it is killed itself, the kernel ends the
+//! capsule, and its holder clears away.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pivot_root, set_parent_process_death_signal,
+    waitpid,
+};
+use rustix::thread::{
+    Gid, Uid, UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
+
+use super::control::{Ask, Groups, Moat, Plan, Say};
+use super::{clone, ids, root, way};
+use crate::fault::Fault;
+use crate::filter::{CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, WAN};
+use crate::filter::{CAPSULE, cap};
+use crate::place::Counted;
+
+const CLEARED_WITHIN: Duration = Duration::from_secs(5);
+const NETWORK_WITHIN: Duration = Duration::from_secs(10);
+
+/// The whole life of this process. Its standard input is the socket to its holder, its standard output the capsule's stream.
+pub fn run() -> ExitCode {
+    let kept = || -> io::Result<()> {
+        let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let stream = io::stdout().as_fd().try_clone_to_owned()?;
+        clone::leave(UnshareFlags::NEWUSER | UnshareFlags::NEWNS | UnshareFlags::NEWNET)?;
+        keep(Moat::over(control)?, stream)
+    };
+    match kept() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "moat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn keep(mut moat: Moat, stream: OwnedFd) -> io::Result<()> {
+    moat.say(&Say::Unshared)?;
+    match moat.hear() {
+        Some(Ask::Build(plan)) => {
+            identity()?;
+            match build(&plan, &mut moat, stream) {
+                Ok(capsule) => hold(moat, capsule, plan.groups),
+                Err(fault) => {
+                    let _ = plan.groups.clear(CLEARED_WITHIN);
+                    moat.say(&Say::Failed(fault))
+                }
+            }
+        }
+        Some(Ask::Sweep(groups)) => {
+            identity()?;
+            let swept = groups.clear(CLEARED_WITHIN);
+            moat.say(&swept.map_or_else(Say::Failed, |()| Say::Done))
+        }
+        Some(Ask::Freeze | Ask::Thaw | Ask::Count | Ask::Wall { .. } | Ask::End) | None => Ok(()),
+    }
+}
+
+/// Root of the namespace that it is in.
+fn identity() -> io::Result<()> {
+    set_thread_groups(&[])?;
+    let (user, group) = (Uid::ROOT, Gid::ROOT);
+    set_thread_res_gid(group, group, group)?;
+    set_thread_res_uid(user, user, user)?;
+    Ok(())
+}
+
+/// The first process of the capsule.
+struct Capsule {
+    pid: Pid,
+    handle: OwnedFd,
+}
+
+fn build(plan: &Plan, moat: &mut Moat, stream: OwnedFd) -> Result<Capsule, Fault> {
+    let at = |step: &'static str| move |error: io::Error| Fault::at(step, error);
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|error| Fault::at("mounts", error))?;
+    root::lay_out(plan).map_err(at("root"))?;
+    network(plan)?;
+    let (ours, theirs) = UnixStream::pair().map_err(at("capsule"))?;
+    let capsule = spawn(plan, ours, theirs, stream).map_err(at("capsule"))?;
+    moat.say(&Say::Inside { pid: capsule.pid.as_raw_nonzero().get() }).map_err(at("holder"))?;
+    Ok(capsule)
+}
+
+/// The filter is there before there is anybody to filter.
+fn network(plan: &Plan) -> Result<(), Fault> {
+    let deadline = Instant::now() + NETWORK_WITHIN;
+    while !Path::new("/proc/self/net/dev").exists()
+        || !std::fs::read_to_string("/proc/self/net/route").is_ok_and(|routes| routes.contains(WAN))
+    {
+        if Instant::now() >= deadline {
+            return Err(Fault::at("network", "it has no route"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").map_err(|error| Fault::at("forwarding", error))?;
+    tell("nft", &["-f", "-"], &plan.rules)?;
+    tell("ip", &["-batch", "-"], "link set lo up\n")
+}
+
+fn spawn(plan: &Plan, mut ours: UnixStream, mut theirs: UnixStream, stream: OwnedFd) -> io::Result<Capsule> {
+    // SAFETY: this process has one thread (see the module's head).
+    let Some(pid) = (unsafe { clone::into_new_namespaces() })? else {
+        drop(ours);
+        let error = inside(plan, &mut theirs, stream);
+        let _ = writeln!(io::stderr(), "capsule: {error}");
+        // Nothing of the moat's is to be run in here, not even its ends.
+        // SAFETY: ends this process and runs nothing of it.
+        unsafe { libc::_exit(1) };
+    };
+    drop((theirs, stream));
+    // The capsule's end of its stream is the capsule's alone: it closes with its first process.
+    rustix::stdio::dup2_stdout(std::fs::File::options().write(true).open("/dev/null")?)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    let mut joined = || -> io::Result<()> {
+        ids::map_inside(pid.as_raw_nonzero().get())?;
+        plan.groups.enter(pid.as_raw_nonzero().get())?;
+        line(plan, pid).map_err(io::Error::other)?;
+        ours.write_all(b"x")
+    };
+    if let Err(error) = joined() {
+        let _ = kill_process(pid, Signal::KILL);
+        let _ = waitpid(Some(pid), WaitOptions::empty());
+        return Err(error);
+    }
+    Ok(Capsule { pid, handle })
+}
+
+/// The line between moat and capsule, and the cap on both of its ends.
+fn line(plan: &Plan, pid: Pid) -> Result<(), Fault> {
+    let (net, bits) = CONTAINERS;
+    let pid = pid.as_raw_nonzero();
+    let line = format!(
+        "link add {LINE} mtu {mtu} type veth peer name {INSIDE} mtu {mtu} netns {pid}\n\
+         addr add {MOAT}/{LINE_BITS} dev {LINE}\nlink set {LINE} up\nroute add {net}/{bits} via {CAPSULE}\n",
+        mtu = crate::engine::MTU,
+    );
+    tell("ip", &["-batch", "-"], &line)?;
+    match plan.rate {
+        Some(rate) => tell("tc", &["-batch", "-"], &cap(rate)),
+        None => Ok(()),
+    }
+}
+
+/// The new process, until it is another program. Gives back why it did not become one.
+fn inside(plan: &Plan, theirs: &mut UnixStream, stream: OwnedFd) -> io::Error {
+    let mut become_inside = || -> io::Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        let mut go = [0];
+        theirs.read_exact(&mut go)?;
+        // Only now: what is its root of control groups is what it is in.
+        clone::leave(UnshareFlags::NEWCGROUP)?;
+        rustix::system::sethostname(b"capsule")?;
+        // Still as the owner: nobody else may go through their folders.
+        enter(&plan.root)?;
+        identity()?;
+        Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+    };
+    if let Err(error) = become_inside() {
+        return error;
+    }
+    use std::os::unix::process::CommandExt as _;
+    Command::new(root::PROGRAM).arg("init").env_clear().stdin(Stdio::from(stream)).stdout(Stdio::null()).exec()
+}
+
+/// The laid-out folder becomes the root, and all else goes out of sight.
+fn enter(root: &Path) -> io::Result<()> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    // What was mounted outside cannot be moved in here; this second view of it can.
+    mount_bind_recursive(root, root)?;
+    std::env::set_current_dir(root)?;
+    // The kernel gives these only to whoever still sees others of their kind.
+    let closed = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", "proc", "proc", closed, None)?;
+    mount("sysfs", "sys", "sysfs", closed | MountFlags::RDONLY, None)?;
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    std::env::set_current_dir("/")
+}
+
+/// Until the holder, or the capsule, ends.
+fn hold(mut moat: Moat, capsule: Capsule, groups: Groups) -> io::Result<()> {
+    loop {
+        if !moat.has_more() {
+            let mut ready = [
+                PollFd::from_borrowed_fd(moat.stream().as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(capsule.handle.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut ready, None) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other?,
+            };
+            if !ready[1].revents().is_empty() {
+                let ended = waitpid(Some(capsule.pid), WaitOptions::empty());
+                let why = ended.ok().flatten().map(|(_, status)| format!("{status:?}")).unwrap_or_default();
+                let _ = groups.clear(CLEARED_WITHIN);
+                return moat.say(&Say::Ended { why });
+            }
+        }
+        match moat.hear() {
+            // The holder is gone: so is everything.
+            None => return end(&capsule, &groups).map_err(io::Error::other),
+            Some(Ask::End) => {
+                let ended = end(&capsule, &groups);
+                return moat.say(&ended.map_or_else(Say::Failed, |()| Say::Done));
+            }
+            Some(ask) => {
+                let answer = answer(ask, &groups).unwrap_or_else(Say::Failed);
+                moat.say(&answer)?;
+            }
+        }
+    }
+}
+
+fn answer(ask: Ask, groups: &Groups) -> Result<Say, Fault> {
+    let frozen = |frozen: bool| groups.freeze(frozen).map_err(|error| Fault::at("freezer", error));
+    match ask {
+        Ask::Freeze => frozen(true).map(|()| Say::Done),
+        Ask::Thaw => frozen(false).map(|()| Say::Done),
+        Ask::Wall { rules } => tell("nft", &["-f", "-"], &rules).map(|()| Say::Done),
+        Ask::Count => counted().map(Say::Counted),
+        Ask::Build(_) | Ask::Sweep(_) | Ask::End => Err(Fault::Busy),
+    }
+}
+
+/// The kernel ends whoever is inside with the first of them. On version 1 who is frozen hears that once thawed.
+fn end(capsule: &Capsule, groups: &Groups) -> Result<(), Fault> {
+    let _ = kill_process(capsule.pid, Signal::KILL);
+    let cleared = groups.clear(CLEARED_WITHIN);
+    let _ = waitpid(Some(capsule.pid), WaitOptions::empty());
+    cleared
+}
+
+fn counted() -> Result<Counted, Fault> {
+    let said = Command::new(way::find("nft")?)
+        .args(["-j", "list", "counters"])
+        .output()
+        .map_err(|error| Fault::at("filter", error))?;
+    let listed: serde_json::Value =
+        serde_json::from_slice(&said.stdout).map_err(|error| Fault::at("filter", error))?;
+    let of = |name: &str, what: &str| {
+        let counters = listed["nftables"].as_array().into_iter().flatten();
+        let mut counters = counters.filter_map(|entry| entry.get("counter"));
+        counters.find(|counter| counter["name"] == name).and_then(|counter| counter[what].as_u64()).unwrap_or(0)
+    };
+    Ok(Counted {
+        sent: of("sent", "bytes"),
+        received: of("received", "bytes"),
+        refused: of("refused", "packets"),
+    })
+}
+
+/// A program of the system that takes what is to be done on its standard input.
+fn tell(program: &str, args: &[&str], text: &str) -> Result<(), Fault> {
+    let wrong = |why: &dyn std::fmt::Display| Fault::at(program, why);
+    let mut child = Command::new(way::find(program)?)
+        .args(args)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| wrong(&error))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(text.as_bytes()).map_err(|error| wrong(&error))?;
+    }
+    let said = child.wait_with_output().map_err(|error| wrong(&error))?;
+    if said.status.success() { Ok(()) } else { Err(wrong(&String::from_utf8_lossy(&said.stderr).trim())) }
+}

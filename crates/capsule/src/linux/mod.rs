@@ -1,0 +1,26 @@
+//! Linux: namespaces.
+//!
+//! ```text
+//! holder ── control ── moat ── parent of ── init ── engine ── jobs
+//!    │      socket      │ user, mount,        │ user, PID, mount, network,
+//!    │                  │ network namespace   │ IPC, UTS, control group namespace
+//!    └─ pasta ──────────┘ filter, cap         │ no capability over the moat
+//!    └──────────────── one byte stream ───────┘
+//! ```
+
+mod clone;
+mod control;
+pub mod disk;
+mod engine;
+mod groups;
+mod groups_inside;
+mod hold;
+mod ids;
+pub mod init;
+pub mod moat;
+mod network;
+mod root;
+mod way;
+
+pub use hold::Here;
+pub use way::way;

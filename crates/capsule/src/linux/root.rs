@@ -1,0 +1,142 @@
+//! What there is to see inside. The moat lays it out over an empty folder, as the owner of what it binds; whoever is inside owns none of
+//! it but the disk, and finds nothing of the owner's: the system's programs to read, this program, the agent, a few devices.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::StatVfsMountFlags;
+use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_remount};
+
+use super::control::Plan;
+use super::ids;
+use crate::filter::RESOLVER;
+
+/// This program and the agent, inside.
+pub(crate) const PROGRAM: &str = "/opt/ionet/ionet-capsule";
+pub(crate) const AGENT: &str = "/opt/ionet/nomad";
+
+const FOLDERS: [&str; 14] = [
+    "usr", "etc", "proc", "sys", "dev", "tmp", "run", "data", "var", "root", "opt/ionet", "etc/ssl", "etc/pki", "etc/docker",
+];
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// What programs of the system need to find their libraries and whom to trust; no word of the owner stands in them.
+const SYSTEMS: [&str; 5] =
+    ["/etc/ld.so.cache", "/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/ca-certificates", "/usr/share/ca-certificates"];
+
+/// Lays it all out. Called in the moat's own mount namespace.
+pub(crate) fn lay_out(plan: &Plan) -> io::Result<()> {
+    let root = &plan.root;
+    mount("capsule", root, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755,size=16m")?;
+    for folder in FOLDERS {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    bind(Path::new("/usr"), &root.join("usr"), MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)?;
+    for name in ["bin", "sbin", "lib", "lib32", "lib64"] {
+        programs(root, name)?;
+    }
+    texts(root)?;
+    for file in SYSTEMS.map(Path::new).into_iter().filter(|file| file.exists() && file.starts_with("/etc")) {
+        let at = inside(root, file);
+        make_like(file, &at)?;
+        bind(file, &at, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)?;
+    }
+    let read_only = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    for (from, to) in [(Some(&plan.program), PROGRAM), (plan.agent.as_ref(), AGENT)] {
+        if let Some(from) = from {
+            let at = inside(root, Path::new(to));
+            fs::write(&at, "")?;
+            bind(from, &at, read_only)?;
+        }
+    }
+    devices(&root.join("dev"))?;
+    let data = root.join("data");
+    bind(&plan.data, &data, MountFlags::NOSUID | MountFlags::NODEV)?;
+    chown(&data, Some(ids::ROOT), Some(ids::ROOT))?;
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o711))
+}
+
+/// `/bin` and its like are links into `/usr` nearly everywhere.
+fn programs(root: &Path, name: &str) -> io::Result<()> {
+    let there = Path::new("/").join(name);
+    let Ok(kind) = fs::symlink_metadata(&there) else { return Ok(()) };
+    let at = root.join(name);
+    if kind.is_symlink() {
+        return symlink(fs::read_link(&there)?, at);
+    }
+    fs::create_dir(&at)?;
+    bind(&there, &at, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)
+}
+
+fn texts(root: &Path) -> io::Result<()> {
+    let nobody = "nobody:x:65534:65534::/:/usr/sbin/nologin";
+    for (name, text) in [
+        ("passwd", format!("root:x:0:0::/root:/bin/sh\n{nobody}\n")),
+        ("group", "root:x:0:\nnogroup:x:65534:\n".to_owned()),
+        ("hosts", "127.0.0.1 localhost capsule\n".to_owned()),
+        ("hostname", "capsule\n".to_owned()),
+        ("resolv.conf", format!("nameserver {RESOLVER}\n")),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
+    ] {
+        fs::write(root.join("etc").join(name), text)?;
+    }
+    for name in ["protocols", "services"] {
+        // The same on every system; not everywhere there.
+        let _ = fs::copy(Path::new("/etc").join(name), root.join("etc").join(name));
+    }
+    Ok(())
+}
+
+fn devices(at: &Path) -> io::Result<()> {
+    mount("dev", at, "tmpfs", MountFlags::NOSUID, c"mode=755,size=1m")?;
+    for device in DEVICES {
+        fs::write(at.join(device), "")?;
+        bind(&Path::new("/dev").join(device), &at.join(device), MountFlags::empty())?;
+    }
+    for folder in ["pts", "shm", "mqueue"] {
+        fs::create_dir(at.join(folder))?;
+    }
+    for (to, name) in [
+        ("pts/ptmx", "ptmx"),
+        ("/proc/self/fd", "fd"),
+        ("/proc/self/fd/0", "stdin"),
+        ("/proc/self/fd/1", "stdout"),
+        ("/proc/self/fd/2", "stderr"),
+    ] {
+        symlink(to, at.join(name))?;
+    }
+    Ok(())
+}
+
+/// Binds, then narrows: a bind takes no options at once, and one that forgets what the mount was already held to is refused.
+fn bind(from: &Path, to: &Path, narrower: MountFlags) -> io::Result<()> {
+    mount_bind_recursive(from, to)?;
+    if narrower.is_empty() {
+        return Ok(());
+    }
+    let was = rustix::fs::statvfs(to)?.f_flag;
+    let keep = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ];
+    let kept = keep.into_iter().filter(|(was_held_to, _)| was.contains(*was_held_to));
+    let flags = kept.fold(narrower, |all, (_, flag)| all | flag);
+    Ok(mount_remount(to, MountFlags::BIND | flags, c"")?)
+}
+
+fn make_like(file: &Path, at: &Path) -> io::Result<()> {
+    if file.is_dir() {
+        return fs::create_dir_all(at);
+    }
+    fs::create_dir_all(at.parent().unwrap_or(at))?;
+    fs::write(at, "")
+}
+
+fn inside(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}

@@ -1,0 +1,23 @@
+//! The capsule's program: the moat, and the first process inside. `ionet-capsule hold` starts a capsule by hand.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+mod by_hand;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("moat") => ionet_capsule::linux::moat::run(),
+        Some("init") => ionet_capsule::linux::init::run(),
+        Some("hold") => by_hand::run(std::env::args().skip(2)),
+        _ => by_hand::usage(),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{}", ionet_capsule::Fault::Elsewhere);
+    ExitCode::FAILURE
+}

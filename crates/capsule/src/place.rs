@@ -1,0 +1,122 @@
+//! Where a capsule can live.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::fault::Fault;
+
+/// What is wanted of a capsule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Tells it from others of this PC: ASCII letters, digits and `-`.
+    pub name: String,
+    /// Where its disk lies, on the drive that the owner chose.
+    pub folder: PathBuf,
+    /// What its disk may hold, in bytes.
+    pub disk: u64,
+    /// The Nomad program, outside.
+    pub agent: Option<PathBuf>,
+    /// Whom it may reach although the filter closes all networks of their kind: a region's server in a private network.
+    pub granted: Vec<SocketAddr>,
+    /// The owner's link, in bits per second each way; none: no cap.
+    pub rate: Option<u64>,
+    /// Memory that all of it together may take, in bytes.
+    pub memory: Option<u64>,
+}
+
+/// As whom a capsule is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// By root, as a system service: a disk image, a control group of its own making.
+    Service,
+    /// By an ordinary user: `newuidmap`, a delegated control group, a folder whose size is watched.
+    User,
+}
+
+/// A byte stream into a capsule.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A capsule that lives.
+pub struct Capsule {
+    /// Its end is the end of the first process inside. Others may still stand frozen then: the hold ends them.
+    pub stream: Box<dyn Stream>,
+    pub hold: Box<dyn Hold>,
+}
+
+/// A place for capsules: namespaces on Linux, a distribution on Windows.
+#[async_trait]
+pub trait Place: Send + Sync {
+    /// Starts one. When this returns its first process runs and listens to the stream; the engine may be coming up.
+    ///
+    /// # Errors
+    /// What is missing here, or what failed; nothing of it is left then.
+    async fn start(&self, spec: &Spec) -> Result<Capsule, Fault>;
+
+    /// Clears away what a capsule of that name has left that was ended by force: frozen tasks, control groups.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    async fn sweep(&self, name: &str) -> Result<(), Fault>;
+}
+
+/// How a capsule ended, seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub why: String,
+}
+
+/// The hold on a capsule. Dropping it ends the capsule.
+#[async_trait]
+pub trait Hold: Send {
+    /// Stops all jobs where they stand; agent and engine go on. The engine's start, stop and exec hang meanwhile.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    async fn freeze(&mut self) -> Result<(), Fault>;
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    async fn thaw(&mut self) -> Result<(), Fault>;
+
+    /// Waits until the capsule has ended by itself; [`Hold::end`] then clears away after it.
+    async fn ended(&mut self) -> Ended;
+
+    /// Looks again what of this PC the wall has to keep from the capsule: its addresses change with the networks that it is in.
+    ///
+    /// # Errors
+    /// What the filter says; the wall before stands.
+    async fn look_again(&mut self) -> Result<(), Fault>;
+
+    /// Ends it, and everything inside with it; returns when nothing of it is left.
+    ///
+    /// # Errors
+    /// What is left after that time.
+    async fn end(self: Box<Self>, within: Duration) -> Result<(), Fault>;
+
+    /// What the wall has let through and refused until now.
+    ///
+    /// # Errors
+    /// What the filter says instead.
+    async fn counted(&mut self) -> Result<Counted, Fault>;
+}
+
+/// Bytes and packets at the moat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counted {
+    /// Bytes from the capsule to the internet.
+    pub sent: u64,
+    /// Bytes from the internet.
+    pub received: u64,
+    /// Packets that were refused.
+    pub refused: u64,
+}

@@ -67,7 +67,7 @@ impl Wall {
              \t\ttcp dport 25 jump refuse\n\
              \t\tmeta l4proto {{ tcp, udp, icmp }} counter name sent accept\n\t}}\n\
              \tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\
-             \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\t}}\n\
+             \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\t\tiifname \"{LINE}\" jump refuse\n\t}}\n\
              \tchain after {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\
              \t\toifname \"{WAN}\" masquerade\n\t}}\n}}\n",
             closed = set("closed", "ipv4_addr; flags interval", CLOSED),

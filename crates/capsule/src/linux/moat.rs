@@ -109,6 +109,10 @@ fn network(plan: &Plan) -> Result<(), Fault> {
         std::thread::sleep(Duration::from_millis(1));
     }
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").map_err(|error| Fault::at("forwarding", error))?;
+    for setting in ["all", "default"] {
+        // A kernel without it has nothing to be closed.
+        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{setting}/disable_ipv6"), "1");
+    }
     tell("nft", &["-f", "-"], &plan.rules)?;
     tell("ip", &["-batch", "-"], "link set lo up\n")
 }

@@ -44,6 +44,9 @@ pub struct Start {
     /// The whole environment: nothing is inherited.
     pub env: BTreeMap<String, String>,
     pub cwd: PathBuf,
+    /// What it reads, where whoever asks cannot write that itself: whole files of mode 0600.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<PathBuf, String>,
     #[serde(flatten)]
     pub place: Place,
     /// Where the end of what the agent printed is kept when it ends.

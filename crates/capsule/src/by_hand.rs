@@ -1,18 +1,19 @@
-//! A capsule by hand: it is held until standard input ends, and its engine answers on a socket meanwhile.
+//! A capsule by hand: it is held until standard input ends, and its engine and guard answer on sockets meanwhile.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ionet_capsule::linux::{Here, disk, way};
 use ionet_capsule::link::{Link, carry};
+use ionet_capsule::linux::{Here, disk, way};
 use ionet_capsule::{Fault, Place as _, Spec, Way};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 const USAGE: &str = "usage: ionet-capsule hold --name NAME --folder DIR --run DIR [--group PATH] [--rate BITS]
-Holds a capsule until standard input ends. Lines there: freeze, thaw, count. DIR/engine.sock is its engine.";
+Holds a capsule until standard input ends. Lines there: freeze, thaw, count. DIR/engine.sock is its engine, DIR/guard.sock
+its guard.";
 
 pub(crate) fn usage() -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{USAGE}");
@@ -43,24 +44,14 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> ExitCode {
 }
 
 async fn hold(asked: &Asked) -> Result<(), Fault> {
-    let socket = asked.here.run.join("engine.sock");
     asked.here.sweep(&asked.spec.name).await?;
     let capsule = asked.here.start(&asked.spec).await?;
     let mut hold = capsule.hold;
     let (link, over) = Link::over(capsule.stream);
-    let _ = std::fs::remove_file(&socket);
-    let listener = UnixListener::bind(&socket).map_err(|error| Fault::at("socket", error))?;
     let mut over = std::pin::pin!(over);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let link = link.clone();
-            tokio::spawn(async move {
-                if let Ok(talk) = link.door("engine").await {
-                    let _ = carry(talk, stream).await;
-                }
-            });
-        }
-    });
+    for door in ["guard", "engine"] {
+        lead(&link, door, &asked.here.run.join(door).with_extension("sock"))?;
+    }
     say("ready");
     let mut lines = typed();
     loop {
@@ -86,6 +77,24 @@ async fn hold(asked: &Asked) -> Result<(), Fault> {
     }
 }
 
+/// Whoever of this user comes to the socket is led to the door inside.
+fn lead(link: &Link, door: &'static str, socket: &Path) -> Result<(), Fault> {
+    let _ = std::fs::remove_file(socket);
+    let listener = UnixListener::bind(socket).map_err(|error| Fault::at("socket", error))?;
+    let link = link.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let link = link.clone();
+            tokio::spawn(async move {
+                if let Ok(talk) = link.door(door).await {
+                    let _ = carry(talk, stream).await;
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
 /// What is typed, line by line, until it ends.
 fn typed() -> mpsc::Receiver<String> {
     let (say, heard) = mpsc::channel(1);
@@ -104,7 +113,8 @@ fn say(what: &str) {
 }
 
 fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
-    let (mut name, mut folder, mut run, mut group, mut rate, mut agent) = (None, None, None, None, None, None);
+    let (mut name, mut folder, mut run, mut group, mut rate, mut agent) =
+        (None, None, None, None, None, None);
     while let Some(arg) = args.next() {
         let value = args.next()?;
         match arg.as_str() {
@@ -118,14 +128,7 @@ fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
         }
     }
     let here = Here { way: way(), program: std::env::current_exe().ok()?, run: run?, delegated: group };
-    let spec = Spec {
-        name: name?,
-        folder: folder?,
-        disk: 20 << 30,
-        agent,
-        granted: Vec::new(),
-        rate,
-        memory: None,
-    };
+    let spec =
+        Spec { name: name?, folder: folder?, disk: 20 << 30, agent, granted: Vec::new(), rate, memory: None };
     Some(Asked { here, spec })
 }

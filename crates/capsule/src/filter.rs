@@ -86,7 +86,9 @@ impl Wall {
 
 /// The owner's link keeps room: each way at that many bits a second.
 pub fn cap(rate: u64) -> String {
-    [WAN, LINE].map(|at| format!("qdisc replace dev {at} root tbf rate {rate}bit burst 256kb latency 50ms\n")).concat()
+    [WAN, LINE]
+        .map(|at| format!("qdisc replace dev {at} root tbf rate {rate}bit burst 256kb latency 50ms\n"))
+        .concat()
 }
 
 /// What root inside lays over its own bridge: no container reaches another or the capsule itself. It is the second wall: the moat does

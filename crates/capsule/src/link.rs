@@ -28,7 +28,9 @@ pub struct Link {
 
 impl Link {
     /// Over this stream. Its end is the end of `over`.
-    pub fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (open, asked) = mpsc::channel(16);
         let connection = Connection::new(stream.compat(), config(), Mode::Client);
         (Self { open }, outside(connection, asked))

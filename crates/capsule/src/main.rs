@@ -9,6 +9,7 @@ mod by_hand;
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
+        Some("guard") => ionet_capsule::linux::init::guard(),
         Some("init") => ionet_capsule::linux::init::run(),
         Some("hold") => by_hand::run(std::env::args().skip(2)),
         _ => by_hand::usage(),

@@ -7,8 +7,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use held::{Held, inventory, kill, lacks, nothing_left, wait};
+use ionet_agent::guard::{Guard, Place, Start};
+use ionet_core::StartId;
 use serde_json::json;
 
 const MEMORY: u64 = 64 << 20;
@@ -21,7 +24,8 @@ fn what_runs_in_a_capsule_is_nobody_outside_and_nothing_of_it_is_left_when_it_is
     }
     let held = Held::start("test-plain");
     held.image();
-    let (code, said) = held.run("id; hostname; cat /proc/self/uid_map", json!({"Memory": MEMORY, "PidsLimit": 20}));
+    let (code, said) =
+        held.run("id; hostname; cat /proc/self/uid_map", json!({"Memory": MEMORY, "PidsLimit": 20}));
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("uid=0"), "{said}");
     let outside = fs::metadata(format!("/proc/{}", held.processes()["init"][0])).unwrap().uid();
@@ -45,7 +49,10 @@ fn a_job_has_its_limits_and_no_more() {
     let limits = json!({"Memory": MEMORY, "MemorySwap": MEMORY, "PidsLimit": 20});
     let (code, _) = held.run("dd if=/dev/zero of=/dev/null bs=200M count=1", limits.clone());
     assert_eq!(code, 137, "more memory than it has");
-    let (code, said) = held.run("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do sleep 5 & done; wait", limits);
+    let (code, said) = held.run(
+        "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do sleep 5 & done; wait",
+        limits,
+    );
     assert!(code != 0 && said.contains("fork"), "{code}: {said}");
     drop(held);
 }
@@ -61,11 +68,56 @@ fn the_disk_holds_no_more_than_its_size_and_gives_back_what_a_job_frees() {
     let image = held.folder().join("disk.img");
     let taken = || fs::metadata(&image).unwrap().blocks() * 512;
     let before = taken();
-    let id = held.job("dd if=/dev/zero of=/full bs=1M count=300 conv=fsync; sleep 600", json!({"Memory": MEMORY}));
+    let id =
+        held.job("dd if=/dev/zero of=/full bs=1M count=300 conv=fsync; sleep 600", json!({"Memory": MEMORY}));
     wait("300 MB on the drive", || (taken() > before + (290 << 20)).then_some(()));
     held.ask("DELETE", &format!("/containers/{id}?force=1"), held::NOTHING).unwrap();
     wait("them back", || (taken() < before + (30 << 20)).then_some(()));
     assert_eq!(fs::metadata(&image).unwrap().permissions().mode() & 0o777, 0o600);
+    drop(held);
+}
+
+/// The guard inside is the one that there is outside, and the same client speaks with it.
+#[tokio::test]
+async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothing_of_the_owners() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let said = "for i in 1 2 3; do ls /home /root /tmp; hostname; cat /run/agent/key; id -u; done >/data/agent/said 2>&1";
+    let agent = held::script(&dir, &format!("{said}\nexec sleep 600\n"));
+    let held = Held::again("test-agent", dir, |mut hold| {
+        hold.arg("--agent").arg(&agent);
+        hold
+    });
+    let (guard, _events) = Guard::connect(&held.run_folder()).await.unwrap();
+    let place = Place { data_dir: "/data/agent".into(), docker_socket: Some("/run/engine.sock".into()) };
+    let start = Start {
+        id: StartId(1),
+        program: "/opt/ionet/nomad".into(),
+        args: Vec::new(),
+        env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
+        cwd: "/data".into(),
+        files: [("/run/agent/key".into(), "a key".to_owned())].into(),
+        place: place.clone(),
+        log: "/data/logs/last-words.txt".into(),
+        agent_log: Some("/data/logs/client.log".into()),
+        http: None,
+    };
+
+    let running = guard.start(start).await.unwrap();
+
+    assert!(running.pid < 1000, "a number of the capsule's own");
+    wait("the agent", || held.processes().get("job").map(Vec::len).filter(|agents| *agents > 0));
+    guard.stop(StartId(2), &place, Duration::from_millis(100)).await.unwrap();
+    assert_eq!(held.processes().get("job"), None);
+    drop(guard);
+    let (code, _) = {
+        held.image();
+        held.run("true", json!({"Memory": MEMORY}))
+    };
+    assert_eq!(code, 0, "the engine goes on");
     drop(held);
 }
 
@@ -100,7 +152,8 @@ fn whoever_is_killed_whenever_either_all_goes_on_or_nothing_is_left() {
         println!("skipped: needs {needs}");
         return;
     }
-    let number = |name: &str, or: u64| std::env::var(name).ok().and_then(|said| said.parse().ok()).unwrap_or(or);
+    let number =
+        |name: &str, or: u64| std::env::var(name).ok().and_then(|said| said.parse().ok()).unwrap_or(or);
     let (kills, mut random) = (number("IONET_KILLS", 12), number("IONET_SEED", 7));
     let mut next = move |below: usize| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -168,7 +221,8 @@ fn an_ordinary_user_with_a_delegated_group_has_the_same_capsule() {
     let there = dir.path().display().to_string();
     let held = Held::again("test-user", dir, |hold| {
         let args: Vec<String> = hold.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        let mounts = ["passwd", "subuid", "subgid"].map(|file| format!("mount --bind {there}/{file} /etc/{file}"));
+        let mounts =
+            ["passwd", "subuid", "subgid"].map(|file| format!("mount --bind {there}/{file} /etc/{file}"));
         let group = &delegated.name;
         let enter = delegated.enter();
         let script = format!(

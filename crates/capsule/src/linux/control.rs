@@ -33,11 +33,15 @@ pub(crate) enum Say {
     /// It stands in namespaces of its own, whose ids are to be mapped.
     Unshared,
     /// The capsule's first process, by the number it has outside.
-    Inside { pid: i32 },
+    Inside {
+        pid: i32,
+    },
     Done,
     Counted(Counted),
     Failed(Fault),
-    Ended { why: String },
+    Ended {
+        why: String,
+    },
 }
 
 /// What is built in the moat.

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
-use super::way;
+use super::tools::find;
 use crate::fault::Fault;
 use crate::place::Way;
 
@@ -47,11 +47,9 @@ impl Disk {
             Way::Service => {
                 let image = folder.join(IMAGE);
                 image_of(&image, size)?;
-                run(
-                    Command::new(way::find("mount")?)
-                        .args(["-t", "ext4", "-o", "loop,discard,noatime,nosuid,nodev"])
-                        .args([&image, &at]),
-                )?;
+                run(Command::new(find("mount")?)
+                    .args(["-t", "ext4", "-o", "loop,discard,noatime,nosuid,nodev"])
+                    .args([&image, &at]))?;
                 Ok(Self { at, mounted: true })
             }
         }
@@ -77,8 +75,8 @@ fn image_of(image: &Path, size: u64) -> Result<(), Fault> {
         Ok(_) => {
             fs::File::options().write(true).open(image).and_then(|file| file.set_len(size)).map_err(wrong)?;
             // Both say by their exit what they mended.
-            let _ = Command::new(way::find("e2fsck")?).args(["-f", "-p"]).arg(image).output();
-            run(Command::new(way::find("resize2fs")?).arg(image))
+            let _ = Command::new(find("e2fsck")?).args(["-f", "-p"]).arg(image).output();
+            run(Command::new(find("resize2fs")?).arg(image))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(image, size),
         Err(error) => Err(wrong(error)),
@@ -92,7 +90,7 @@ fn make(image: &Path, size: u64) -> Result<(), Fault> {
     file.set_len(size).map_err(wrong)?;
     fs::set_permissions(&half, fs::Permissions::from_mode(0o600)).map_err(wrong)?;
     let options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
-    run(Command::new(way::find("mkfs.ext4")?).args(["-q", "-F", "-m", "0", "-E", options]).arg(&half))?;
+    run(Command::new(find("mkfs.ext4")?).args(["-q", "-F", "-m", "0", "-E", options]).arg(&half))?;
     file.sync_all().map_err(wrong)?;
     fs::rename(&half, image).map_err(wrong)
 }

@@ -47,7 +47,10 @@ impl Groups {
             NEEDED_ONE.into_iter().map(|controller| (controller, below(&top.join(controller)))).collect();
         let lacks = folders.iter().filter(|(_, folder)| !folder.is_dir()).map(|(controller, _)| *controller);
         usable(lacks, folders.iter().map(|(_, folder)| folder))?;
-        Ok(Self { version: Version::One, above: folders.into_iter().map(|(_, folder)| own(folder)).collect() })
+        Ok(Self {
+            version: Version::One,
+            above: folders.into_iter().map(|(_, folder)| own(folder)).collect(),
+        })
     }
 
     /// Makes them, with the limits of all together.
@@ -133,9 +136,7 @@ impl Groups {
         let deadline = Instant::now() + Duration::from_secs(1);
         let holds = || -> io::Result<bool> {
             Ok(match self.version {
-                Version::One => {
-                    fs::read_to_string(file)?.trim() == if frozen { "FROZEN" } else { "THAWED" }
-                }
+                Version::One => fs::read_to_string(file)?.trim() == if frozen { "FROZEN" } else { "THAWED" },
                 Version::Two => fs::read_to_string(file.with_file_name("cgroup.events"))?
                     .lines()
                     .any(|line| line == format!("frozen {}", u8::from(frozen))),
@@ -155,7 +156,8 @@ impl Groups {
         self.above.iter().any(|above| {
             let mut found = false;
             walk(above, &mut |group| {
-                found |= fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|who| !who.trim().is_empty());
+                found |=
+                    fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|who| !who.trim().is_empty());
             });
             found
         })

@@ -71,7 +71,16 @@ impl Place for Here {
             let _ = timeout(ANSWERED_WITHIN, moat.wait()).await;
         }
         inside?;
-        let hold = Held { here: self.clone(), name: spec.name.clone(), talk, moat, network, wall, granted: spec.granted.clone(), _disk: disk };
+        let hold = Held {
+            here: self.clone(),
+            name: spec.name.clone(),
+            talk,
+            moat,
+            network,
+            wall,
+            granted: spec.granted.clone(),
+            _disk: disk,
+        };
         Ok(Capsule { stream: Box::new(stream), hold: Box::new(hold) })
     }
 

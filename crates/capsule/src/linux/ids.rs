@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::{getegid, geteuid};
 
-use super::way;
+use super::tools::find;
 use crate::fault::{Fault, Missing};
 use crate::place::Way;
 
@@ -64,7 +64,7 @@ pub(crate) fn map(way: Way, pid: i32) -> Result<(), Fault> {
                 [("newuidmap", geteuid().as_raw(), uids), ("newgidmap", getegid().as_raw(), gids)]
             {
                 let numbers = [0, own, 1, 1, range, COUNT].map(|number| number.to_string());
-                let said = Command::new(way::find(program)?).arg(pid.to_string()).args(numbers).output();
+                let said = Command::new(find(program)?).arg(pid.to_string()).args(numbers).output();
                 let said = said.map_err(|error| wrong(&error))?;
                 if !said.status.success() {
                     return Err(wrong(&String::from_utf8_lossy(&said.stderr).trim()));

@@ -1,25 +1,35 @@
-//! The first process inside: it makes the rest of its world, starts the engine and starts it again when it dies, takes in whoever loses
-//! their parent, and answers at the doors. When the stream to its holder ends, it ends, and the kernel ends all others with it.
+//! The first process inside: it makes the rest of its world, keeps engine and guard running, takes in whoever loses their parent, and
+//! answers at the doors. When the stream to its holder ends, it ends, and the kernel ends all others with it.
 
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
+use ionet_agent::guard::Waits;
 use rustix::mount::{MountFlags, mount};
 use tokio::net::UnixStream;
 
-use super::{engine, groups_inside, way};
+use super::children::{end_of, reap};
+use super::tools::tell;
+use super::{engine, groups_inside, root};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
 use crate::link::{self, Conversation};
 
+/// The guard's folder, inside.
+const GUARD: &str = "/run/guard";
+
 /// The whole life of this process. Its standard input is the capsule's stream.
 pub fn run() -> ExitCode {
-    match live() {
+    told("init", live())
+}
+
+fn told(who: &str, lived: io::Result<()>) -> ExitCode {
+    match lived {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write as _;
-            let _ = writeln!(io::stderr(), "init: {error}");
+            let _ = writeln!(io::stderr(), "{who}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -28,26 +38,56 @@ pub fn run() -> ExitCode {
 fn live() -> io::Result<()> {
     world()?;
     groups_inside::arrange()?;
+    network()?;
     let stream = std::os::unix::net::UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     stream.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stream = UnixStream::from_std(stream)?;
-        network().await?;
         let doors = link::inside(stream, |talk| drop(tokio::spawn(door(talk))));
         tokio::select! {
             // The holder has let go.
             () = doors => Ok(()),
             error = engine::keep() => Err(error),
+            error = keep_guard() => Err(error),
+            error = reap() => Err(error),
         }
     })
+}
+
+/// The agent's guard, as it would be outside, in a process of its own: what the agent loses goes to it. It ends where nothing is left to
+/// guard; the holder decides when the capsule does.
+async fn keep_guard() -> io::Error {
+    loop {
+        let mut guard = Command::new(root::PROGRAM);
+        let ended = end_of(guard.arg("guard").env_clear().stdin(Stdio::null()).stdout(Stdio::null())).await;
+        if let Err(error) = ended {
+            return error;
+        }
+    }
+}
+
+/// The whole life of the guard's process.
+pub fn guard() -> ExitCode {
+    let served = || -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let serving = ionet_agent::guard::serve_with(Path::new(GUARD), Waits::default());
+        runtime.block_on(serving).map_err(io::Error::other)
+    };
+    told("guard", served())
 }
 
 /// What only those who are inside can mount.
 fn world() -> io::Result<()> {
     let held = MountFlags::NOSUID | MountFlags::NODEV;
     let closed = held | MountFlags::NOEXEC;
-    mount("devpts", "/dev/pts", "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, c"newinstance,ptmxmode=0666,mode=620")?;
+    mount(
+        "devpts",
+        "/dev/pts",
+        "devpts",
+        MountFlags::NOSUID | MountFlags::NOEXEC,
+        c"newinstance,ptmxmode=0666,mode=620",
+    )?;
     mount("mqueue", "/dev/mqueue", "mqueue", closed, None)?;
     mount("shm", "/dev/shm", "tmpfs", closed, c"mode=1777,size=64m")?;
     for (at, options) in [
@@ -63,23 +103,25 @@ fn world() -> io::Result<()> {
     groups_inside::mount_all()
 }
 
-async fn network() -> io::Result<()> {
+fn network() -> io::Result<()> {
     for setting in ["net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6"] {
         // A kernel without it has nothing to be closed.
         let _ = std::fs::write(Path::new("/proc/sys").join(setting), "1");
     }
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
-    tell("nft", &["-f", "-"], &filter::inside()).await?;
+    let told = |program, args: &[&str], text: &str| tell(program, args, text).map_err(io::Error::other);
+    told("nft", &["-f", "-"], &filter::inside())?;
     let line = format!(
         "link set lo up\naddr add {CAPSULE}/{LINE_BITS} dev {INSIDE}\nlink set {INSIDE} up\nroute add default via {MOAT}\n"
     );
-    tell("ip", &["-batch", "-"], &line).await
+    told("ip", &["-batch", "-"], &line)
 }
 
 /// Who asks for which door is the holder alone.
 async fn door(mut talk: Conversation) {
     let Ok(name) = link::asked(&mut talk).await else { return };
     let behind = match name.as_str() {
+        "guard" => UnixStream::connect(Path::new(GUARD).join("guard.sock")).await,
         "engine" => UnixStream::connect(crate::engine::SOCKET).await,
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
@@ -93,20 +135,4 @@ async fn door(mut talk: Conversation) {
     if let Err(error) = carried {
         tracing::debug!(%error, name, "a conversation broke off");
     }
-}
-
-async fn tell(program: &str, args: &[&str], text: &str) -> io::Result<()> {
-    use tokio::io::AsyncWriteExt as _;
-    let program = way::find(program).map_err(io::Error::other)?;
-    let mut child = tokio::process::Command::new(program)
-        .args(args)
-        .env_clear()
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(text.as_bytes()).await?;
-    }
-    let said = child.wait().await?;
-    if said.success() { Ok(()) } else { Err(io::Error::other(format!("{}: {said}", args.join(" ")))) }
 }

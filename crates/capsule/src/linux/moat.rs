@@ -12,20 +12,21 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
+};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pivot_root, set_parent_process_death_signal,
-    waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pivot_root,
+    set_parent_process_death_signal, waitpid,
 };
-use rustix::thread::{
-    Gid, Uid, UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
-};
+use rustix::thread::{Gid, Uid, UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::control::{Ask, Groups, Moat, Plan, Say};
-use super::{clone, ids, root, way};
+use super::tools::{find, tell};
+use super::{clone, ids, root};
 use crate::fault::Fault;
-use crate::filter::{CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, WAN};
 use crate::filter::{CAPSULE, cap};
+use crate::filter::{CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, WAN};
 use crate::place::Counted;
 
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
@@ -179,7 +180,12 @@ fn inside(plan: &Plan, theirs: &mut UnixStream, stream: OwnedFd) -> io::Error {
         return error;
     }
     use std::os::unix::process::CommandExt as _;
-    Command::new(root::PROGRAM).arg("init").env_clear().stdin(Stdio::from(stream)).stdout(Stdio::null()).exec()
+    Command::new(root::PROGRAM)
+        .arg("init")
+        .env_clear()
+        .stdin(Stdio::from(stream))
+        .stdout(Stdio::null())
+        .exec()
 }
 
 /// The laid-out folder becomes the root, and all else goes out of sight.
@@ -251,7 +257,7 @@ fn end(capsule: &Capsule, groups: &Groups) -> Result<(), Fault> {
 }
 
 fn counted() -> Result<Counted, Fault> {
-    let said = Command::new(way::find("nft")?)
+    let said = Command::new(find("nft")?)
         .args(["-j", "list", "counters"])
         .output()
         .map_err(|error| Fault::at("filter", error))?;
@@ -260,29 +266,14 @@ fn counted() -> Result<Counted, Fault> {
     let of = |name: &str, what: &str| {
         let counters = listed["nftables"].as_array().into_iter().flatten();
         let mut counters = counters.filter_map(|entry| entry.get("counter"));
-        counters.find(|counter| counter["name"] == name).and_then(|counter| counter[what].as_u64()).unwrap_or(0)
+        counters
+            .find(|counter| counter["name"] == name)
+            .and_then(|counter| counter[what].as_u64())
+            .unwrap_or(0)
     };
     Ok(Counted {
         sent: of("sent", "bytes"),
         received: of("received", "bytes"),
         refused: of("refused", "packets"),
     })
-}
-
-/// A program of the system that takes what is to be done on its standard input.
-fn tell(program: &str, args: &[&str], text: &str) -> Result<(), Fault> {
-    let wrong = |why: &dyn std::fmt::Display| Fault::at(program, why);
-    let mut child = Command::new(way::find(program)?)
-        .args(args)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| wrong(&error))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(text.as_bytes()).map_err(|error| wrong(&error))?;
-    }
-    let said = child.wait_with_output().map_err(|error| wrong(&error))?;
-    if said.status.success() { Ok(()) } else { Err(wrong(&String::from_utf8_lossy(&said.stderr).trim())) }
 }

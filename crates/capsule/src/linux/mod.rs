@@ -1,13 +1,15 @@
 //! Linux: namespaces.
 //!
 //! ```text
-//! holder ── control ── moat ── parent of ── init ── engine ── jobs
-//!    │      socket      │ user, mount,        │ user, PID, mount, network,
+//! holder ── control ── moat ── parent of ── init ── guard ── agent
+//!    │      socket      │                     └────── engine ── jobs
+//!    │                  │ user, mount,        │ user, PID, mount, network,
 //!    │                  │ network namespace   │ IPC, UTS, control group namespace
 //!    └─ pasta ──────────┘ filter, cap         │ no capability over the moat
 //!    └──────────────── one byte stream ───────┘
 //! ```
 
+mod children;
 mod clone;
 mod control;
 pub mod disk;
@@ -20,6 +22,7 @@ pub mod init;
 pub mod moat;
 mod network;
 mod root;
+mod tools;
 mod way;
 
 pub use hold::Here;

@@ -9,7 +9,7 @@ use nix::ifaddrs::getifaddrs;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use super::way;
+use super::tools::find;
 use crate::fault::{Fault, Missing};
 use crate::filter::{RESOLVER, WAN};
 use crate::place::Way;
@@ -20,7 +20,7 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) async fn start(way: Way, moat: i32, run: &Path) -> Result<Child, Fault> {
     let ready = run.join("network.pid");
     let _ = std::fs::remove_file(&ready);
-    let mut command = Command::new(way::find("pasta")?);
+    let mut command = Command::new(find("pasta")?);
     command.args(["--foreground", "--quiet", "--config-net", "--ipv4-only", "--ns-ifname", WAN]);
     // By itself it would lead to this PC's loopback and its gateway, and open this PC's ports inside.
     command.args(["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"]);
@@ -75,7 +75,9 @@ pub(crate) fn own_addresses() -> Vec<Ipv4Addr> {
     let mut own: Vec<Ipv4Addr> = getifaddrs()
         .into_iter()
         .flatten()
-        .filter_map(|interface| interface.address.as_ref().and_then(|at| at.as_sockaddr_in()).map(|at| at.ip()))
+        .filter_map(|interface| {
+            interface.address.as_ref().and_then(|at| at.as_sockaddr_in()).map(|at| at.ip())
+        })
         .filter(|address| !address.is_loopback())
         .collect();
     own.sort_unstable();

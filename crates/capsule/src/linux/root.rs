@@ -18,12 +18,30 @@ pub(crate) const PROGRAM: &str = "/opt/ionet/ionet-capsule";
 pub(crate) const AGENT: &str = "/opt/ionet/nomad";
 
 const FOLDERS: [&str; 14] = [
-    "usr", "etc", "proc", "sys", "dev", "tmp", "run", "data", "var", "root", "opt/ionet", "etc/ssl", "etc/pki", "etc/docker",
+    "usr",
+    "etc",
+    "proc",
+    "sys",
+    "dev",
+    "tmp",
+    "run",
+    "data",
+    "var",
+    "root",
+    "opt/ionet",
+    "etc/ssl",
+    "etc/pki",
+    "etc/docker",
 ];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// What programs of the system need to find their libraries and whom to trust; no word of the owner stands in them.
-const SYSTEMS: [&str; 5] =
-    ["/etc/ld.so.cache", "/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/ca-certificates", "/usr/share/ca-certificates"];
+const SYSTEMS: [&str; 5] = [
+    "/etc/ld.so.cache",
+    "/etc/ssl/certs",
+    "/etc/pki/ca-trust",
+    "/etc/ca-certificates",
+    "/usr/share/ca-certificates",
+];
 
 /// Lays it all out. Called in the moat's own mount namespace.
 pub(crate) fn lay_out(plan: &Plan) -> io::Result<()> {

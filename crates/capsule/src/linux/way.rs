@@ -1,12 +1,12 @@
 //! Whether a capsule can be started here, and as whom. What forbids it is said with what would mend it, before anything is begun.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::geteuid;
 
 use super::ids;
+use super::tools::find;
 use crate::fault::Missing;
 use crate::place::Way;
 
@@ -41,16 +41,6 @@ pub(crate) fn possible(way: Way) -> Result<(), Missing> {
     }
 }
 
-/// Where a program of the system lies. Nobody's PATH is asked.
-pub(crate) fn find(program: &str) -> Result<PathBuf, Missing> {
-    let folders = ["/usr/sbin", "/usr/bin", "/usr/libexec/docker", "/usr/local/sbin", "/usr/local/bin", "/sbin", "/bin"];
-    let there = |path: &PathBuf| {
-        fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    let mut places = folders.iter().map(|folder| Path::new(folder).join(program));
-    places.find(there).ok_or_else(|| Missing::Program(program.to_owned()))
-}
-
 /// An ordinary user's own.
 fn namespaces(settings: &Path) -> Result<(), Missing> {
     let says = |name: &str| fs::read_to_string(settings.join(name)).map(|said| said.trim().to_owned());
@@ -80,7 +70,8 @@ mod tests {
         for folder in ["kernel", "user"] {
             fs::create_dir(settings.path().join(folder)).unwrap();
         }
-        let say = |name: &str, value: &str| fs::write(settings.path().join(name), format!("{value}\n")).unwrap();
+        let say =
+            |name: &str, value: &str| fs::write(settings.path().join(name), format!("{value}\n")).unwrap();
         let heard = || namespaces(settings.path());
         assert_eq!(heard(), Ok(()), "most systems have none of them");
 

@@ -17,9 +17,19 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ionet-capsule");
 const BUSYBOX: &str = "/bin/busybox";
 const WITHIN: Duration = Duration::from_secs(30);
 
+/// A script in a folder of its own, for an agent.
+pub(crate) fn script(dir: &TempDir, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = dir.path().join("nomad");
+    fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
 /// What a test needs that is not everywhere; said as a skip.
 pub(crate) fn lacks() -> Option<&'static str> {
-    let there = |program: &str| ["/usr/sbin", "/usr/bin"].iter().any(|at| Path::new(at).join(program).exists());
+    let there =
+        |program: &str| ["/usr/sbin", "/usr/bin"].iter().any(|at| Path::new(at).join(program).exists());
     if !rustix::process::geteuid().is_root() {
         return Some("root to make a capsule's disk");
     }
@@ -52,8 +62,7 @@ impl Held {
             hold.arg(option).arg(dir.path().join(folder));
         }
         let errors = fs::File::create(dir.path().join("errors")).unwrap();
-        let mut child =
-            by(hold).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
+        let mut child = by(hold).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
         let (say, said) = channel();
         std::thread::spawn(move || {
@@ -71,6 +80,10 @@ impl Held {
 
     pub(crate) fn errors(&self) -> String {
         fs::read_to_string(self.dir.path().join("errors")).unwrap_or_default()
+    }
+
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        self.dir.path().join("run")
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
@@ -108,9 +121,20 @@ impl Held {
             fs::copy(BUSYBOX, root.join("bin").join(name)).unwrap();
         }
         let tar = self.dir.path().join("image.tar");
-        assert!(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status().unwrap().success());
+        assert!(
+            Command::new("tar")
+                .arg("-C")
+                .arg(&root)
+                .arg("-cf")
+                .arg(&tar)
+                .arg(".")
+                .status()
+                .unwrap()
+                .success()
+        );
         let body = fs::read(tar).unwrap();
-        let made = self.ask("POST", "/images/create?fromSrc=-&repo=t&tag=1", ("application/x-tar", &body)).unwrap();
+        let made =
+            self.ask("POST", "/images/create?fromSrc=-&repo=t&tag=1", ("application/x-tar", &body)).unwrap();
         assert!(!made.contains("errorDetail"), "{made}");
     }
 
@@ -123,7 +147,8 @@ impl Held {
     pub(crate) fn try_job(&self, script: &str, host: &Value) -> std::io::Result<String> {
         let mut asked = json!({"Image": "t:1", "Cmd": ["/bin/sh", "-c", script], "Env": ["PATH=/bin"]});
         asked["HostConfig"] = host.clone();
-        let made = self.ask("POST", "/containers/create", ("application/json", asked.to_string().as_bytes()))?;
+        let made =
+            self.ask("POST", "/containers/create", ("application/json", asked.to_string().as_bytes()))?;
         let made: Value = serde_json::from_str(&made)?;
         let id = made["Id"].as_str().unwrap_or_default().to_owned();
         self.ask("POST", &format!("/containers/{id}/start"), NOTHING).map(|_| id)
@@ -139,7 +164,12 @@ impl Held {
         (ended["StatusCode"].as_i64().unwrap(), said.replace(['\0', '\u{1}', '\u{2}'], ""))
     }
 
-    pub(crate) fn ask(&self, method: &str, path: &str, (kind, body): (&str, &[u8])) -> std::io::Result<String> {
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        (kind, body): (&str, &[u8]),
+    ) -> std::io::Result<String> {
         let mut stream = UnixStream::connect(self.dir.path().join("run/engine.sock"))?;
         stream.set_read_timeout(Some(WITHIN))?;
         let head = format!(
@@ -168,6 +198,7 @@ impl Held {
                 line if parent(pid) == Some(self.child.id() as i32) && line.ends_with("moat") => "moat",
                 _ if !of_capsule.contains(&pid) => continue,
                 line if line.ends_with("init") => "init",
+                line if line.ends_with("guard") => "guard",
                 line if line.contains("dockerd") => "engine",
                 line if line.contains("containerd-shim") => "shim",
                 line if line.contains("containerd") => "containerd",
@@ -202,7 +233,10 @@ pub(crate) fn inventory(name: &str, dir: &Path) -> Vec<String> {
     let mut left: Vec<String> =
         groups(name).into_iter().map(|group| format!("group {}", group.display())).collect();
     left.extend(
-        command_lines().into_iter().filter(|(_, line)| line.contains(&dir)).map(|(pid, line)| format!("{pid} {line}")),
+        command_lines()
+            .into_iter()
+            .filter(|(_, line)| line.contains(&dir))
+            .map(|(pid, line)| format!("{pid} {line}")),
     );
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     left.extend(mounts.lines().filter(|line| line.contains(&dir)).map(|line| format!("mount {line}")));

@@ -99,6 +99,7 @@ impl Prepared {
             args: vec!["agent".to_owned(), "-config".to_owned(), config_file.display().to_string()],
             env: env.map(|(name, value)| (name.to_owned(), value)).into(),
             cwd: plan.data_dir.clone(),
+            files: BTreeMap::new(),
             place: self.place,
             log: plan.log_dir.join("last-words.txt"),
             agent_log: Some(plan.log_file()),

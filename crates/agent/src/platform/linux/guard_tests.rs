@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
         args: vec!["agent".to_owned(), "-config".to_owned(), "agent.hcl".to_owned()],
         env,
         cwd: stage.dir.path().to_owned(),
+        files: BTreeMap::new(),
         place: place(stage),
         log: stage.dir.path().join("last-words.log"),
         agent_log: Some(stage.dir.path().join("client.log")),
@@ -351,4 +353,18 @@ async fn an_engine_that_refuses_jobs_for_what_is_this_pcs_is_told_and_told_again
     assert_eq!(events.recv().await, Some(told));
     refusing.abort();
     stop(&stage, &newer).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_agent_reads_can_come_with_its_start_and_is_its_owners_alone() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let key = stage.dir.path().join("keys/device-key.pem");
+    let files = BTreeMap::from([(key.clone(), "a key".to_owned())]);
+
+    guard.start(Start { files, ..start(&stage, agent(&stage)) }).await.unwrap();
+
+    assert_eq!(fs::read_to_string(&key).unwrap(), "a key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    stop(&stage, &guard).await.unwrap();
 }

@@ -1,17 +1,19 @@
 //! A capsule by hand: it is held until standard input ends, and its engine and guard answer on sockets meanwhile.
 
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ionet_capsule::link::{Link, carry};
+use ionet_capsule::link::{self, Conversation, End, Link, carry};
 use ionet_capsule::linux::{Here, disk, way};
 use ionet_capsule::{Fault, Place as _, Spec, Way};
-use tokio::net::UnixListener;
+use tokio::net::{TcpStream, UnixListener};
 use tokio::sync::mpsc;
 
 const USAGE: &str = "usage: ionet-capsule hold --name NAME --folder DIR --run DIR [--group PATH] [--rate BITS]
+       [--agent NOMAD] [--lead PORT]…
 Holds a capsule until standard input ends. Lines there: freeze, thaw, count. DIR/engine.sock is its engine, DIR/guard.sock
 its guard.";
 
@@ -47,7 +49,9 @@ async fn hold(asked: &Asked) -> Result<(), Fault> {
     asked.here.sweep(&asked.spec.name).await?;
     let capsule = asked.here.start(&asked.spec).await?;
     let mut hold = capsule.hold;
-    let (link, over) = Link::over(capsule.stream);
+    let led = asked.spec.led.clone();
+    let (link, over) =
+        Link::over(capsule.stream, End::Holder, move |talk| drop(tokio::spawn(back(talk, led.clone()))));
     let mut over = std::pin::pin!(over);
     for door in ["guard", "engine"] {
         lead(&link, door, &asked.here.run.join(door).with_extension("sock"))?;
@@ -95,6 +99,20 @@ fn lead(link: &Link, door: &'static str, socket: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whoever inside asks for a port of this PC's is led to one of those that were named, and to no other.
+async fn back(mut talk: Conversation, led: Vec<u16>) {
+    let Ok(name) = link::asked(&mut talk).await else { return };
+    let port = name.strip_prefix("port ").and_then(|port| port.parse().ok());
+    let behind = match port.filter(|port| led.contains(port)) {
+        Some(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await,
+        None => Err(std::io::ErrorKind::PermissionDenied.into()),
+    };
+    let _ = match behind {
+        Ok(behind) => link::lead(talk, behind).await,
+        Err(error) => link::closed(&mut talk, &error.to_string()).await,
+    };
+}
+
 /// What is typed, line by line, until it ends.
 fn typed() -> mpsc::Receiver<String> {
     let (say, heard) = mpsc::channel(1);
@@ -115,6 +133,7 @@ fn say(what: &str) {
 fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
     let (mut name, mut folder, mut run, mut group, mut rate, mut agent) =
         (None, None, None, None, None, None);
+    let mut led = Vec::new();
     while let Some(arg) = args.next() {
         let value = args.next()?;
         match arg.as_str() {
@@ -123,12 +142,21 @@ fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
             "--run" => run = Some(PathBuf::from(value)),
             "--group" => group = Some(Path::new(&value).to_owned()),
             "--rate" => rate = Some(value.parse().ok()?),
+            "--lead" => led.push(value.parse().ok()?),
             "--agent" => agent = Some(PathBuf::from(value)),
             _ => return None,
         }
     }
     let here = Here { way: way(), program: std::env::current_exe().ok()?, run: run?, delegated: group };
-    let spec =
-        Spec { name: name?, folder: folder?, disk: 20 << 30, agent, granted: Vec::new(), rate, memory: None };
+    let spec = Spec {
+        name: name?,
+        folder: folder?,
+        disk: 20 << 30,
+        agent,
+        granted: Vec::new(),
+        led,
+        rate,
+        memory: None,
+    };
     Some(Asked { here, spec })
 }

@@ -1,10 +1,10 @@
 //! The one byte stream between a capsule and whoever holds it, with any number of conversations on it. Each begins with the name of a
-//! door inside, in a line; the answer is `ok`, or why not.
+//! door at the other end, in a line; the answer is `ok`, or why not.
 
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_util::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -15,31 +15,47 @@ use yamux::{Config, Connection, Mode};
 /// One conversation.
 pub type Conversation = Compat<yamux::Stream>;
 
+/// Which end of the stream this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Holder,
+    Capsule,
+}
+
 /// A door's name and its answer are no longer than this.
 const LINE: usize = 512;
 /// Conversations at once; jobs cannot open any.
 const AT_ONCE: usize = 256;
 
-/// The holder's end.
+type Opening = oneshot::Sender<io::Result<Conversation>>;
+
+/// To the other end.
 #[derive(Debug, Clone)]
 pub struct Link {
-    open: mpsc::Sender<oneshot::Sender<io::Result<Conversation>>>,
+    open: mpsc::Sender<Opening>,
 }
 
 impl Link {
-    /// Over this stream. Its end is the end of `over`.
+    /// Over this stream. `begun` gets each conversation that the other end begins: see [`asked`]. The future moves all bytes, and ends
+    /// with the stream.
     pub fn over(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        end: End,
+        begun: impl FnMut(Conversation) + Send,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (open, asked) = mpsc::channel(16);
-        let connection = Connection::new(stream.compat(), config(), Mode::Client);
-        (Self { open }, outside(connection, asked))
+        let mode = if end == End::Holder { Mode::Client } else { Mode::Server };
+        let mut config = Config::default();
+        config.set_max_num_streams(AT_ONCE);
+        let connection = Connection::new(stream.compat(), config, mode);
+        let mut moved = Moved { connection, asked: Some(asked), waiting: None, begun };
+        (Self { open }, async move { poll_fn(|cx| moved.poll(cx)).await })
     }
 
     /// A conversation with whoever is behind that door.
     ///
     /// # Errors
-    /// The capsule is gone, or nobody is behind that door.
+    /// The other end is gone, or nobody is behind that door.
     pub async fn door(&self, name: &str) -> io::Result<Conversation> {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         let (say, heard) = oneshot::channel();
@@ -54,18 +70,7 @@ impl Link {
     }
 }
 
-/// The capsule's end: each conversation as it begins, until the stream is over.
-pub async fn inside(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    mut begun: impl FnMut(Conversation),
-) {
-    let mut connection = Connection::new(stream.compat(), config(), Mode::Server);
-    while let Some(Ok(stream)) = poll_fn(|cx| connection.poll_next_inbound(cx)).await {
-        begun(stream.compat());
-    }
-}
-
-/// Which door is asked for; [`opened`] or [`closed`] answers.
+/// Which door is asked for; [`lead`] or [`closed`] answers.
 ///
 /// # Errors
 /// The stream's.
@@ -73,11 +78,14 @@ pub async fn asked(talk: &mut Conversation) -> io::Result<String> {
     line(talk).await
 }
 
+/// Says that the door is open, and carries the conversation to and from whoever is behind it until both have said all.
+///
 /// # Errors
-/// The stream's.
-pub async fn opened(talk: &mut Conversation) -> io::Result<()> {
+/// One of the two broke off.
+pub async fn lead(mut talk: Conversation, to: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     talk.write_all(b"ok\n").await?;
-    talk.flush().await
+    talk.flush().await?;
+    carry(talk, to).await
 }
 
 /// # Errors
@@ -88,51 +96,56 @@ pub async fn closed(talk: &mut Conversation, why: &str) -> io::Result<()> {
     talk.flush().await
 }
 
-fn config() -> Config {
-    let mut config = Config::default();
-    config.set_max_num_streams(AT_ONCE);
-    config
+/// Carries an open conversation to and from somebody else until both have said all.
+///
+/// # Errors
+/// One of the two broke off.
+pub async fn carry(mut talk: Conversation, with: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    let mut with = pin!(with);
+    tokio::io::copy_bidirectional(&mut talk, &mut with).await.map(drop)
 }
 
-/// Opens what is asked for, and moves the stream's bytes on. Nothing is opened from inside.
-async fn outside<S>(
-    mut connection: Connection<Compat<S>>,
-    mut asked: mpsc::Receiver<oneshot::Sender<io::Result<Conversation>>>,
-) where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-{
-    let mut waiting: Option<oneshot::Sender<io::Result<Conversation>>> = None;
-    let mut over = false;
-    poll_fn(|cx| {
+/// What moves the bytes.
+struct Moved<S, B> {
+    connection: Connection<Compat<S>>,
+    /// None once nobody can ask any more.
+    asked: Option<mpsc::Receiver<Opening>>,
+    waiting: Option<Opening>,
+    begun: B,
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin, B: FnMut(Conversation)> Moved<S, B> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.open(cx);
         loop {
-            if waiting.is_none() && !over {
-                match asked.poll_recv(cx) {
-                    Poll::Ready(Some(next)) => waiting = Some(next),
-                    Poll::Ready(None) => over = true,
-                    Poll::Pending => {}
+            match self.connection.poll_next_inbound(cx) {
+                Poll::Ready(Some(Ok(stream))) => (self.begun)(stream.compat()),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn open(&mut self, cx: &mut Context<'_>) {
+        loop {
+            if self.waiting.is_none() {
+                match self.asked.as_mut().map(|asked| asked.poll_recv(cx)) {
+                    Some(Poll::Ready(Some(next))) => self.waiting = Some(next),
+                    Some(Poll::Ready(None)) => self.asked = None,
+                    Some(Poll::Pending) | None => {}
                 }
             }
-            let Some(next) = waiting.take() else { break };
-            match connection.poll_new_outbound(cx) {
+            let Some(next) = self.waiting.take() else { return };
+            match self.connection.poll_new_outbound(cx) {
                 Poll::Ready(Ok(stream)) => drop(next.send(Ok(stream.compat()))),
                 Poll::Ready(Err(error)) => drop(next.send(Err(io::Error::other(error)))),
                 Poll::Pending => {
-                    waiting = Some(next);
-                    break;
+                    self.waiting = Some(next);
+                    return;
                 }
             }
         }
-        match connection.poll_next_inbound(cx) {
-            // What the capsule opens unasked is dropped.
-            Poll::Ready(Some(Ok(_))) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
+    }
 }
 
 /// Without its end.
@@ -148,15 +161,6 @@ async fn line(from: &mut Conversation) -> io::Result<String> {
     String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Carries a conversation to and from somebody else until both have said all.
-///
-/// # Errors
-/// One of the two broke off.
-pub async fn carry(mut talk: Conversation, with: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    let mut with = pin!(with);
-    tokio::io::copy_bidirectional(&mut talk, &mut with).await.map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,20 +168,22 @@ mod tests {
     #[tokio::test]
     async fn conversations_go_beside_one_another_and_a_closed_door_says_why() {
         let (ours, theirs) = tokio::io::duplex(4096);
-        let (link, over) = Link::over(ours);
+        let (link, over) = Link::over(ours, End::Holder, drop);
         tokio::spawn(over);
-        let capsule = tokio::spawn(inside(theirs, |mut talk| {
+        let (back, capsule) = Link::over(theirs, End::Capsule, |mut talk| {
             tokio::spawn(async move {
                 match asked(&mut talk).await.unwrap().as_str() {
                     "echo" => {
-                        opened(&mut talk).await.unwrap();
-                        let (mut read, mut write) = tokio::io::split(talk);
-                        let _ = tokio::io::copy(&mut read, &mut write).await;
+                        let (near, far) = tokio::io::duplex(64);
+                        let (mut read, mut write) = tokio::io::split(far);
+                        tokio::spawn(async move { tokio::io::copy(&mut read, &mut write).await });
+                        let _ = lead(talk, near).await;
                     }
                     other => closed(&mut talk, &format!("no {other}\nhere")).await.unwrap(),
                 }
             });
-        }));
+        });
+        let capsule = tokio::spawn(capsule);
 
         let mut first = link.door("echo").await.unwrap();
         let mut second = link.door("echo").await.unwrap();
@@ -191,6 +197,12 @@ mod tests {
         let closed = link.door("engine").await.unwrap_err();
         assert_eq!(closed.to_string(), "engine: no enginehere");
 
+        let unasked = back.door("owner").await.unwrap_err();
+        assert_eq!(
+            unasked.kind(),
+            io::ErrorKind::UnexpectedEof,
+            "a holder that opens nothing drops what is asked"
+        );
         drop((first, second, link));
         capsule.abort();
     }
@@ -198,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_capsule_that_is_gone_is_a_broken_pipe_and_no_wait() {
         let (ours, theirs) = tokio::io::duplex(4096);
-        let (link, over) = Link::over(ours);
+        let (link, over) = Link::over(ours, End::Holder, drop);
         drop(theirs);
         over.await;
 

@@ -10,7 +10,9 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
         Some("guard") => ionet_capsule::linux::init::guard(),
-        Some("init") => ionet_capsule::linux::init::run(),
+        Some("init") => {
+            ionet_capsule::linux::init::run(std::env::args().skip(2).filter_map(|port| port.parse().ok()))
+        }
         Some("hold") => by_hand::run(std::env::args().skip(2)),
         _ => by_hand::usage(),
     }

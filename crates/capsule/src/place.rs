@@ -23,6 +23,8 @@ pub struct Spec {
     pub agent: Option<PathBuf>,
     /// Whom it may reach although the filter closes all networks of their kind: a region's server in a private network.
     pub granted: Vec<SocketAddr>,
+    /// Ports of this PC's loopback that the agent finds on its own: where a rehearsal's servers are. Nothing else ever leads back.
+    pub led: Vec<u16>,
     /// The owner's link, in bits per second each way; none: no cap.
     pub rate: Option<u64>,
     /// Memory that all of it together may take, in bytes.

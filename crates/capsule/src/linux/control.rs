@@ -55,6 +55,7 @@ pub(crate) struct Plan {
     pub(crate) program: PathBuf,
     pub(crate) agent: Option<PathBuf>,
     pub(crate) rules: String,
+    pub(crate) led: Vec<u16>,
     pub(crate) rate: Option<u64>,
     pub(crate) groups: Groups,
 }

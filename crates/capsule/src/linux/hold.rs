@@ -62,6 +62,7 @@ impl Place for Here {
             program: self.program.clone(),
             agent: spec.agent.clone(),
             rules: wall.rules(),
+            led: spec.led.clone(),
             rate: spec.rate,
             groups,
         };

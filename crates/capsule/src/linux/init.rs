@@ -2,26 +2,27 @@
 //! answers at the doors. When the stream to its holder ends, it ends, and the kernel ends all others with it.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use ionet_agent::guard::Waits;
 use rustix::mount::{MountFlags, mount};
-use tokio::net::UnixStream;
+use tokio::net::{TcpListener, UnixStream};
 
 use super::children::{end_of, reap};
 use super::tools::tell;
 use super::{engine, groups_inside, root};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
-use crate::link::{self, Conversation};
+use crate::link::{self, Conversation, End, Link};
 
 /// The guard's folder, inside.
 const GUARD: &str = "/run/guard";
 
-/// The whole life of this process. Its standard input is the capsule's stream.
-pub fn run() -> ExitCode {
-    told("init", live())
+/// The whole life of this process. Its standard input is the capsule's stream. `led`: ports of its loopback that lead to the holder's.
+pub fn run(led: impl Iterator<Item = u16>) -> ExitCode {
+    told("init", live(led))
 }
 
 fn told(who: &str, lived: io::Result<()>) -> ExitCode {
@@ -35,7 +36,7 @@ fn told(who: &str, lived: io::Result<()>) -> ExitCode {
     }
 }
 
-fn live() -> io::Result<()> {
+fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
     world()?;
     groups_inside::arrange()?;
     network()?;
@@ -44,7 +45,10 @@ fn live() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stream = UnixStream::from_std(stream)?;
-        let doors = link::inside(stream, |talk| drop(tokio::spawn(door(talk))));
+        let (link, doors) = Link::over(stream, End::Capsule, |talk| drop(tokio::spawn(door(talk))));
+        for port in led {
+            lead_out(link.clone(), port).await?;
+        }
         tokio::select! {
             // The holder has let go.
             () = doors => Ok(()),
@@ -117,6 +121,22 @@ fn network() -> io::Result<()> {
     told("ip", &["-batch", "-"], &line)
 }
 
+/// Whoever comes to this port in here is led to the same one of the holder's, if that opens it.
+async fn lead_out(link: Link, port: u16) -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let link = link.clone();
+            tokio::spawn(async move {
+                if let Ok(talk) = link.door(&format!("port {port}")).await {
+                    let _ = link::carry(talk, stream).await;
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
 /// Who asks for which door is the holder alone.
 async fn door(mut talk: Conversation) {
     let Ok(name) = link::asked(&mut talk).await else { return };
@@ -126,10 +146,7 @@ async fn door(mut talk: Conversation) {
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     let carried = match behind {
-        Ok(behind) => match link::opened(&mut talk).await {
-            Ok(()) => link::carry(talk, behind).await,
-            Err(error) => Err(error),
-        },
+        Ok(behind) => link::lead(talk, behind).await,
         Err(error) => link::closed(&mut talk, &error.to_string()).await,
     };
     if let Err(error) = carried {

@@ -182,6 +182,7 @@ fn inside(plan: &Plan, theirs: &mut UnixStream, stream: OwnedFd) -> io::Error {
     use std::os::unix::process::CommandExt as _;
     Command::new(root::PROGRAM)
         .arg("init")
+        .args(plan.led.iter().map(ToString::to_string))
         .env_clear()
         .stdin(Stdio::from(stream))
         .stdout(Stdio::null())

@@ -1,5 +1,6 @@
 //! Capsules for real: with an engine, containers, the kernel's namespaces and control groups.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
 mod held;
 
@@ -202,40 +203,7 @@ fn an_ordinary_user_with_a_delegated_group_has_the_same_capsule() {
         println!("skipped: needs a control group that can be delegated");
         return;
     };
-    let dir = tempfile::tempdir().unwrap();
-    for (file, line) in [
-        ("passwd", format!("root:x:0:0::/root:/bin/sh\ncapsule-test:x:{USER}:{USER}::/:/bin/sh\n")),
-        ("subuid", format!("capsule-test:{}:65536\n", 0x7200_0000)),
-        ("subgid", format!("capsule-test:{}:65536\n", 0x7200_0000)),
-    ] {
-        fs::write(dir.path().join(file), line).unwrap();
-    }
-    // The test's own program lies in a folder that others may not enter.
-    let program = dir.path().join("ionet-capsule");
-    fs::copy(held::PROGRAM, &program).unwrap();
-    for folder in ["disk", "run"] {
-        fs::create_dir(dir.path().join(folder)).unwrap();
-        chown(dir.path().join(folder), Some(USER), Some(USER)).unwrap();
-    }
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let there = dir.path().display().to_string();
-    let held = Held::again("test-user", dir, |hold| {
-        let args: Vec<String> = hold.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        let mounts =
-            ["passwd", "subuid", "subgid"].map(|file| format!("mount --bind {there}/{file} /etc/{file}"));
-        let group = &delegated.name;
-        let enter = delegated.enter();
-        let script = format!(
-            "set -e; {}; {enter}; exec setpriv --reuid {USER} --regid {USER} --clear-groups env -i PATH=/usr/bin \
-             {} {} --group {group}",
-            mounts.join("; "),
-            program.display(),
-            args.join(" ")
-        );
-        let mut unshared = Command::new("unshare");
-        unshared.args(["--mount", "sh", "-c", &script]);
-        unshared
-    });
+    let held = held_by_user(USER, &delegated);
     held.image();
 
     let (code, said) = held.run("id; cat /proc/self/uid_map", json!({"Memory": MEMORY, "PidsLimit": 20}));
@@ -246,6 +214,44 @@ fn an_ordinary_user_with_a_delegated_group_has_the_same_capsule() {
     assert_eq!(outside, 0x7200_0000, "not even the owner");
     let dir = held.let_go();
     nothing_left("test-user", dir.path());
+}
+
+/// By a user whom only this capsule's holder knows: the files of this PC that say who there is are others in its mount namespace.
+fn held_by_user(user: u32, delegated: &Delegated) -> Held {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, line) in [
+        ("passwd", format!("root:x:0:0::/root:/bin/sh\ncapsule-test:x:{user}:{user}::/:/bin/sh\n")),
+        ("subuid", format!("capsule-test:{}:65536\n", 0x7200_0000)),
+        ("subgid", format!("capsule-test:{}:65536\n", 0x7200_0000)),
+    ] {
+        fs::write(dir.path().join(file), line).unwrap();
+    }
+    // The test's own program lies in a folder that others may not enter.
+    let program = dir.path().join("ionet-capsule");
+    fs::copy(held::PROGRAM, &program).unwrap();
+    for folder in ["disk", "run"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+        chown(dir.path().join(folder), Some(user), Some(user)).unwrap();
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let there = dir.path().display().to_string();
+    Held::again("test-user", dir, |hold| {
+        let args: Vec<String> = hold.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let mounts =
+            ["passwd", "subuid", "subgid"].map(|file| format!("mount --bind {there}/{file} /etc/{file}"));
+        let group = &delegated.name;
+        let enter = delegated.enter();
+        let script = format!(
+            "set -e; {}; {enter}; exec setpriv --reuid {user} --regid {user} --clear-groups env -i PATH=/usr/bin \
+             {} {} --group {group}",
+            mounts.join("; "),
+            program.display(),
+            args.join(" ")
+        );
+        let mut unshared = Command::new("unshare");
+        unshared.args(["--mount", "sh", "-c", &script]);
+        unshared
+    })
 }
 
 /// A control group of this PC that is that user's.

@@ -8,21 +8,20 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::control::{Ask, Groups, Plan, Say};
 use super::disk::Disk;
+use super::talk::Talk;
 use super::{ids, network, way};
 use crate::fault::Fault;
 use crate::filter::Wall;
 use crate::place::{Capsule, Counted, Ended, Hold, Place, Spec, Way};
 
-/// A step of a start, or an answer of the moat.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+/// A moat whose capsule did not begin.
+const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Namespaces on this PC.
 #[derive(Debug, Clone)]
@@ -45,15 +44,31 @@ impl Place for Here {
             return Err(Fault::Busy);
         }
         let disk = Disk::open(self.way, &spec.folder, spec.disk)?;
+        groups.make(spec.memory).map_err(|error| Fault::at("control groups", error))?;
+        let begun = self.begin(spec, groups, disk).await;
+        if begun.is_err() {
+            // Nothing of it is left.
+            let _ = self.sweep(&spec.name).await;
+        }
+        begun
+    }
+
+    async fn sweep(&self, name: &str) -> Result<(), Fault> {
+        let groups = Groups::of(name, self.delegated.as_deref())?;
+        if groups.above.iter().all(|above| !above.exists()) {
+            return Ok(());
+        }
+        let (mut talk, _stream, _moat, _) = self.moat().await?;
+        talk.ask(&Ask::Sweep(groups)).await?;
+        talk.done("sweep").await
+    }
+}
+
+impl Here {
+    async fn begin(&self, spec: &Spec, groups: Groups, disk: Disk) -> Result<Capsule, Fault> {
         let root = self.run.join("root");
         fs::create_dir_all(&root).map_err(|error| Fault::at("run folder", error))?;
-        groups.make(spec.memory).map_err(|error| Fault::at("control groups", error))?;
-
-        let (control, stream, mut moat) = self.moat()?;
-        let mut talk = Talk::over(control);
-        talk.hear_of("moat", |say| matches!(say, Say::Unshared)).await?;
-        let pid = moat.id().ok_or_else(|| Fault::at("moat", "it ended at once"))? as i32;
-        ids::map(self.way, pid)?;
+        let (mut talk, stream, mut moat, pid) = self.moat().await?;
         let network = network::start(self.way, pid, &self.run).await?;
         let wall = Wall { own: network::own_addresses(), granted: spec.granted.clone() };
         let plan = Plan {
@@ -67,41 +82,18 @@ impl Place for Here {
             groups,
         };
         talk.ask(&Ask::Build(Box::new(plan))).await?;
-        let inside = talk.hear_of("capsule", |say| matches!(say, Say::Inside { .. })).await;
-        if inside.is_err() {
-            let _ = timeout(ANSWERED_WITHIN, moat.wait()).await;
+        let inside = talk.hear("capsule", |say| matches!(say, Say::Inside { .. }).then_some(())).await;
+        if let Err(fault) = inside {
+            let _ = timeout(ENDS_WITHIN, moat.wait()).await;
+            return Err(fault);
         }
-        inside?;
-        let hold = Held {
-            here: self.clone(),
-            name: spec.name.clone(),
-            talk,
-            moat,
-            network,
-            wall,
-            granted: spec.granted.clone(),
-            _disk: disk,
-        };
+        let (here, name, granted) = (self.clone(), spec.name.clone(), spec.granted.clone());
+        let hold = Held { here, name, talk, moat, network, wall, granted, _disk: disk };
         Ok(Capsule { stream: Box::new(stream), hold: Box::new(hold) })
     }
 
-    async fn sweep(&self, name: &str) -> Result<(), Fault> {
-        let groups = Groups::of(name, self.delegated.as_deref())?;
-        if groups.above.iter().all(|above| !above.exists()) {
-            return Ok(());
-        }
-        let (control, _stream, moat) = self.moat()?;
-        let mut talk = Talk::over(control);
-        talk.hear_of("moat", |say| matches!(say, Say::Unshared)).await?;
-        ids::map(self.way, moat.id().unwrap_or_default() as i32)?;
-        talk.ask(&Ask::Sweep(groups)).await?;
-        talk.hear_of("sweep", |say| matches!(say, Say::Done)).await.map(drop)
-    }
-}
-
-impl Here {
-    /// The process, the socket to it, and the capsule's stream, whose other end it has.
-    fn moat(&self) -> Result<(UnixStream, UnixStream, Child), Fault> {
+    /// The process with its ids mapped, its number, what is spoken with it, and the capsule's stream, whose other end it has.
+    async fn moat(&self) -> Result<(Talk, UnixStream, Child, i32), Fault> {
         let wrong = |error: std::io::Error| Fault::at("moat", error);
         let pair = || -> std::io::Result<(UnixStream, OwnedFd)> {
             let (ours, theirs) = StdStream::pair()?;
@@ -118,7 +110,11 @@ impl Here {
             .kill_on_drop(true)
             .spawn()
             .map_err(wrong)?;
-        Ok((control, stream, moat))
+        let mut talk = Talk::over(control);
+        talk.unshared().await?;
+        let pid = moat.id().ok_or_else(|| Fault::at("moat", "it ended at once"))? as i32;
+        ids::map(self.way, pid)?;
+        Ok((talk, stream, moat, pid))
     }
 }
 
@@ -137,7 +133,7 @@ struct Held {
 impl Held {
     async fn done(&mut self, ask: Ask) -> Result<(), Fault> {
         self.talk.ask(&ask).await?;
-        self.talk.hear_of("moat", |say| matches!(say, Say::Done)).await.map(drop)
+        self.talk.done("moat").await
     }
 
     /// This PC's addresses change with the networks that it is in.
@@ -189,39 +185,7 @@ impl Hold for Held {
 
     async fn counted(&mut self) -> Result<Counted, Fault> {
         self.talk.ask(&Ask::Count).await?;
-        match self.talk.hear_of("moat", |say| matches!(say, Say::Counted(_))).await? {
-            Say::Counted(counted) => Ok(counted),
-            other => Err(Fault::at("moat", format!("{other:?}"))),
-        }
-    }
-}
-
-struct Talk {
-    lines: Lines<BufReader<OwnedReadHalf>>,
-    write: OwnedWriteHalf,
-}
-
-impl Talk {
-    fn over(control: UnixStream) -> Self {
-        let (read, write) = control.into_split();
-        Self { lines: BufReader::new(read).lines(), write }
-    }
-
-    async fn ask(&mut self, ask: &Ask) -> Result<(), Fault> {
-        let mut line = serde_json::to_vec(ask).map_err(|error| Fault::at("moat", error))?;
-        line.push(b'\n');
-        self.write.write_all(&line).await.map_err(|error| Fault::at("moat", error))
-    }
-
-    async fn hear_of(&mut self, step: &str, expected: impl Fn(&Say) -> bool) -> Result<Say, Fault> {
-        let line = timeout(ANSWERED_WITHIN, self.lines.next_line()).await;
-        let line = line.map_err(|_| Fault::at(step, "no answer"))?.map_err(|error| Fault::at(step, error))?;
-        let line = line.ok_or_else(|| Fault::at(step, "it ended"))?;
-        match serde_json::from_str(&line).map_err(|error| Fault::at(step, error))? {
-            Say::Failed(fault) => Err(fault),
-            say if expected(&say) => Ok(say),
-            Say::Ended { why } => Err(Fault::at(step, why)),
-            other => Err(Fault::at(step, format!("it said {other:?}"))),
-        }
+        let counted = |say: &Say| if let Say::Counted(counted) = say { Some(*counted) } else { None };
+        self.talk.hear("moat", counted).await
     }
 }

@@ -22,6 +22,7 @@ pub mod init;
 pub mod moat;
 mod network;
 mod root;
+mod talk;
 mod tools;
 mod way;
 

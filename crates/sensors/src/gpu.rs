@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ionet_core::fault::GpuFault;
-use ionet_core::hardware::{Disk, Figures, Hardware};
+use ionet_core::hardware::{Disk, Driver, Figures, Gpu, Hardware};
 
 use self::roster::Roster;
 use crate::worker::{Silence, Worker};
@@ -98,7 +98,7 @@ impl Cards {
     /// # Errors
     /// When no card can take jobs. Asking again finds out whether that has passed.
     pub fn look(&self) -> Result<Hardware, GpuFault> {
-        let (gpus, driver) = self.roster.ask(Roster::look).unwrap_or_else(|silence| Err(fault(silence)))?;
+        let (gpus, driver) = self.gpus()?;
         let hardware = Hardware {
             gpus,
             driver,
@@ -115,6 +115,14 @@ impl Cards {
             cards: cards.join(", "),
             trouble,
         }))
+    }
+
+    /// The cards of such a look alone, also where none can take jobs.
+    ///
+    /// # Errors
+    /// When the driver says nothing, or there is no card and never was.
+    pub fn gpus(&self) -> Result<(Vec<Gpu>, Driver), GpuFault> {
+        self.roster.ask(Roster::look).unwrap_or_else(|silence| Err(fault(silence)))
     }
 
     /// What the cards are doing now, each under its id. A card that sleeps is not asked and stays asleep; one that may go

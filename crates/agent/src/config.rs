@@ -2,14 +2,18 @@
 //!
 //! Everything that guards the owner is written here and nowhere else, so a snapshot of the text is the proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hcl::expr::{Expression, ObjectKey};
 use hcl::structure::{Block, BlockBuilder};
 use hcl::{Attribute, Body};
 
+pub use self::drivers::Drivers;
+use crate::find::CARD_PLUGIN;
 use crate::ports::Ports;
+
+mod drivers;
 
 /// What differs from PC to PC.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,9 @@ pub struct Plan {
     /// The node's static metadata. Keys are dotted identifiers.
     pub tags: BTreeMap<String, String>,
     pub drivers: Drivers,
+    /// Absolute. Holds the program that gives jobs their cards and nothing else: the agent would run it.
+    pub plugins: PathBuf,
+    pub cards: Lent,
 }
 
 impl Plan {
@@ -41,78 +48,17 @@ impl Plan {
     }
 }
 
-/// What a job may be.
+/// Which of this PC's cards the agent may speak of at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drivers(Kind);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    Docker {
-        engine: PathBuf,
-        gate: PathBuf,
-        labels: bool,
-    },
-    #[cfg(feature = "rehearsal")]
-    RawExec,
+pub enum Lent {
+    All,
+    /// By their ids; none where jobs cannot be given a card.
+    Only(BTreeSet<String>),
 }
 
-impl Drivers {
-    /// Containers alone: not privileged, no folder and no capability of the host, none of its process, IPC, UTS or
-    /// user namespaces. Nomad's docker driver has no switch against a job that asks for the host's network or a
-    /// device: so the agent does not get the engine's socket but the guard's gate to it, which has.
-    pub fn production(engine: impl Into<PathBuf>, gate: impl Into<PathBuf>) -> Self {
-        Self(Kind::Docker { engine: engine.into(), gate: gate.into(), labels: false })
-    }
-
-    /// The same on an engine that keeps containers from all files without a label of theirs (SELinux): a job's own folders
-    /// get one.
-    #[must_use]
-    pub fn with_labels(self, labels: bool) -> Self {
-        match self.0 {
-            Kind::Docker { engine, gate, .. } => Self(Kind::Docker { engine, gate, labels }),
-            #[cfg(feature = "rehearsal")]
-            Kind::RawExec => self,
-        }
-    }
-
-    /// Raw processes with this user's rights, on the loopback interface, and no container engine at all: for
-    /// rehearsals, whose jobs are the project's own.
-    #[cfg(feature = "rehearsal")]
-    pub fn rehearsal() -> Self {
-        Self(Kind::RawExec)
-    }
-
-    /// The container engine that jobs of this plan run in.
-    pub fn docker_socket(&self) -> Option<&Path> {
-        match &self.0 {
-            Kind::Docker { engine, .. } => Some(engine),
-            #[cfg(feature = "rehearsal")]
-            Kind::RawExec => None,
-        }
-    }
-
-    fn allowlist(&self) -> &'static str {
-        match &self.0 {
-            Kind::Docker { .. } => "docker",
-            #[cfg(feature = "rehearsal")]
-            Kind::RawExec => "raw_exec",
-        }
-    }
-
-    fn network_interface(&self) -> Option<&'static str> {
-        match &self.0 {
-            Kind::Docker { .. } => None,
-            #[cfg(feature = "rehearsal")]
-            Kind::RawExec => Some("lo"),
-        }
-    }
-
-    fn plugin(&self) -> Block {
-        match &self.0 {
-            Kind::Docker { engine: _, gate, labels } => plugin("docker", docker(gate, *labels)),
-            #[cfg(feature = "rehearsal")]
-            Kind::RawExec => plugin("raw_exec", Block::builder("config").add_attribute(("enabled", true))),
-        }
+impl Lent {
+    pub fn none() -> Self {
+        Self::Only(BTreeSet::new())
     }
 }
 
@@ -124,6 +70,7 @@ pub fn render(plan: &Plan) -> String {
         .add_block(addresses("advertise", LOOPBACK, LOOPBACK, LOOPBACK))
         .add_block(client(plan))
         .add_block(plan.drivers.plugin())
+        .add_block(plugin(CARD_PLUGIN, cards(&plan.cards)))
         .add_block(tls(plan))
         .add_block(telemetry())
         .add_block(Block::builder("acl").add_attribute(("enabled", true)).build())
@@ -166,6 +113,7 @@ fn general(plan: &Plan) -> Vec<Attribute> {
         ("datacenter", plan.datacenter.as_str()).into(),
         ("name", plan.name.as_str()).into(),
         ("data_dir", text(&plan.data_dir)).into(),
+        ("plugin_dir", text(&plan.plugins)).into(),
         ("bind_addr", LOOPBACK).into(),
         ("disable_update_check", true).into(),
         ("leave_on_interrupt", true).into(),
@@ -218,34 +166,13 @@ fn plugin(name: &str, config: BlockBuilder) -> Block {
     Block::builder("plugin").add_label(name).add_block(config.build()).build()
 }
 
-/// Two agents on one engine end each other's containers as dangling ones: the owner may run a Nomad too, so that
-/// collection is off. Ours are found by their label and mounts.
-fn docker(gate: &Path, labels: bool) -> BlockBuilder {
-    let none = || Expression::Array(Vec::new());
-    let volumes = Block::builder("volumes").add_attribute(("enabled", false));
-    // Shared by all containers: an allocation's tasks share its folder.
-    let volumes = if labels { volumes.add_attribute(("selinuxlabel", "z")) } else { volumes };
-    Block::builder("config")
-        .add_attributes([
-            Attribute::from(("endpoint", format!("unix://{}", text(gate)))),
-            ("allow_privileged", false).into(),
-            ("allow_runtimes", vec!["runc", "nvidia"]).into(),
-            ("extra_labels", vec!["job_name", "task_group_name", "task_name"]).into(),
-        ])
-        .add_block(volumes.build())
-        .add_block(
-            Block::builder("allowed_modes")
-                .add_attributes([("pid", none()), ("ipc", none()), ("uts", none()), ("userns", none())])
-                .build(),
-        )
-        .add_block(
-            Block::builder("gc")
-                .add_attribute(("container", true))
-                .add_attribute(("image", true))
-                .add_attribute(("image_delay", "1h"))
-                .add_block(Block::builder("dangling_containers").add_attribute(("enabled", false)).build())
-                .build(),
-        )
+/// The plugin offers no other card than these, and all where none are named.
+fn cards(lent: &Lent) -> BlockBuilder {
+    let config = Block::builder("config");
+    match lent {
+        Lent::All => config,
+        Lent::Only(ids) => config.add_attribute(("cards", ids.iter().cloned().collect::<Vec<_>>())),
+    }
 }
 
 fn tls(plan: &Plan) -> Block {
@@ -310,6 +237,8 @@ mod tests {
                 ("ionet.gpu.0.name".to_owned(), "NVIDIA \"GeForce\" ${RTX} %{4090}\n".to_owned()),
             ]),
             drivers,
+            plugins: "/home/alice/.local/share/ionet-supplier/plugins".into(),
+            cards: Lent::All,
         }
     }
 
@@ -335,6 +264,19 @@ mod tests {
         let more: Vec<&str> =
             labelled.lines().filter(|line| !plain.lines().any(|other| other == *line)).collect();
         assert_eq!(more, ["      selinuxlabel = \"z\""]);
+    }
+
+    #[test]
+    fn a_plan_names_the_cards_that_are_lent_and_offers_none_where_none_can_be_given() {
+        let of = |cards| render(&Plan { cards, ..plan(production()) });
+        let ids = ["GPU-2", "GPU-1"].map(str::to_owned);
+
+        assert!(!of(Lent::All).contains("cards ="));
+        let only = of(Lent::Only(ids.into()));
+        let words: String = only.split_whitespace().collect();
+        assert!(words.contains(r#"cards=["GPU-1","GPU-2"]"#), "{only}");
+        let none: String = of(Lent::none()).split_whitespace().collect();
+        assert!(none.contains("cards=[]"));
     }
 
     #[cfg(feature = "rehearsal")]
@@ -372,7 +314,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (name, drivers) in all() {
             let file = dir.path().join(format!("{name}.hcl"));
-            std::fs::write(&file, render(&plan(drivers))).unwrap();
+            let cards = Lent::Only(["GPU-1".to_owned()].into());
+            std::fs::write(&file, render(&Plan { cards, ..plan(drivers) })).unwrap();
 
             let output =
                 std::process::Command::new(&nomad).args(["config", "validate"]).arg(&file).output().unwrap();

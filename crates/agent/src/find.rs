@@ -1,6 +1,7 @@
 //! Which Nomad there is on this PC, and whether it is the one that the app was made for.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use ionet_core::fault::AgentFault;
 
@@ -15,6 +16,9 @@ pub use version::{Version, version};
 
 /// The environment variable that names the Nomad to use, for a rehearsal and the demo alike.
 pub const VARIABLE: &str = "NOMAD";
+
+/// The program that gives jobs their cards. So is its file called, and so the agent calls the plugin.
+pub const CARD_PLUGIN: &str = "ionet-card-plugin";
 
 /// A Nomad that may be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,21 +71,46 @@ pub fn agent_binary(own: &OwnProgram) -> Result<PathBuf, AgentFault> {
     runnable(candidate(own))
 }
 
+/// The program of ours that gives jobs their cards.
+///
+/// # Errors
+/// `NoCardPlugin` when it is not there or cannot be run, `Upgraded` when that is because the app itself is upgraded.
+pub fn card_plugin(own: &OwnProgram) -> Result<PathBuf, AgentFault> {
+    match packaged(own, CARD_PLUGIN).filter(|program| files::is_executable(program)) {
+        Some(program) => Ok(program),
+        None if own.was_upgraded() => Err(AgentFault::Upgraded),
+        None => Err(AgentFault::NoCardPlugin),
+    }
+}
+
+/// Makes `folder` hold a link to that program and nothing else: whatever an agent finds there under a name of its
+/// configuration it runs.
+///
+/// # Errors
+/// When the folder cannot be made so.
+pub fn place_card_plugin(program: &Path, folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    files::private_folder(folder)?;
+    files::link(program, &folder.join(with_suffix(CARD_PLUGIN)))
+}
+
 /// What a package brings, and nothing that the owner or a job could put in its place by the environment.
 #[cfg(not(feature = "rehearsal"))]
 fn candidate(own: &OwnProgram) -> Option<PathBuf> {
-    packaged(own)
+    packaged(own, "nomad")
 }
 
 #[cfg(feature = "rehearsal")]
 fn candidate(own: &OwnProgram) -> Option<PathBuf> {
-    let double = own.beside(&format!("nomad-double{}", std::env::consts::EXE_SUFFIX));
+    let double = own.beside(&with_suffix("nomad-double"));
     rehearsed(std::env::var_os(VARIABLE), std::env::var_os("PATH"), &double)
 }
 
-#[cfg(any(not(feature = "rehearsal"), test))]
-fn packaged(own: &OwnProgram) -> Option<PathBuf> {
-    let name = format!("nomad{}", std::env::consts::EXE_SUFFIX);
+fn packaged(own: &OwnProgram, name: &str) -> Option<PathBuf> {
+    let name = with_suffix(name);
     let places = [own.beside(&name), own.beside("../lib/ionet-supplier").join(&name)];
     places.into_iter().find(|program| program.exists())
 }
@@ -91,7 +120,7 @@ fn packaged(own: &OwnProgram) -> Option<PathBuf> {
 fn rehearsed(
     named: Option<std::ffi::OsString>,
     path: Option<std::ffi::OsString>,
-    double: &std::path::Path,
+    double: &Path,
 ) -> Option<PathBuf> {
     let named = named.filter(|name| !name.is_empty()).map(PathBuf::from);
     let found = match named {
@@ -99,6 +128,10 @@ fn rehearsed(
         None => on_path(path.as_deref().unwrap_or_default()).unwrap_or_else(|| double.to_owned()),
     };
     Some(found).filter(|program| program.exists())
+}
+
+fn with_suffix(name: &str) -> String {
+    format!("{name}{}", std::env::consts::EXE_SUFFIX)
 }
 
 fn runnable(found: Option<PathBuf>) -> Result<PathBuf, AgentFault> {
@@ -113,7 +146,7 @@ fn runnable(found: Option<PathBuf>) -> Result<PathBuf, AgentFault> {
 /// The first that can be run; else the first that is there at all, so that its fault can be named.
 #[cfg(any(feature = "rehearsal", test))]
 fn on_path(path: &std::ffi::OsStr) -> Option<PathBuf> {
-    let name = format!("nomad{}", std::env::consts::EXE_SUFFIX);
+    let name = with_suffix("nomad");
     let there: Vec<PathBuf> = std::env::split_paths(path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(&name))
@@ -169,10 +202,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let own = OwnProgram::at(dir.path().join("bin/ionet-supplier"));
         program(&dir.path().join("bin"), "nomad-double", 0o755, NOMAD);
-        assert_eq!(packaged(&own), None, "no double, and whatever the environment names");
+        assert_eq!(packaged(&own, "nomad"), None, "no double, and whatever the environment names");
 
         let brought = program(&dir.path().join("lib/ionet-supplier"), "nomad", 0o755, NOMAD);
-        let found = packaged(&own).unwrap();
+        let found = packaged(&own, "nomad").unwrap();
         assert_eq!(found.canonicalize().unwrap(), brought.canonicalize().unwrap());
     }
 
@@ -219,6 +252,30 @@ mod tests {
         assert_eq!(explained(Err(AgentFault::Missing), &same), Err(AgentFault::Missing));
         let gone = OwnProgram::at(dir.path().join("gone"));
         assert_eq!(explained(Err(AgentFault::Missing), &gone), Err(AgentFault::Missing), "none came instead");
+    }
+
+    #[test]
+    fn what_gives_jobs_their_cards_is_the_apps_own_and_lies_alone_where_the_agent_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = OwnProgram::at(dir.path().join("ionet-supplier"));
+        let folder = dir.path().join("plugins");
+        assert_eq!(card_plugin(&own), Err(AgentFault::NoCardPlugin));
+        program(dir.path(), CARD_PLUGIN, 0o644, "cannot be run");
+        assert_eq!(card_plugin(&own), Err(AgentFault::NoCardPlugin));
+        let ours = program(dir.path(), CARD_PLUGIN, 0o755, "ours");
+        fs::create_dir_all(folder.join("a folder")).unwrap();
+        program(&folder, "somebody's", 0o755, "theirs");
+        program(&folder, CARD_PLUGIN, 0o755, "theirs");
+
+        assert_eq!(card_plugin(&own), Ok(ours.clone()));
+        for _ in ["at a start", "and at the next"] {
+            place_card_plugin(&ours, &folder).unwrap();
+
+            let lies: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+            assert_eq!(lies, [CARD_PLUGIN]);
+            assert_eq!(fs::read_to_string(folder.join(CARD_PLUGIN)).unwrap(), "ours");
+        }
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The program: it says where it listens, answers, and ends when it is told to or nobody is left to tell it.
 
+use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::stream;
 use ionet_sensors::Cards;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, getppid, pidfd_open};
-use tokio::io::unix::AsyncFd;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, async_trait};
@@ -95,13 +97,17 @@ async fn until_told(ended: CancellationToken) {
     ended.cancel();
 }
 
+/// A kernel before 5.3, or a world without the parent, does not tell: then whoever ends the agent ends this too.
 async fn orphaned() {
-    let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::NONBLOCK).ok());
-    match parent.and_then(|parent| AsyncFd::register(parent).ok()) {
-        Some(parent) => drop(parent.readable().await),
-        // A kernel before 5.3, or a world without the parent: then whoever ends the agent ends this too.
-        None => std::future::pending().await,
-    }
+    let Some(parent) = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok()) else {
+        return std::future::pending().await;
+    };
+    let (gone, is_gone) = oneshot::channel::<Infallible>();
+    std::thread::spawn(move || {
+        let _ = poll(&mut [PollFd::new(&parent, PollFlags::IN)], None);
+        drop(gone);
+    });
+    let _ = is_gone.await;
 }
 
 struct Controller(CancellationToken);

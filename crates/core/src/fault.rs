@@ -154,6 +154,9 @@ pub enum GpuFault {
 pub enum AgentFault {
     #[error("no Nomad agent was found")]
     Missing,
+    /// Without it no job could be given a card.
+    #[error("the program that gives jobs their cards was not found")]
+    NoCardPlugin,
     #[error("{0} cannot be run")]
     NotExecutable(String),
     #[error("a port it needs is taken")]

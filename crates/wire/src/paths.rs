@@ -119,6 +119,11 @@ impl Folders {
         self.data.join("agent.hcl")
     }
 
+    /// Nomad's `plugin_dir`.
+    pub fn agent_plugins(&self) -> PathBuf {
+        self.data.join("plugins")
+    }
+
     pub fn agent_logs(&self) -> PathBuf {
         self.logs.join("agent")
     }

@@ -117,6 +117,7 @@ impl Shared {
 
     async fn start(self: &Arc<Self>, id: StartId, tags: BTreeMap<String, String>) -> Result<(), AgentFault> {
         let found = find::agent(&self.tools.program).await?;
+        let card_plugin = find::card_plugin(&self.tools.program)?;
         let engine = self.ask_the_engine().await?;
         let plan = self.plan(tags, engine.as_ref())?;
         let token = timeout(INTRODUCED_WITHIN, self.tools.cloud.introduction())
@@ -125,7 +126,7 @@ impl Shared {
             .map_err(AgentFault::NoIntroduction)?;
         let place = self.place();
         let data_dir = place.data_dir.clone();
-        let prepared = plan::Prepared { id, program: found.program, plan, place, token };
+        let prepared = plan::Prepared { id, program: found.program, card_plugin, plan, place, token };
         let config_file = self.tools.folders.agent_config();
         let start = plan::written(disk::change(&data_dir, move || prepared.write(&config_file)).await)?;
         let guard = self.ensure_guard(id).await?;

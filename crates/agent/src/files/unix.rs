@@ -24,3 +24,8 @@ pub(crate) fn append_private(file: &Path) -> io::Result<fs::File> {
 pub(crate) fn is_executable(file: &Path) -> bool {
     file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
 }
+
+/// A name for a program that lies elsewhere: it stays where nobody but its installer may change it.
+pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(program, name)
+}

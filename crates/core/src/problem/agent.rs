@@ -13,6 +13,7 @@ pub(super) fn of_agent(fault: &AgentFault) -> Problem {
     use ProblemCode as Code;
     match fault {
         AgentFault::Missing => plain(Code::AgentMissing, INSTALL, STOPS),
+        AgentFault::NoCardPlugin => again(Code::CardPluginMissing),
         AgentFault::NotExecutable(path) => because(Code::AgentNotExecutable, "path", path),
         AgentFault::PortInUse => again(Code::PortInUse),
         AgentFault::Crashed { code } => {

@@ -69,6 +69,7 @@ codes! {
     CardSilent = "card-silent",
     CardRepairPending = "card-repair-pending",
     AgentMissing = "agent-missing",
+    CardPluginMissing = "card-plugin-missing",
     AgentNotExecutable = "agent-not-executable",
     AgentCrashed = "agent-crashed",
     AgentBadPlan = "agent-bad-plan",

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ionet_agent::config::{self, Drivers, Plan};
+use ionet_agent::config::{self, Drivers, Lent, Plan};
 use ionet_agent::engine::EngineFacts;
 use ionet_agent::guard::{Place, Start, gate_socket};
-use ionet_agent::{introduction, ports, state};
+use ionet_agent::{find, introduction, ports, state};
 use ionet_cloud::Secret;
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, CloudFault};
@@ -38,6 +38,9 @@ impl Shared {
             ports,
             tags,
             drivers: self.drivers().with_labels(engine.is_some_and(|facts| facts.labels)),
+            plugins: self.tools.folders.agent_plugins(),
+            // What the engine cannot give is not offered.
+            cards: if engine.is_none_or(|facts| facts.cards) { Lent::All } else { Lent::none() },
         })
     }
 
@@ -72,6 +75,7 @@ fn drivers(gate: PathBuf) -> Drivers {
 pub(super) struct Prepared {
     pub(super) id: StartId,
     pub(super) program: PathBuf,
+    pub(super) card_plugin: PathBuf,
     pub(super) plan: Plan,
     pub(super) place: Place,
     pub(super) token: Secret<String>,
@@ -84,6 +88,7 @@ impl Prepared {
         for folder in [&plan.data_dir, &plan.log_dir] {
             ionet_private::folder(folder)?;
         }
+        find::place_card_plugin(&self.card_plugin, &plan.plugins)?;
         state::belong_to(&plan.data_dir, &plan.name)?;
         introduction::place(&plan.data_dir, self.token.reveal())?;
         ionet_private::replace(config_file, config::render(&plan).as_bytes())?;
@@ -97,7 +102,7 @@ impl Prepared {
             id: self.id,
             program: self.program,
             args: vec!["agent".to_owned(), "-config".to_owned(), config_file.display().to_string()],
-            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+            env: env.into_iter().chain(played()).map(|(name, value)| (name.to_owned(), value)).collect(),
             cwd: plan.data_dir.clone(),
             files: BTreeMap::new(),
             place: self.place,
@@ -106,6 +111,18 @@ impl Prepared {
             http: Some(plan.ports.http_address()),
         })
     }
+}
+
+/// Where a rehearsal's card is played: what gives jobs their cards sees the same one as the app.
+#[cfg(feature = "rehearsal")]
+fn played() -> impl Iterator<Item = (&'static str, String)> {
+    let names = ["LD_LIBRARY_PATH", "IONET_NVML_SCRIPT"];
+    names.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)))
+}
+
+#[cfg(not(feature = "rehearsal"))]
+fn played() -> impl Iterator<Item = (&'static str, String)> {
+    std::iter::empty()
 }
 
 /// What the disk says of it, or that it says nothing.

@@ -288,6 +288,8 @@ fn plan(stage: &Stage) -> crate::Plan {
             stage.dir.path().join("docker.sock"),
             crate::guard::gate_socket(&run_dir(stage)),
         ),
+        plugins: stage.dir.path().join("plugins"),
+        cards: crate::config::Lent::none(),
     }
 }
 

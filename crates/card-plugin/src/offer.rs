@@ -77,9 +77,10 @@ fn device(gpu: &Gpu) -> Device {
     }
 }
 
-/// What every card of the group has: cards of one name come with more memory and with less.
+/// What every card of the group has that can be given: cards of one name come with more memory and with less.
 fn attributes(gpus: &[&Gpu], driver: &Driver) -> BTreeMap<String, Attribute> {
-    let memory = gpus.iter().map(|gpu| mebibytes(gpu)).min().flatten();
+    let able = gpus.iter().filter(|gpu| trouble(gpu).is_none());
+    let memory = able.map(|gpu| mebibytes(gpu)).min().flatten();
     let memory = memory.map(|memory| Attribute { value: Some(Value::Int(memory)), unit: "MiB".to_owned() });
     let text = |text: &String| {
         let value = Some(Value::Text(text.clone())).filter(|_| !text.is_empty())?;
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_card_that_is_out_stays_in_its_group_and_cannot_be_given() {
-        let out = Gpu { state: CardState::Out { trouble: CardTrouble::Divided }, ..gpu("GPU-1", "H100", 80) };
+        let state = CardState::Out { trouble: CardTrouble::Divided };
+        let out = Gpu { state, memory: GpuMemory::Unknown, ..gpu("GPU-1", "H100", 80) };
         let asleep = Gpu { state: CardState::Asleep, ..gpu("GPU-2", "H100", 80) };
 
         let offered = offer(&[out, asleep], &driver(), &Lent::All);
@@ -168,6 +170,7 @@ mod tests {
         let [out, asleep] = &offered.groups[0].devices[..] else { panic!("{offered:?}") };
         assert_eq!((out.healthy, out.health.as_str()), (false, "it is cut into instances"));
         assert!(asleep.healthy, "it wakes for a job");
+        assert_eq!(offered.groups[0].attributes["memory"].value, Some(Value::Int(80 << 10)));
         assert!(none_of(offered, "gone").groups[0].devices.iter().all(|device| !device.healthy));
     }
 }

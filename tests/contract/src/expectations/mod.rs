@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod cards;
 pub mod certificates;
 pub mod events;
 pub mod nodes;
@@ -40,6 +41,13 @@ macro_rules! for_each_expectation {
             work::stopping_an_allocation_needs_alloc_lifecycle_and_moves_it_off,
             work::deleting_a_job_stops_its_allocation,
             work::a_stubborn_task_is_killed_after_the_shorter_timeout,
+            cards::a_node_tells_its_cards_as_the_plugin_does,
+            cards::a_job_gets_the_card_that_was_chosen_for_it_and_no_other,
+            cards::a_job_that_asks_for_several_cards_gets_as_many_or_waits,
+            cards::a_card_that_fails_is_given_to_nobody_until_it_is_back,
+            cards::a_card_that_is_not_lent_is_never_given,
+            cards::an_agent_that_is_told_of_no_lent_card_has_none,
+            cards::the_plugin_ends_with_its_agent,
             agent::a_terminated_agent_leaves_its_tasks_and_finds_them_again,
             agent::an_interrupted_agent_drains_and_exits_0,
             agent::an_agent_that_never_registered_ends_badly_when_interrupted,

@@ -173,7 +173,7 @@ async fn evaluations(region: &Region, job: &str) -> Result<Vec<Value>> {
     Ok(reply.body.as_array().cloned().unwrap_or_default())
 }
 
-async fn wait_for_blocked(region: &Region, job: &str) -> Result<()> {
+pub(super) async fn wait_for_blocked(region: &Region, job: &str) -> Result<()> {
     wait_for("a blocked evaluation", LIMIT, || async {
         let found = evaluations(region, job).await?;
         Ok(found.iter().any(|eval| eval["Status"] == "blocked").then_some(()))

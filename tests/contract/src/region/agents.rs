@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::Value;
 
+use super::cards::Cards;
 use super::{POOL, REGION, Region, Reply, api::send, free_port, set_up::start_agent};
 use crate::{
     pki::{Pair, Valid},
@@ -30,6 +31,8 @@ pub struct Options {
     pub max_kill_timeout: Option<&'static str>,
     pub http_port: Option<u16>,
     pub drain_deadline: Option<&'static str>,
+    /// Its plugin for cards, and those that are played.
+    pub cards: Option<Cards>,
 }
 
 impl Region {
@@ -64,6 +67,7 @@ impl Region {
             env: options.env.clone(),
             process: None,
         };
+        agent.env.extend(options.cards.iter().flat_map(Cards::env));
         fs::write(agent.dir.join("client.hcl"), self.client_configuration(&agent, &options)?)?;
         if options.token_in_env {
             agent.env.push(("NOMAD_CLIENT_INTRO_TOKEN".into(), token));

@@ -4,6 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use anyhow::Result;
 
+use super::cards::Cards;
 use super::{ClientAgent, Options, POOL, REGION, Region, free_port};
 use crate::pki::Pair;
 
@@ -88,6 +89,7 @@ telemetry {{
             aws = if options.probe_aws { "" } else { "env_aws," },
             drain = options.drain_deadline.unwrap_or("5s"),
         )?;
+        text += &options.cards.as_ref().map(Cards::configuration).unwrap_or_default();
         Ok(text)
     }
 }

@@ -5,6 +5,7 @@
 
 mod agents;
 mod api;
+pub mod cards;
 mod configuration;
 mod set_up;
 

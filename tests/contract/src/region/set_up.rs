@@ -59,15 +59,16 @@ pub(super) fn program(kind: Kind) -> Result<Option<PathBuf>> {
     if let Some(path) = std::env::var_os("NOMAD_DOUBLE") {
         return Ok(Some(path.into()));
     }
+    beside("nomad-double").context("or set NOMAD_DOUBLE").map(Some)
+}
+
+/// What was built with this test.
+pub(super) fn beside(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).context("the test has no folder")?;
-    let path = folder.join("nomad-double");
-    ensure!(
-        path.exists(),
-        "{} is missing: run `cargo build -p nomad-double` first, or set NOMAD_DOUBLE",
-        path.display()
-    );
-    Ok(Some(path))
+    let path = folder.join(name);
+    ensure!(path.exists(), "{} is missing: run `cargo build` first", path.display());
+    Ok(path)
 }
 
 /// Starts the agent that `file` configures. It gets nothing of the caller's environment but what it

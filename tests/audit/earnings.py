@@ -16,6 +16,7 @@ Prints one JSON object. Amounts are whole millionths:
 import argparse
 import json
 import pathlib
+import re
 import sqlite3
 import sys
 
@@ -23,8 +24,11 @@ NS_PER_HOUR = 3_600_000_000_000
 ENDED = ("complete", "failed", "lost")
 
 
-def price(job, prices):
-    """By the card that the job asks for in a constraint on ${meta.ionet.gpu}; else the default."""
+def price(job, devices, prices):
+    """By the cards that the servers recorded as given to it; else by the one that the job asks for in a constraint on
+    ${meta.ionet.gpu}; else the default."""
+    if devices:
+        return sum(prices["gpus"].get(card, prices["default_micros_per_hour"]) for card in devices)
     groups = job.get("TaskGroups") or []
     tasks = [task for group in groups for task in group.get("Tasks") or []]
     for part in [job, *groups, *tasks]:
@@ -40,6 +44,15 @@ def payloads(events, topic):
     """What the servers told of one kind of thing, in the order of their own index."""
     told = [event for line in events for event in line.get("Events") or [] if event.get("Topic") == topic]
     return [event["Payload"][topic] for event in sorted(told, key=lambda event: event["Index"])]
+
+
+def cards(allocation, events):
+    """The model of each card that it was given when it was placed, as prices know it."""
+    told = next((told for told in payloads(events, "Allocation") if told["ID"] == allocation["ID"]), {})
+    tasks = ((told.get("AllocatedResources") or {}).get("Tasks") or {}).values()
+    devices = [device for task in tasks for device in task.get("Devices") or [] if device["Type"] == "gpu"]
+    slug = lambda name: "-".join(re.findall("[a-z0-9]+", name.lower()))
+    return [slug(device["Name"]) for device in devices for _ in device["DeviceIDs"]]
 
 
 def paid_ns(running, away, end):
@@ -114,7 +127,7 @@ def main():
     for allocation in read(given.allocations):
         if allocation["NodeID"] != given.node:
             continue
-        hourly = price(jobs[allocation["JobID"]], prices)
+        hourly = price(jobs[allocation["JobID"]], cards(allocation, events), prices)
         row = rows.pop(allocation["ID"], None)
         lines.append({
             "id": allocation["ID"],

@@ -102,13 +102,20 @@ mod tests {
     }
 
     async fn audit(rate: i64) -> Audit {
+        audit_of(rate, &json!([])).await
+    }
+
+    /// Of a job that was given these devices.
+    async fn audit_of(rate: i64, devices: &Value) -> Audit {
         let folder = tempfile::tempdir().unwrap();
         let allocations = json!([
             {"ID": "a1", "NodeID": "n1", "JobID": "j", "ClientStatus": "complete"},
             {"ID": "other", "NodeID": "n2", "JobID": "j", "ClientStatus": "running"}
         ]);
         let of_allocation = |index: i64, status: &str, second: i64| {
-            let payload = json!({"ID": "a1", "ClientStatus": status, "ModifyTime": second * 1_000_000_000});
+            let given = json!({"Tasks": {"t": {"Devices": devices}, "u": {"Devices": null}}});
+            let payload = json!({"ID": "a1", "ClientStatus": status, "ModifyTime": second * 1_000_000_000,
+                "AllocatedResources": given});
             json!({"Index": index, "Events": [{"Topic": "Allocation", "Index": index, "Payload": {"Allocation": payload}}]})
         };
         let of_node = |index: i64, status: &str, second: i64| {
@@ -128,7 +135,7 @@ mod tests {
             allocations: &allocations,
             events: &events,
             jobs: &json!({"j": {"Constraints": [{"LTarget": "${meta.ionet.gpu}", "RTarget": "x", "Operand": "="}]}}),
-            prices: &json!({"default_micros_per_hour": 1, "gpus": {"x": 360_000}}),
+            prices: &json!({"default_micros_per_hour": 1, "gpus": {"x": 360_000, "card-y": 720_000}}),
             ledger: &ledger,
             node: "n1",
             as_of_ns: 100_000_000_000,
@@ -142,6 +149,16 @@ mod tests {
 
         assert!(audit.equal);
         assert_eq!((audit.recomputed, audit.ledger, audit.allocations.len()), (3_000, 3_000, 1));
+    }
+
+    #[tokio::test]
+    async fn a_job_is_paid_for_the_cards_that_it_was_given_and_not_for_what_it_asked() {
+        let given = json!([{"Type": "gpu", "Name": "Card Y", "DeviceIDs": ["1", "2"]}, {"Type": "fpga", "Name": "x", "DeviceIDs": ["3"]}]);
+
+        let audit = audit_of(1_440_000, &given).await;
+
+        assert!(audit.equal);
+        assert_eq!(audit.recomputed, 12_000);
     }
 
     #[tokio::test]

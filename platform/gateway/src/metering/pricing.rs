@@ -72,6 +72,12 @@ async fn price(gateway: &Shared, allocation: &str, node: &str) -> Result<Price, 
         Some(rate) => Price { rate_micros_per_hour: *rate, gpu: Some(slug), doubtful },
         None => default(doubtful),
     };
+    let of_all = |slugs: Vec<String>| {
+        let rates = slugs.iter().map(|slug| prices.gpus.get(slug).unwrap_or(&prices.default_micros_per_hour));
+        let alike = slugs.first().filter(|first| slugs.iter().all(|slug| slug == *first));
+        let gpu = alike.filter(|slug| prices.gpus.contains_key(*slug)).cloned();
+        Price { rate_micros_per_hour: rates.sum(), gpu, doubtful: false }
+    };
     let Some(full) = gateway.nomad.allocation(allocation).await? else { return Ok(default(true)) };
     let tags = tags(gateway, node).await?;
     // What a customer wrote is read beside the metering, which must not wait for it.
@@ -79,6 +85,7 @@ async fn price(gateway: &Shared, allocation: &str, node: &str) -> Result<Price, 
     Ok(match demand.map_err(|error| Refusal::Internal(error.into()))? {
         Demand::None => default(false),
         Demand::Unclear => default(true),
+        Demand::Given(slugs) => of_all(slugs),
         Demand::Card(slug) => of_card(slug, false),
         Demand::Taken(slug) => of_card(slug, true),
     })

@@ -1,6 +1,7 @@
 //! What a job demands of the card that it runs on, by the scheduler's own record of its placement.
 //!
-//! A constraint is a demand for a card if a node without one could not meet it, however it is spelt: the check is done
+//! Where a node's cards are the scheduler's to give, a job has those that it was given, and no other way to one. Else the
+//! demands are read: a constraint is a demand for a card if a node without one could not meet it, however it is spelt: the check is done
 //! as Nomad's scheduler does it, on the node's tags with and without a card. A job that says nothing to the scheduler may
 //! still take the card by what it asks of the container engine: then it gets the node's, of whatever kind.
 
@@ -17,8 +18,13 @@ mod engine;
 /// A node's tags under `ionet.`.
 pub(crate) type Tags = BTreeMap<String, String>;
 
+/// The type of device that a card is to the scheduler.
+pub(crate) const CARD_DEVICE: &str = "gpu";
 const CARD: &str = "ionet.gpu";
 const CARD_COUNT: &str = "ionet.gpu_count";
+/// Of a node whose cards the scheduler gives to jobs, by the servers' record of it. No node can say this of itself: its own
+/// tags begin otherwise.
+pub(crate) const GIVES: &str = "gives.cards";
 /// A job's regular expressions are its customer's: so much one may cost to compile, so many are read of one job, and so
 /// long may they be together.
 const LARGEST_PATTERN: usize = 1 << 18;
@@ -30,6 +36,8 @@ const LONGEST_PATTERNS: usize = 1_024;
 pub(crate) enum Demand {
     /// It asks for none.
     None,
+    /// These, by their slugs, one for each card: nobody else has them meanwhile.
+    Given(Vec<String>),
     /// This one, by its slug.
     Card(String),
     /// Its node's, by its slug, and by the PC's word alone: nothing that the customer asked for says that it is the one.
@@ -72,6 +80,8 @@ struct AllocatedDevice {
     kind: String,
     #[serde(default)]
     name: String,
+    #[serde(rename = "DeviceIDs", default)]
+    ids: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -131,12 +141,16 @@ impl AllocationFull {
 
     /// Which card it was placed for; `tags` are those of its node when it was placed.
     ///
-    /// A card that the scheduler assigned counts first, then one that the job names, then the node's where the job's
+    /// Cards that the scheduler gave count first, then one that the job names, then the node's where the job's
     /// demands admit it, or where a task takes it from the engine. The last is the PC's own word, within what its customer
     /// accepts.
     pub(crate) fn demand(&self, tags: &Tags) -> Demand {
-        if let Some(device) = self.devices().find(|device| device.kind == "gpu") {
-            return Demand::Card(slug(&device.name));
+        let given: Vec<String> = self.given().collect();
+        if !given.is_empty() {
+            return Demand::Given(given);
+        }
+        if tags.contains_key(GIVES) {
+            return Demand::None;
         }
         if !self.is_short(tags) {
             return Demand::Unclear;
@@ -193,9 +207,15 @@ impl AllocationFull {
         tasks.map(|task| task.asked.takes()).max().unwrap_or(Takes::Nothing)
     }
 
-    fn devices(&self) -> impl Iterator<Item = &AllocatedDevice> {
+    /// A slug for each card.
+    fn given(&self) -> impl Iterator<Item = String> {
         let tasks = self.allocated_resources.iter().flat_map(|allocated| allocated.tasks.iter().flatten());
-        tasks.flat_map(|(_, task)| task.devices.iter().flatten())
+        let devices = tasks.flat_map(|(_, task)| task.devices.iter().flatten());
+        devices.filter(|device| device.kind == CARD_DEVICE).flat_map(|device| {
+            // A record that names none of them was made for one all the same.
+            let count = device.ids.as_ref().map_or(1, Vec::len).max(1);
+            std::iter::repeat_n(slug(&device.name), count)
+        })
     }
 
     /// The wishes of the job, of this allocation's group and of its tasks.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::demand::{CARD_DEVICE, GIVES};
 use crate::ledger::{ClientStatus, Sighting};
 
 /// A node in the region's list.
@@ -45,6 +46,23 @@ pub(crate) struct Node {
     /// The index of the last change of allocations that this node sent; 0: not known.
     #[serde(default)]
     pub(crate) last_alloc_update_index: i64,
+    #[serde(default)]
+    node_resources: Option<NodeResources>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NodeResources {
+    #[serde(default)]
+    devices: Option<Vec<NodeDevices>>,
+}
+
+/// Devices that are alike.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NodeDevices {
+    #[serde(rename = "Type", default)]
+    kind: String,
 }
 
 /// What the servers noted of a node.
@@ -82,10 +100,17 @@ impl Node {
         matches!(self.status.as_str(), "down" | "disconnected")
     }
 
-    /// Its tags under `ionet.`: a JSON object.
+    /// Its tags under `ionet.`, and whether its cards are the scheduler's to give: a JSON object.
     pub(crate) fn tags(&self) -> String {
         let tags = self.meta.iter().flatten().filter(|(key, _)| key.starts_with("ionet."));
-        serde_json::Value::from_iter(tags.map(|(key, value)| (key.clone(), value.clone()))).to_string()
+        let tags = tags.map(|(key, value)| (key.clone(), value.clone()));
+        let gives = self.gives_cards().then(|| (GIVES.to_owned(), "1".to_owned()));
+        serde_json::Value::from_iter(tags.chain(gives)).to_string()
+    }
+
+    fn gives_cards(&self) -> bool {
+        let devices = self.node_resources.iter().flat_map(|resources| resources.devices.iter().flatten());
+        devices.into_iter().any(|devices| devices.kind == CARD_DEVICE)
     }
 
     /// When the servers recorded its registration, in seconds, as far as they still tell.

@@ -28,7 +28,16 @@ async fn earns(
 }
 
 async fn earns_by(stand: &Stand, pc: &crate::stand::Pc, day: i64, id: &str, job: Value) -> String {
-    let placed = json!({ "CreateTime": day, "ModifyTime": day, "ClientStatus": "running", "Job": job });
+    earns_as(stand, pc, day, id, json!({ "Job": job })).await
+}
+
+/// As the servers recorded its placement.
+async fn earns_as(stand: &Stand, pc: &crate::stand::Pc, day: i64, id: &str, mut placed: Value) -> String {
+    for (field, value) in
+        [("CreateTime", json!(day)), ("ModifyTime", json!(day)), ("ClientStatus", json!("running"))]
+    {
+        placed[field] = value;
+    }
     stand.region.allocation(id, "n-1", placed);
     // Only what the servers were heard to record as running is paid.
     let runs = |state: &DeviceState| state.allocations.iter().any(|a| a.id == id && a.status == "running");
@@ -90,6 +99,35 @@ async fn a_job_that_takes_the_card_without_a_word_about_it_is_priced_as_its_node
 
         assert_eq!(earns_by(&stand, &pc, day, "a-1", takes).await, "0.020000");
         assert_eq!(earns_by(&stand, &pc, day, "a-2", none).await, "0.010000");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_the_scheduler_gives_cards_each_is_paid_once_and_to_nobody_without_one() {
+    on_one_day(async |day| {
+        let stand = priced_stand().await;
+        let pc = stand.enrol("alice").await;
+        let devices = json!([{ "Vendor": "nvidia", "Type": "gpu", "Name": "NVIDIA GeForce RTX 4090" }]);
+        let node = json!({ "Meta": { "ionet.gpu": RTX }, "NodeResources": { "Devices": devices } });
+        stand.region.node("n-1", pc.id(), node);
+        stand.until(&pc, |state| state.node.is_some()).await;
+        let given = |name: &str, ids: &[&str]| {
+            let devices = json!([{ "Vendor": "nvidia", "Type": "gpu", "Name": name, "DeviceIDs": ids }]);
+            json!({ "AllocatedResources": { "Tasks": { "t": { "Devices": devices } } } })
+        };
+        let of_task = |task: Value| json!({ "Job": { "TaskGroups": [{ "Name": "g", "Tasks": [task] }] } });
+        let wish = json!({ "LTarget": "${meta.ionet.gpu}", "Operand": "=", "RTarget": RTX });
+
+        for (id, placed, expected) in [
+            ("a-1", given("NVIDIA GeForce RTX 4090", &["GPU-1"]), "0.020000"),
+            ("a-2", given("NVIDIA GeForce RTX 4090", &["GPU-2", "GPU-3"]), "0.040000"),
+            ("a-3", given("NVIDIA of no price", &["GPU-4"]), "0.010000"),
+            ("b-1", json!({ "Job": { "Constraints": [wish], "TaskGroups": [{ "Name": "g" }] } }), "0.010000"),
+            ("b-2", of_task(json!({ "Config": { "runtime": "nvidia" } })), "0.010000"),
+        ] {
+            assert_eq!(earns_as(&stand, &pc, day, id, placed).await, expected, "{id}");
+        }
     })
     .await;
 }

@@ -13,6 +13,20 @@ pub(crate) enum Value {
     Object(Vec<Item>),
 }
 
+impl From<Value> for serde_json::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => text.into(),
+            Value::Number(number) => number.into(),
+            Value::Bool(flag) => flag.into(),
+            Value::List(values) => values.into_iter().map(Self::from).collect(),
+            Value::Object(items) => {
+                items.into_iter().map(|item| (item.keys[0].clone(), Self::from(item.value))).collect()
+            }
+        }
+    }
+}
+
 /// One `key "label" … = value` or `key "label" … { … }`; `keys` is never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {

@@ -128,12 +128,14 @@ async fn run(config: Config) -> ExitCode {
     }
     say.output("Starting Nomad agent...");
     let signals = Signals::new();
-    let plugin_dir = config.data_dir.join("plugins");
-    log.warn(
-        "agent.plugin_loader",
-        "skipping external plugins since plugin_dir doesn't exist",
-        json!({ "plugin_dir": plugin_dir }),
-    );
+    let plugin_dir = config.plugin_dir();
+    if !plugin_dir.exists() {
+        log.warn(
+            "agent.plugin_loader",
+            "skipping external plugins since plugin_dir doesn't exist",
+            json!({ "plugin_dir": plugin_dir }),
+        );
+    }
     log.info(
         "agent",
         "detected plugin",

@@ -200,7 +200,41 @@ fn a_card_that_the_scheduler_assigned_counts_first() {
     }))
     .unwrap();
 
-    assert_eq!(placed.demand(&tags()), Demand::Card("nvidia-h100".to_owned()));
+    assert_eq!(placed.demand(&tags()), Demand::Given(vec!["nvidia-h100".to_owned()]));
+}
+
+#[test]
+fn each_card_that_the_scheduler_assigned_counts_and_other_devices_do_not() {
+    let mut placed = allocation(json!({ "Constraints": null }));
+    placed.allocated_resources = serde_json::from_value(json!({ "Tasks": {
+        "t": { "Devices": [
+            { "Type": "gpu", "Name": "NVIDIA H100", "DeviceIDs": ["x", "y"] },
+            { "Type": "fpga", "Name": "F1", "DeviceIDs": ["f"] },
+        ] },
+        "u": { "Devices": [{ "Type": "gpu", "Name": "NVIDIA GeForce RTX 4090", "DeviceIDs": ["z"] }] },
+        "v": { "Devices": null },
+    } }))
+    .unwrap();
+
+    let given = ["nvidia-h100", "nvidia-h100", RTX].map(str::to_owned).to_vec();
+    assert_eq!(placed.demand(&tags()), Demand::Given(given));
+}
+
+#[test]
+fn on_a_node_whose_cards_the_scheduler_gives_nobody_else_has_one_whatever_they_ask() {
+    let mut tags = tags();
+    tags.insert(GIVES.to_owned(), "1".to_owned());
+    let wish = json!({ "LTarget": "${meta.ionet.gpu}", "Operand": "=", "RTarget": RTX });
+    let takes = json!({ "Config": { "runtime": "nvidia" } });
+
+    for job in [
+        json!({ "Constraints": [wish] }),
+        json!({ "Affinities": [wish] }),
+        json!({ "TaskGroups": [{ "Name": "g", "Tasks": [takes] }] }),
+        json!({ "TaskGroups": [{ "Name": "g", "Tasks": [{ "Config": { "runtime": "${meta.r}" } }] }] }),
+    ] {
+        assert_eq!(allocation(job.clone()).demand(&tags), Demand::None, "{job}");
+    }
 }
 
 #[test]

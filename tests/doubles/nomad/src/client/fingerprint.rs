@@ -38,6 +38,12 @@ pub(super) fn node(config: &Config, plan: &Client, id: String, secret_id: String
     }
 }
 
+pub(super) fn tell_devices(node: &mut Node, devices: Value) {
+    if let Some(resources) = node.rest.get_mut("NodeResources") {
+        resources["Devices"] = devices;
+    }
+}
+
 /// The real agent cannot make its AWS probe's HTTP client when this variable is set, and ends.
 pub(super) fn aws(plan: &Client) -> Result<(), String> {
     let denied = plan.options.get("fingerprint.denylist").map_or("", String::as_str);

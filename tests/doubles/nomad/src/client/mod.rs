@@ -1,6 +1,8 @@
 //! The double as a Nomad client agent: registers, beats, runs what the servers place here.
 
 mod data;
+#[cfg_attr(not(target_os = "linux"), path = "no_devices.rs")]
+mod devices;
 pub(crate) mod fingerprint;
 mod http;
 mod leave;
@@ -27,6 +29,7 @@ use tokio::{
 pub(crate) use self::leave::Left;
 use self::{
     data::{Data, KeptAlloc, Registration},
+    devices::{Changes, Devices},
     runner::Runner,
 };
 use crate::{
@@ -57,6 +60,7 @@ pub(crate) struct Agent {
     ttl_ms: AtomicU64,
     last_beat: Mutex<Option<Instant>>,
     runners: Mutex<BTreeMap<String, Runner>>,
+    devices: Option<Devices>,
     updates: mpsc::UnboundedSender<AllocUpdate>,
     started: Instant,
     _lock: std::fs::File,
@@ -65,13 +69,18 @@ pub(crate) struct Agent {
 /// Starts the client part, then its HTTP listener; returns once it listens.
 pub(crate) async fn start(config: Config, plan: Client, log: Logger) -> Result<Arc<Agent>, String> {
     let data = Data::new(&config.data_dir)?;
+    let devices = Devices::start(&config.plugin_dir(), &plan.plugins, &log).await?;
     log.info("client", "using state directory", json!({ "state_dir": data.dir() }));
     let (data, lock) = tokio::task::spawn_blocking(move || data.lock().map(|lock| (data, lock)))
         .await
         .map_err(|e| e.to_string())??;
     let dialler = dialler(&config, &plan)?;
     fingerprint::aws(&plan)?;
-    let node = fingerprint::node(&config, &plan, data.id("client-id")?, data.id("secret-id")?);
+    let mut node = fingerprint::node(&config, &plan, data.id("client-id")?, data.id("secret-id")?);
+    let changes = match &devices {
+        Some(devices) => Some(devices.tell(&mut node).await?),
+        None => None,
+    };
     let (updates, incoming) = mpsc::unbounded_channel();
     let env_token = std::env::var("NOMAD_CLIENT_INTRO_TOKEN").ok().filter(|token| !token.is_empty());
     let agent = Arc::new(Agent {
@@ -84,6 +93,7 @@ pub(crate) async fn start(config: Config, plan: Client, log: Logger) -> Result<A
         ttl_ms: AtomicU64::new(0),
         last_beat: Mutex::new(None),
         runners: Mutex::default(),
+        devices,
         updates,
         started: Instant::now(),
         _lock: lock,
@@ -97,6 +107,9 @@ pub(crate) async fn start(config: Config, plan: Client, log: Logger) -> Result<A
     agent.restore();
     tokio::spawn(agent.clone().stay_registered());
     tokio::spawn(agent.clone().watch_allocs());
+    if let Some(changes) = changes {
+        tokio::spawn(agent.clone().watch_devices(changes));
+    }
     tokio::spawn(agent.clone().send_updates(incoming));
     let address = SocketAddr::new(agent.config.address("http"), agent.config.http_port);
     let tcp = listener::bind_http(address).await?;
@@ -258,6 +271,16 @@ impl Agent {
                 let runner = Runner::spawn(self.clone(), kept);
                 self.runners().insert(id, runner);
             }
+        }
+    }
+
+    /// Registers anew with each change.
+    async fn watch_devices(self: Arc<Self>, mut changes: Changes) {
+        let mut ready = self.registered.subscribe();
+        _ = ready.wait_for(|registered| *registered).await;
+        while let Some(devices) = changes.next().await {
+            fingerprint::tell_devices(&mut self.node.lock().unwrap_or_else(PoisonError::into_inner), devices);
+            self.register().await;
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Client {
     pub(crate) options: BTreeMap<String, String>,
     pub(crate) drain_on_shutdown: Option<DrainOnShutdown>,
     pub(crate) raw_exec: bool,
+    /// What plugins in `plugin_dir` are told, by their names.
+    pub(crate) plugins: BTreeMap<String, serde_json::Value>,
     pub(crate) publish_allocation_metrics: bool,
 }
 
@@ -35,6 +37,7 @@ impl Default for Client {
             options: BTreeMap::new(),
             drain_on_shutdown: None,
             raw_exec: false,
+            plugins: BTreeMap::new(),
             publish_allocation_metrics: false,
         }
     }
@@ -107,19 +110,27 @@ pub(super) fn publishes_allocation_metrics(top: &mut Block) -> Result<bool, Stri
     Ok(publishes)
 }
 
-/// True when a `plugin "raw_exec"` block enables the driver. A bad plugin block is not detected here,
-/// as in the real `config validate`.
-pub(super) fn enables_raw_exec(top: &mut Block) -> Result<bool, String> {
-    let mut enabled = false;
-    for item in top.take_all("plugin") {
-        let Value::Object(items) = item.value else { continue };
-        if item.keys.get(1).map(String::as_str) != Some("raw_exec") {
-            continue;
+/// What the `plugin` blocks say. A bad one is not detected here, as in the real `config validate`.
+#[derive(Default)]
+pub(super) struct Plugins {
+    pub(super) raw_exec: bool,
+    pub(super) others: BTreeMap<String, serde_json::Value>,
+}
+
+impl Plugins {
+    pub(super) fn read(top: &mut Block) -> Result<Self, String> {
+        let mut plugins = Self::default();
+        for item in top.take_all("plugin") {
+            let (Value::Object(items), Some(name)) = (item.value, item.keys.get(1)) else { continue };
+            if name != "raw_exec" {
+                let config = items.into_iter().find(|item| item.keys[0] == "config");
+                plugins
+                    .others
+                    .insert(name.clone(), config.map(|config| config.value.into()).unwrap_or_default());
+            } else if let Some(mut config) = Block::new("plugin", items).block("config")? {
+                config.flag("enabled", &mut plugins.raw_exec)?;
+            }
         }
-        let mut plugin = Block::new("plugin", items);
-        if let Some(mut config) = plugin.block("config")? {
-            config.flag("enabled", &mut enabled)?;
-        }
+        Ok(plugins)
     }
-    Ok(enabled)
 }

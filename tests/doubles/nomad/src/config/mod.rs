@@ -10,7 +10,7 @@ mod tls;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
-use self::block::Block;
+use self::{block::Block, client::Plugins};
 pub(crate) use self::{
     client::Client,
     server::{Enforcement, Server},
@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) datacenter: String,
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
+    plugin_dir: PathBuf,
     pub(crate) bind_addr: IpAddr,
     pub(crate) addresses: BTreeMap<String, String>,
     pub(crate) advertise: BTreeMap<String, String>,
@@ -51,6 +52,7 @@ impl Default for Config {
             datacenter: "dc1".into(),
             name: String::new(),
             data_dir: PathBuf::new(),
+            plugin_dir: PathBuf::new(),
             bind_addr: IpAddr::from([0, 0, 0, 0]),
             addresses: BTreeMap::new(),
             advertise: BTreeMap::new(),
@@ -87,6 +89,11 @@ impl Config {
         self.addresses.get(service).and_then(|a| a.parse().ok()).unwrap_or(self.bind_addr)
     }
 
+    pub(crate) fn plugin_dir(&self) -> PathBuf {
+        let named = Some(&self.plugin_dir).filter(|named| !named.as_os_str().is_empty());
+        named.cloned().unwrap_or_else(|| self.data_dir.join("plugins"))
+    }
+
     /// `HOST:PORT` under which others reach `service` (`http` or `rpc`).
     pub(crate) fn advertised(&self, service: &str) -> String {
         let port = self.port(service);
@@ -114,7 +121,8 @@ impl Config {
         }
         top.flag("leave_on_interrupt", &mut self.leave_on_interrupt)?;
         top.flag("leave_on_terminate", &mut self.leave_on_terminate)?;
-        top.skip(&["disable_update_check", "enable_debug", "plugin_dir", "log_rotate_duration"]);
+        top.path("plugin_dir", &mut self.plugin_dir)?;
+        top.skip(&["disable_update_check", "enable_debug", "log_rotate_duration"]);
         self.apply_log(&mut top)?;
         top.within("ports", |ports| {
             ports.number("http", &mut self.http_port)?;
@@ -149,7 +157,7 @@ impl Config {
     /// What the agent is: a server, a client, or both.
     fn apply_roles(&mut self, top: &mut Block) -> Result<(), String> {
         let publishes = client::publishes_allocation_metrics(top)?;
-        let raw_exec = client::enables_raw_exec(top)?;
+        let plugins = Plugins::read(top)?;
         for service in ["consul", "vault"] {
             let keys = ["auto_advertise", "client_auto_join", "server_auto_join", "enabled"];
             top.skip_within(service, &keys)?;
@@ -164,7 +172,8 @@ impl Config {
         })?;
         if let Some(client) = &mut self.client {
             client.publish_allocation_metrics |= publishes;
-            client.raw_exec |= raw_exec;
+            client.raw_exec |= plugins.raw_exec;
+            client.plugins.extend(plugins.others);
         }
         Ok(())
     }
@@ -204,6 +213,19 @@ mod tests {
     fn unknown_keys_are_named_with_their_block() {
         assert_eq!(read("bogus_key = 1").unwrap_err(), "unexpected keys bogus_key");
         assert_eq!(read("client {\n bogus_key = 1\n}").unwrap_err(), "client unexpected keys bogus_key");
+    }
+
+    #[test]
+    fn what_a_plugin_is_told_is_kept_by_its_name() {
+        let config = read(
+            "data_dir = \"/d\"\nplugin_dir = \"/p\"\nclient {\n enabled = true\n}\nplugin \"cards\" {\n config {\n  cards = [\"a\", \"b\"]\n }\n}\nplugin \"raw_exec\" {\n config {\n  enabled = true\n }\n}",
+        )
+        .unwrap();
+
+        let client = config.client.clone().unwrap();
+        assert!(client.raw_exec);
+        assert_eq!(client.plugins, [("cards".to_owned(), serde_json::json!({ "cards": ["a", "b"] }))].into());
+        assert_eq!(config.plugin_dir(), PathBuf::from("/p"));
     }
 
     #[test]

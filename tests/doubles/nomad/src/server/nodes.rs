@@ -208,7 +208,12 @@ pub(super) fn register(state: &mut State, mut node: Node) -> bool {
     node.status_updated_at = unix_seconds();
     let was_new = node.events.is_empty();
     let note = (was_new || was_down).then_some(("Cluster", message));
+    let is_up = node.status == NodeStatus::Ready;
     changed(state, node, index, "NodeRegistration", note);
+    if is_up {
+        // It may have more devices than before.
+        schedule::unblock(state);
+    }
     was_down
 }
 

@@ -14,7 +14,7 @@ const DENIED_BY_DEFAULT: &str = "CONSUL_TOKEN,CONSUL_HTTP_TOKEN,CONSUL_HTTP_TOKE
     GOOGLE_APPLICATION_CREDENTIALS,GOOGLE_OAUTH_ACCESS_TOKEN";
 
 impl Run {
-    pub(super) fn launch(&self, name: &str, plan: &Value) -> Result<Launch, String> {
+    pub(super) async fn launch(&self, name: &str, plan: &Value) -> Result<Launch, String> {
         let root = self.root();
         let task_dir = root.join(name);
         let shared = ["alloc/logs", "alloc/tmp", "alloc/data"].map(|dir| root.join(dir));
@@ -23,7 +23,7 @@ impl Run {
             fs::create_dir_all(dir).map_err(|e| format!("failed to build task directory: {e}"))?;
         }
         let config = &plan["Config"];
-        let env = self.environment(name, plan);
+        let env = self.environment(name, plan, self.reserved(name).await?);
         let command = config["command"].as_str().ok_or("missing command for raw_exec")?;
         let args = config["args"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let log = &plan["LogConfig"];
@@ -40,8 +40,25 @@ impl Run {
         })
     }
 
-    /// The agent's own environment, except what is denied, then Nomad's variables, then the job's.
-    fn environment(&self, name: &str, plan: &Value) -> BTreeMap<String, String> {
+    /// What its devices add to a task's environment.
+    async fn reserved(&self, name: &str) -> Result<BTreeMap<String, String>, String> {
+        let given = self.alloc.rest.get("AllocatedResources").map(|given| &given["Tasks"][name]["Devices"]);
+        let mut env = BTreeMap::new();
+        for device in given.and_then(Value::as_array).into_iter().flatten() {
+            let ids = device["DeviceIDs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let devices = self.agent.devices.as_ref().ok_or("no plugin has its devices")?;
+            env.extend(devices.reserve(ids.map(str::to_owned).collect()).await?);
+        }
+        Ok(env)
+    }
+
+    /// The agent's own environment, except what is denied, then Nomad's variables, then its devices', then the job's.
+    fn environment(
+        &self,
+        name: &str,
+        plan: &Value,
+        devices: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         let denied = self.agent.plan.options.get("env.denylist").map_or(DENIED_BY_DEFAULT, String::as_str);
         let denied: Vec<&str> = denied.split(',').map(str::trim).collect();
         let mut env: BTreeMap<String, String> = std::env::vars_os()
@@ -75,6 +92,7 @@ impl Run {
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
+        env.extend(devices);
         for (key, value) in plan["Env"].as_object().into_iter().flatten() {
             let value = interpolated(value.as_str().unwrap_or_default(), &env);
             env.insert(key.clone(), value);

@@ -186,7 +186,7 @@ impl Run {
         self.event(name, "Task Setup", message, json!({ "message": message }), |task| {
             task.state.state = "pending".into();
         });
-        let launch = self.launch(name, plan)?;
+        let launch = self.launch(name, plan).await?;
         let handle = raw_exec::start(&launch).await?;
         self.event(name, "Started", "Task started by client", json!({}), |task| {
             task.handle = Some(handle.clone());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{list, live_on};
+use super::{devices::assigned, list, live_on};
 use crate::{
     model::{Eligibility, Node, NodeStatus},
     server::store::State,
@@ -15,7 +15,7 @@ pub(super) fn choose<'a>(state: &'a State, job: &Value, group: &Value) -> Option
     state
         .nodes
         .values()
-        .filter(|node| is_feasible(node, job, group))
+        .filter(|node| is_feasible(node, job, group) && assigned(state, node, group).is_some())
         .min_by_key(|node| (load(node), node.name.clone()))
 }
 

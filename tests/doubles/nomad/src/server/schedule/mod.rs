@@ -1,5 +1,6 @@
 //! The scheduler: what of a job should stop, and where what is missing can run.
 
+mod devices;
 mod evaluation;
 mod feasibility;
 mod placement;
@@ -132,6 +133,8 @@ pub(super) fn alloc_ended(state: &mut State, id: &str) {
     }
     let index = state.index;
     evaluation::set_job_status(state, &alloc.job_id, index);
+    // What it held is free.
+    unblock(state);
 }
 
 /// Writes down that an evaluation is to follow.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{change_alloc, choose, list};
+use super::{change_alloc, choose, devices::assigned, list};
 use crate::{
     model::{Alloc, ClientStatus, DesiredStatus, Node, new_id, unix_nanos},
     server::store::{State, Table},
@@ -76,7 +76,7 @@ fn place(state: &mut State, job: &Value, group: &Value, node: &Node, name: &str,
         alloc_modify_index: index,
         create_time: now,
         modify_time: now,
-        rest: resources(group, node, &state.signing_key),
+        rest: resources(group, node, assigned(state, node, group).unwrap_or_default(), &state.signing_key),
     };
     if let Some(previous) = previous {
         change_alloc(state, &previous, index, "PlanResult", |before| {
@@ -89,7 +89,12 @@ fn place(state: &mut State, job: &Value, group: &Value, node: &Node, name: &str,
 }
 
 /// The fields of an allocation that only describe resources.
-fn resources(group: &Value, node: &Node, key: &str) -> Map<String, Value> {
+fn resources(
+    group: &Value,
+    node: &Node,
+    mut devices: BTreeMap<String, Vec<Value>>,
+    key: &str,
+) -> Map<String, Value> {
     let disk = &group["EphemeralDisk"]["SizeMB"];
     let blank = json!({
         "CPU": 0, "Cores": 0, "Devices": null, "DiskMB": disk, "IOPS": 0, "MemoryMB": 0, "MemoryMaxMB": 0,
@@ -105,7 +110,8 @@ fn resources(group: &Value, node: &Node, key: &str) -> Map<String, Value> {
         }
         let cpu = json!({ "CpuShares": wanted["CPU"], "ReservedCores": null });
         let memory = json!({ "MemoryMB": wanted["MemoryMB"], "MemoryMaxMB": wanted["MemoryMaxMB"] });
-        let one = json!({ "Cpu": cpu, "Devices": null, "Memory": memory, "Networks": null });
+        let devices = devices.remove(&name).filter(|devices| !devices.is_empty());
+        let one = json!({ "Cpu": cpu, "Devices": devices, "Memory": memory, "Networks": null });
         tasks.insert(name.clone(), one);
         lifecycles.insert(name.clone(), Value::Null);
         each.insert(name, wanted.clone());

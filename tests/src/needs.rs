@@ -64,9 +64,9 @@ pub fn missing_for_headless(programs: &Path) -> Vec<String> {
     if !modules.is_dir() {
         missing.push("node modules (npm ci in platform/identity)".to_owned());
     }
-    if !programs.join("ionet-supplier").is_file() {
-        missing.push(format!("ionet-supplier (not built in {})", programs.display()));
-    }
+    let built = ["ionet-supplier", "ionet-card-plugin"].into_iter();
+    let unbuilt = built.filter(|name| !programs.join(name).is_file());
+    missing.extend(unbuilt.map(|name| format!("{name} (not built in {})", programs.display())));
     missing
 }
 

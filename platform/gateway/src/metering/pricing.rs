@@ -73,7 +73,7 @@ async fn price(gateway: &Shared, allocation: &str, node: &str) -> Result<Price, 
         None => default(doubtful),
     };
     let of_all = |slugs: Vec<String>| {
-        let rates = slugs.iter().map(|slug| prices.gpus.get(slug).unwrap_or(&prices.default_micros_per_hour));
+        let rates = slugs.iter().map(|slug| prices.for_gpu(Some(slug)));
         let alike = slugs.first().filter(|first| slugs.iter().all(|slug| slug == *first));
         let gpu = alike.filter(|slug| prices.gpus.contains_key(*slug)).cloned();
         Price { rate_micros_per_hour: rates.sum(), gpu, doubtful: false }

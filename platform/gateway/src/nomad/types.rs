@@ -47,12 +47,12 @@ pub(crate) struct Node {
     #[serde(default)]
     pub(crate) last_alloc_update_index: i64,
     #[serde(default)]
-    node_resources: Option<NodeResources>,
+    pub(crate) node_resources: Option<NodeResources>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct NodeResources {
+pub(crate) struct NodeResources {
     #[serde(default)]
     devices: Option<Vec<NodeDevices>>,
 }

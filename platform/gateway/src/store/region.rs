@@ -193,6 +193,7 @@ mod tests {
             meta: None,
             events: None,
             last_alloc_update_index: 0,
+            node_resources: None,
         }
     }
 

@@ -77,6 +77,20 @@ pub async fn a_job_that_asks_for_several_cards_gets_as_many_or_waits(region: &Re
     Ok(())
 }
 
+pub async fn a_jobs_own_word_does_not_outrank_the_card_that_it_was_given(region: &Region) -> Result<()> {
+    let cards = Cards::play(region.path().join("cards"), &json!([{}, {}]))?;
+    let agent = region.ready_client(with(&cards)).await?;
+    devices(region, &agent, &[(FIRST, true), (SECOND, true)]).await?;
+
+    let mut greedy = asking("greedy", &agent, 1);
+    greedy["TaskGroups"][0]["Tasks"][0]["Env"] = json!({ "NVIDIA_VISIBLE_DEVICES": "all" });
+    region.submit(&greedy).await?;
+
+    let given = card_of(region, &agent, "greedy").await?;
+    ensure!([FIRST, SECOND].contains(&given.as_str()), "{given}");
+    Ok(())
+}
+
 pub async fn a_card_that_fails_is_given_to_nobody_until_it_is_back(region: &Region) -> Result<()> {
     let cards = Cards::play(region.path().join("cards"), &json!([{}, {}]))?;
     let agent = region.ready_client(with(&cards)).await?;

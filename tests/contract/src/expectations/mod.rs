@@ -44,6 +44,7 @@ macro_rules! for_each_expectation {
             cards::a_node_tells_its_cards_as_the_plugin_does,
             cards::a_job_gets_the_card_that_was_chosen_for_it_and_no_other,
             cards::a_job_that_asks_for_several_cards_gets_as_many_or_waits,
+            cards::a_jobs_own_word_does_not_outrank_the_card_that_it_was_given,
             cards::a_card_that_fails_is_given_to_nobody_until_it_is_back,
             cards::a_card_that_is_not_lent_is_never_given,
             cards::an_agent_that_is_told_of_no_lent_card_has_none,

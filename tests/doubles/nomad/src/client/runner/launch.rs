@@ -52,7 +52,7 @@ impl Run {
         Ok(env)
     }
 
-    /// The agent's own environment, except what is denied, then Nomad's variables, then its devices', then the job's.
+    /// The agent's own environment, except what is denied, then Nomad's variables, then the job's, then its devices'.
     fn environment(
         &self,
         name: &str,
@@ -92,11 +92,11 @@ impl Run {
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
-        env.extend(devices);
         for (key, value) in plan["Env"].as_object().into_iter().flatten() {
             let value = interpolated(value.as_str().unwrap_or_default(), &env);
             env.insert(key.clone(), value);
         }
+        env.extend(devices);
         env
     }
 

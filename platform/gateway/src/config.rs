@@ -128,7 +128,7 @@ pub struct Prices {
     pub currency: String,
     /// For a job that asks for no GPU of the table.
     pub default_micros_per_hour: i64,
-    /// By the slug of the GPU that the job asks for (its constraint on `${meta.ionet.gpu}`).
+    /// By the slug of the GPU that the job was given, or asks for.
     #[serde(default)]
     pub gpus: BTreeMap<String, i64>,
 }

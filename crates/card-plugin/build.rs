@@ -55,5 +55,5 @@ fn of(name: &str, route: &str, takes: &str, gives: &str) -> tonic_build::manual:
         .route_name(route)
         .input_type(takes)
         .output_type(gives)
-        .codec_path("tonic_prost::ProstCodec")
+        .codec_path("crate::protocol::Codec")
 }

@@ -236,6 +236,9 @@ pub struct Health {
     pub status: i32,
 }
 
+/// How all of these travel.
+pub(crate) type Codec<Sent, Heard> = tonic_prost::ProstCodec<Sent, Heard>;
+
 macro_rules! service {
     ($($file:literal),+) => {
         $(include!(concat!(env!("OUT_DIR"), "/", $file, ".rs"));)+
@@ -243,6 +246,7 @@ macro_rules! service {
 }
 
 /// Made by `build.rs`.
+#[expect(clippy::too_many_lines, reason = "generated")]
 #[expect(clippy::allow_attributes, reason = "generated")]
 #[expect(clippy::allow_attributes_without_reason, reason = "generated")]
 pub mod services {

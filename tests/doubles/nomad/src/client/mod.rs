@@ -67,6 +67,7 @@ pub(crate) struct Agent {
 }
 
 /// Starts the client part, then its HTTP listener; returns once it listens.
+#[expect(clippy::too_many_lines, reason = "one agent, field by field")]
 pub(crate) async fn start(config: Config, plan: Client, log: Logger) -> Result<Arc<Agent>, String> {
     let data = Data::new(&config.data_dir)?;
     let devices = Devices::start(&config.plugin_dir(), &plan.plugins, &log).await?;
@@ -105,12 +106,7 @@ pub(crate) async fn start(config: Config, plan: Client, log: Logger) -> Result<A
     agent.apply_dynamic_meta();
     agent.log.info("client", "started client", json!({ "node_id": agent.node().id }));
     agent.restore();
-    tokio::spawn(agent.clone().stay_registered());
-    tokio::spawn(agent.clone().watch_allocs());
-    if let Some(changes) = changes {
-        tokio::spawn(agent.clone().watch_devices(changes));
-    }
-    tokio::spawn(agent.clone().send_updates(incoming));
+    agent.run(incoming, changes);
     let address = SocketAddr::new(agent.config.address("http"), agent.config.http_port);
     let tcp = listener::bind_http(address).await?;
     listener::serve_http(tcp, None, http::router(agent.clone()));
@@ -118,6 +114,15 @@ pub(crate) async fn start(config: Config, plan: Client, log: Logger) -> Result<A
 }
 
 impl Agent {
+    fn run(self: &Arc<Self>, updates: mpsc::UnboundedReceiver<AllocUpdate>, changes: Option<Changes>) {
+        tokio::spawn(self.clone().stay_registered());
+        tokio::spawn(self.clone().watch_allocs());
+        tokio::spawn(self.clone().send_updates(updates));
+        if let Some(changes) = changes {
+            tokio::spawn(self.clone().watch_devices(changes));
+        }
+    }
+
     /// Takes the certificate files anew; the next call to a server uses them.
     pub(crate) fn reload(&self) {
         match dialler(&self.config, &self.plan) {

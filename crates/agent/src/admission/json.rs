@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// None where it cannot be read, or says one thing twice.
-pub(crate) fn read(bytes: &[u8]) -> Option<Value> {
+pub(super) fn read(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok().map(|Once(value)| value)
 }
 

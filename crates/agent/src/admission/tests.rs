@@ -1,168 +1,435 @@
-use serde_json::json;
+use std::path::Path;
+
+use hyper::{Method, Uri};
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::*;
 
-/// As Nomad 2.0.5 asks for a plain job, with what matters here.
-fn plain(data_dir: &Path) -> Value {
-    let task = data_dir.join("alloc/a1/work");
-    let bind = |from: &str, to: &str| format!("{}:{to}", task.join(from).display());
-    json!({
-        "Image": "ionet-example:1",
-        "Labels": {"com.hashicorp.nomad.alloc_id": "a1"},
-        "HostConfig": {
-            "Binds": [bind("local", "/local"), bind("secrets", "/secrets")],
-            "CapDrop": ["NET_RAW"], "CapAdd": null, "CgroupnsMode": "", "IpcMode": "", "NetworkMode": "default",
-            "Privileged": false, "SecurityOpt": null, "UTSMode": "", "PidMode": "", "UsernsMode": "",
-            "LogConfig": {"Type": "json-file", "Config": {"max-file": "2"}}, "Devices": null, "Mounts": []
-        },
-        "NetworkingConfig": {"EndpointsConfig": {"default": null}}
-    })
+pub(super) const ALLOC: &str = "fedbb3b1-dae0-a47b-538b-62dec51212a9";
+const CARD: &str = "GPU-5a4f3c2e-1111-2222-3333-444455556666";
+pub(super) const MIB: i64 = 1024 * 1024;
+
+/// As Nomad 2.0.5's driver asks for a plain job, every field that it writes with it.
+pub(super) fn plain(data_dir: &Path) -> Value {
+    let alloc = data_dir.join("alloc").join(ALLOC);
+    let asked = include_str!("plain.json").replace("$ALLOC", alloc.to_str().unwrap());
+    serde_json::from_str(&asked).unwrap()
 }
 
-fn pc() -> tempfile::TempDir {
+pub(super) fn pc() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for folder in ["local", "secrets"] {
-        std::fs::create_dir_all(dir.path().join("alloc/a1/work").join(folder)).unwrap();
+    for folder in ["alloc/logs", "work/local", "work/secrets", "other/local"] {
+        std::fs::create_dir_all(dir.path().join("alloc").join(ALLOC).join(folder)).unwrap();
     }
     dir
 }
 
-fn with(pc: &tempfile::TempDir, name: &str, value: Value) -> Result<(), Refusal> {
+/// What the engine is asked for.
+pub(super) fn built(pc: &tempfile::TempDir, asked: &Value) -> Result<Value, Refusal> {
+    let cards = [CARD.to_owned()];
+    let rules = Rules { data_dir: pc.path(), cards: &cards };
+    let container = Container::read(asked.to_string().as_bytes(), rules)?;
+    Ok(serde_json::from_str(&container.written()).unwrap())
+}
+
+/// The plain job with one field otherwise.
+pub(super) fn with(pc: &tempfile::TempDir, name: &str, value: Value) -> Result<Value, Refusal> {
     let mut asked = plain(pc.path());
     asked["HostConfig"][name] = value;
-    container(&asked, pc.path())
+    built(pc, &asked)
+}
+
+fn rule(refused: &Result<Value, Refusal>) -> String {
+    refused.as_ref().map(|_| "nothing was refused").expect_err("it is to be refused").to_string()
 }
 
 #[test]
-fn a_plain_job_and_one_with_a_graphics_card_are_let_in() {
+fn a_plain_job_is_built_with_every_limit_and_nothing_that_was_not_understood() {
     let pc = pc();
+    let alloc = pc.path().canonicalize().unwrap().join("alloc").join(ALLOC);
+    let bind = |from: &str, to: &str| format!("{}:{to}", alloc.join(from).display());
+    let mut built = built(&pc, &plain(pc.path())).unwrap();
+    let seccomp = built["HostConfig"]["SecurityOpt"][1].take();
 
-    assert_eq!(container(&plain(pc.path()), pc.path()), Ok(()));
-    for (name, value) in [
-        ("Runtime", json!("nvidia")),
-        ("Devices", json!([{"PathOnHost": "/dev/nvidia0", "PathInContainer": "/dev/nvidia0"}])),
-        ("DeviceRequests", json!([{"Driver": "nvidia", "Count": -1}])),
-        ("Mounts", json!([{"Type": "tmpfs", "Target": "/scratch"}])),
-        ("CapAdd", json!(["CAP_CHOWN"])),
-        ("NetworkMode", json!("none")),
-        // As the driver asks where the engine tells files apart by labels.
-        ("Binds", json!([format!("{}:/local:z", pc.path().join("alloc/a1/work/local").display())])),
-        ("Binds", json!([format!("{}:/local:ro,z", pc.path().join("alloc/a1/work/local").display())])),
-    ] {
-        assert_eq!(with(&pc, name, value), Ok(()), "{name}");
-    }
+    assert!(seccomp.as_str().unwrap().starts_with("seccomp={\"defaultAction\""));
+    assert_eq!(
+        built,
+        json!({
+            "Image": "sha256:0123", "Cmd": ["/bin/sh", "-c", "true"], "Tty": false, "OpenStdin": false,
+            "Env": ["NOMAD_TASK_NAME=work", "NVIDIA_VISIBLE_DEVICES=void"],
+            "Labels": {
+                "com.hashicorp.nomad.alloc_id": ALLOC, "com.hashicorp.nomad.job_name": "example",
+                "com.hashicorp.nomad.task_group_name": "compute", "com.hashicorp.nomad.task_name": "work",
+                "net.io.gate": "1",
+            },
+            "Healthcheck": {"Test": ["NONE"]}, "ExposedPorts": {},
+            "HostConfig": {
+                "Binds": [
+                    bind("alloc", "/alloc"), bind("alloc/logs", "/alloc/logs:ro"),
+                    bind("work/local", "/local"), bind("work/secrets", "/secrets"),
+                ],
+                "Memory": 64 * MIB, "MemorySwap": 64 * MIB, "CpuShares": 100, "CpusetCpus": "0-1",
+                "PidsLimit": 4096, "ShmSize": 64 * MIB,
+                "Ulimits": [
+                    {"Name": "core", "Soft": 1, "Hard": 1},
+                    {"Name": "memlock", "Soft": 65_536, "Hard": 65_536},
+                    {"Name": "nofile", "Soft": 65_536, "Hard": 65_536},
+                ],
+                "LogConfig": {"Type": "json-file", "Config": {"max-file": "2", "max-size": "2m"}},
+                "CapDrop": ["ALL"],
+                "CapAdd": [
+                    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETPCAP",
+                    "SETUID", "SYS_CHROOT",
+                ],
+                "SecurityOpt": ["no-new-privileges", null], "IpcMode": "private", "CgroupnsMode": "private",
+                "NetworkMode": "default", "PortBindings": {}, "Runtime": "runc", "ReadonlyRootfs": false,
+            },
+        })
+    );
 }
 
 #[test]
 fn nothing_of_the_host_is_given_to_a_job() {
     let pc = pc();
-    let home = pc.path().join("alloc/a1/work/local/home");
-    std::os::unix::fs::symlink("/", &home).unwrap();
 
     for (name, value) in [
         ("NetworkMode", json!("host")),
         ("NetworkMode", json!("container:somebodys")),
         ("NetworkMode", json!("somebodys_network")),
         ("Devices", json!([{"PathOnHost": "/dev/sda"}])),
-        ("Devices", json!([{"PathOnHost": "/dev/nvidia/../sda"}])),
+        ("Devices", json!([{"PathOnHost": "/dev/nvidia0"}])),
         ("DeviceCgroupRules", json!(["a *:* rwm"])),
-        ("DeviceRequests", json!([{"Driver": "cdi"}])),
+        ("DeviceRequests", json!([{"Driver": "nvidia", "Count": -1}])),
         ("Privileged", json!(true)),
         ("PidMode", json!("host")),
         ("IpcMode", json!("host")),
+        ("IpcMode", json!("shareable")),
+        ("UTSMode", json!("host")),
         ("UsernsMode", json!("host")),
         ("CgroupnsMode", json!("host")),
-        ("Binds", json!(["/etc:/etc:ro"])),
-        ("Binds", json!(["somebodys_volume:/data"])),
-        ("Binds", json!([format!("{}:/all", pc.path().join("alloc").display())])),
-        ("Binds", json!([format!("{}:/host", home.display())])),
+        ("CgroupParent", json!("/")),
         ("Mounts", json!([{"Type": "volume", "Source": "somebodys", "Target": "/data"}])),
         ("Mounts", json!([{"Type": "bind", "Source": "/var/run/docker.sock", "Target": "/s"}])),
+        ("Mounts", json!([{"Type": "tmpfs", "Target": "/s", "Source": "/etc"}])),
+        ("Mounts", json!([{"Type": "tmpfs", "Target": "/proc/sys"}])),
+        ("Mounts", json!([{"Type": "tmpfs", "Target": "/alloc/logs"}])),
+        ("Mounts", json!([{"Type": "tmpfs", "Target": "/x", "TmpfsOptions": {"Options": [["suid"]]}}])),
         ("VolumesFrom", json!(["somebodys"])),
+        ("VolumeDriver", json!("somebodys")),
         ("Links", json!(["somebodys:db"])),
         ("CapAdd", json!(["SYS_ADMIN"])),
+        ("CapAdd", json!(["NET_RAW"])),
+        ("CapAdd", json!(["mknod"])),
+        ("CapAdd", json!(["ALL"])),
         ("SecurityOpt", json!(["seccomp=unconfined"])),
+        ("SecurityOpt", json!(["apparmor=unconfined"])),
+        ("SecurityOpt", json!(["label=disable"])),
+        ("SecurityOpt", json!(["systempaths=unconfined"])),
+        ("SecurityOpt", json!(["no-new-privileges:false"])),
         ("Runtime", json!("somebodys")),
         ("MaskedPaths", json!([])),
+        ("ReadonlyPaths", json!([])),
         ("RestartPolicy", json!({"Name": "always"})),
         ("OomScoreAdj", json!(-900)),
         ("OomKillDisable", json!(true)),
         ("LogConfig", json!({"Type": "syslog", "Config": {"syslog-address": "tcp://127.0.0.1:22"}})),
+        ("LogConfig", json!({"Type": "json-file", "Config": {"env": "SECRET"}})),
+        ("Sysctls", json!({"net.ipv4.ip_forward": "1"})),
+        ("StorageOpt", json!({"size": "900G"})),
+        ("Annotations", json!({"x": "y"})),
+        ("Tmpfs", json!({"/x": ""})),
+        ("Dns", json!(["192.168.0.1"])),
+        ("ExtraHosts", json!(["router:host-gateway"])),
+        ("GroupAdd", json!(["0"])),
+        ("PublishAllPorts", json!(true)),
+        ("BlkioWeight", json!(1000)),
+        ("MemorySwappiness", json!(60)),
+        ("AutoRemove", json!(true)),
     ] {
-        assert!(with(&pc, name, value.clone()).is_err(), "{name} {value}");
+        let refused = with(&pc, name, value.clone());
+        assert_eq!(rule(&refused), format!("this PC does not allow {name}"), "{value}");
     }
+}
+
+#[test]
+fn of_all_folders_a_container_has_its_own_tasks_three_and_none_by_a_link() {
+    let pc = pc();
+    let data = pc.path();
+    let own = data.join("alloc").join(ALLOC);
+    let bind = |from: &Path, to: &str| json!([format!("{}:{to}", from.display())]);
+    std::fs::create_dir_all(data.join("alloc/another/work/local")).unwrap();
+
+    for asked in [
+        json!(["/etc:/etc:ro"]),
+        json!(["somebodys_volume:/data"]),
+        bind(&data.join("alloc"), "/alloc"),
+        bind(&own, "/alloc"),
+        bind(&own.join("alloc"), "/x"),
+        bind(&own.join("alloc/logs"), "/local"),
+        bind(&own.join("alloc/data"), "/data"),
+        bind(&own.join("other/local"), "/local"),
+        bind(&own.join("work"), "/local"),
+        bind(&own.join("work/local/.."), "/local"),
+        bind(&own.join("work/local/"), "/local"),
+        bind(&own.join("work/../work/local"), "/local"),
+        bind(&data.join("alloc/another/work/local"), "/local"),
+        bind(&own.join("work/local"), "/local:rshared"),
+        bind(&own.join("work/local"), "/local:Z"),
+        bind(&own.join("work/local"), "/local::"),
+        bind(&own.join("work/local"), "/local:z:z"),
+    ] {
+        assert_eq!(rule(&with(&pc, "Binds", asked.clone())), "this PC does not allow Binds", "{asked}");
+    }
+    // Whoever has the shared folder has the logs in it read only, asked or not, labelled alike.
+    let shared = with(&pc, "Binds", bind(&own.join("alloc"), "/alloc:z")).unwrap();
+    let real = own.canonicalize().unwrap().join("alloc");
+    let expected =
+        [format!("{}:/alloc:z", real.display()), format!("{}/logs:/alloc/logs:ro,z", real.display())];
+    assert_eq!(shared["HostConfig"]["Binds"], json!(expected));
+
+    for part in ["work/local", "work/secrets", "alloc/logs", "work", "alloc"] {
+        let (there, aside) = (own.join(part), data.join("aside"));
+        std::fs::rename(&there, &aside).unwrap();
+        assert!(built(&pc, &plain(data)).is_err(), "{part} is gone");
+        std::os::unix::fs::symlink(&aside, &there).unwrap();
+        assert!(built(&pc, &plain(data)).is_err(), "{part} is a link");
+        std::fs::remove_file(&there).unwrap();
+        std::fs::rename(&aside, &there).unwrap();
+    }
+    assert!(built(&pc, &plain(data)).is_ok());
+}
+
+#[test]
+fn a_container_that_is_of_no_task_is_not_made() {
+    let pc = pc();
+
+    for (label, value) in [
+        ("com.hashicorp.nomad.alloc_id", json!(null)),
+        ("com.hashicorp.nomad.alloc_id", json!("..")),
+        ("com.hashicorp.nomad.alloc_id", json!("a/b")),
+        ("com.hashicorp.nomad.task_name", json!("")),
+        ("com.hashicorp.nomad.task_name", json!("a:b")),
+        ("com.hashicorp.nomad.task_name", json!("alloc")),
+        ("com.hashicorp.nomad.task_name", json!("x".repeat(600))),
+    ] {
+        let mut asked = plain(pc.path());
+        asked["Labels"][label] = value;
+        assert!(rule(&built(&pc, &asked)).contains("of no task"), "{asked}");
+    }
+}
+
+#[test]
+fn no_limit_is_higher_than_what_was_reserved_and_none_is_missing() {
+    let pc = pc();
+    let host = |change: Value| {
+        let mut asked = plain(pc.path());
+        for (name, value) in change.as_object().unwrap() {
+            asked["HostConfig"][name] = value.clone();
+        }
+        built(&pc, &asked).map(|built| built["HostConfig"].clone())
+    };
+    let huge = 900_000 * MIB;
+
+    // What the driver makes of `memory_hard_limit`, of `memory_max` and of `memory_max = -1`.
+    let over = host(json!({"Memory": huge, "MemorySwap": huge, "MemoryReservation": 64 * MIB})).unwrap();
+    assert_eq!((&over["Memory"], &over["MemorySwap"]), (&json!(64 * MIB), &json!(64 * MIB)));
+    assert_eq!(over["MemoryReservation"], Value::Null);
+    let none = host(json!({"Memory": 0, "MemorySwap": 0, "MemoryReservation": 64 * MIB})).unwrap();
+    assert_eq!(none["Memory"], 64 * MIB);
+    for (change, field) in [
+        (json!({"Memory": 0, "MemorySwap": 0}), "Memory"),
+        (json!({"Memory": -1, "MemorySwap": -1}), "Memory"),
+        (json!({"Memory": 1}), "Memory"),
+        (json!({"MemorySwap": -1}), "MemorySwap"),
+        (json!({"MemorySwap": huge}), "MemorySwap"),
+        (json!({"CpuQuota": -1, "CpuPeriod": 100_000}), "CpuQuota"),
+        (json!({"CpuQuota": 50_000}), "CpuQuota"),
+        (json!({"CpusetCpus": "all"}), "CpusetCpus"),
+        (json!({"Ulimits": [{"Name": "rtprio", "Soft": 99, "Hard": 99}]}), "Ulimits"),
+        (json!({"OomScoreAdj": 1001}), "OomScoreAdj"),
+    ] {
+        assert_eq!(rule(&host(change.clone())), format!("this PC does not allow {field}"), "{change}");
+    }
+    for (asked, given) in [(0, 4096), (-1, 4096), (100, 100), (1_000_000, 4096)] {
+        assert_eq!(host(json!({"PidsLimit": asked})).unwrap()["PidsLimit"], given);
+    }
+    for (asked, given) in [(0, 2), (1, 2), (500, 500), (1_i64 << 40, 262_144)] {
+        assert_eq!(host(json!({"CpuShares": asked})).unwrap()["CpuShares"], given);
+    }
+    assert_eq!(host(json!({"ShmSize": huge})).unwrap()["ShmSize"], 64 * MIB);
+    assert_eq!(host(json!({"ShmSize": 4096})).unwrap()["ShmSize"], 4096);
+    let ulimits =
+        json!([{"Name": "nofile", "Soft": -1, "Hard": 9_000_000}, {"Name": "core", "Soft": -1, "Hard": -1}]);
+    let ulimits = host(json!({ "Ulimits": ulimits })).unwrap()["Ulimits"].clone();
+    assert_eq!(ulimits[2], json!({"Name": "nofile", "Soft": 524_288, "Hard": 524_288}));
+    assert_eq!(ulimits[0], json!({"Name": "core", "Soft": 1, "Hard": 1}));
+    let logs = host(json!({"LogConfig": {"Type": "local", "Config": {"max-size": "900g"}}})).unwrap();
+    assert_eq!(logs["LogConfig"], json!({"Type": "local", "Config": {"max-file": "2", "max-size": "2m"}}));
+    let quota = host(json!({"CpuQuota": 50_000, "CpuPeriod": 100_000})).unwrap();
+    assert_eq!((&quota["CpuQuota"], &quota["CpuPeriod"]), (&json!(50_000), &json!(100_000)));
+    let scratch = json!([{"Type": "tmpfs", "Target": "/scratch", "TmpfsOptions": {"SizeBytes": huge}}]);
+    let scratch = host(json!({ "Mounts": scratch })).unwrap();
+    assert_eq!(scratch["Mounts"][0]["TmpfsOptions"]["SizeBytes"], 64 * MIB);
+}
+
+#[test]
+fn capabilities_are_of_a_short_list_and_a_job_may_have_fewer() {
+    let pc = pc();
+    let given = |added: Value, dropped: Value| {
+        let mut asked = plain(pc.path());
+        (asked["HostConfig"]["CapAdd"], asked["HostConfig"]["CapDrop"]) = (added, dropped);
+        built(&pc, &asked).unwrap()["HostConfig"]["CapAdd"].clone()
+    };
+
+    assert_eq!(given(json!(null), json!(["all"])), json!([]));
+    assert_eq!(given(json!(["CAP_CHOWN", "kill"]), json!(["ALL"])), json!(["CHOWN", "KILL"]));
+    let fewer = given(json!(null), json!(["CAP_NET_RAW", "CAP_SETUID", "mknod"]));
+    assert_eq!(fewer.as_array().unwrap().len(), 9);
+}
+
+/// Of what an image says, too, no card comes: its words stand below these.
+#[test]
+fn a_container_has_exactly_the_cards_that_it_was_given_by_name() {
+    let pc = pc();
+    let asked = |runtime: &str, env: Value| {
+        let mut asked = plain(pc.path());
+        (asked["HostConfig"]["Runtime"], asked["Env"]) = (json!(runtime), env);
+        built(&pc, &asked).map(|built| (built["HostConfig"]["Runtime"].clone(), built["Env"].clone()))
+    };
+    let card = format!("NVIDIA_VISIBLE_DEVICES={CARD}");
+    let void = "NVIDIA_VISIBLE_DEVICES=void";
+
+    for runtime in ["", "runc"] {
+        for env in [json!([]), json!([card]), json!(["NVIDIA_VISIBLE_DEVICES=void"])] {
+            assert_eq!(asked(runtime, env).unwrap(), (json!("runc"), json!([void])), "{runtime}");
+        }
+    }
+    let others = ["GDRCOPY", "GDS", "MOFED", "NVSWITCH"].map(|other| format!("NVIDIA_{other}=disabled"));
+    let with_card = |devices: &str, able: &str| {
+        let able = format!("NVIDIA_DRIVER_CAPABILITIES={able}");
+        let env: Vec<&str> = [devices, &able].into_iter().chain(others.iter().map(String::as_str)).collect();
+        (json!("nvidia"), json!(env))
+    };
+    assert_eq!(asked("nvidia", json!([])).unwrap(), with_card(void, "compute,utility"));
+    assert_eq!(asked("nvidia", json!([card])).unwrap(), with_card(&card, "compute,utility"));
+    let all = json!([card, "NVIDIA_DRIVER_CAPABILITIES=all"]);
+    assert_eq!(asked("nvidia", all).unwrap(), with_card(&card, "compute,graphics,utility,video"));
+    for (env, told) in [
+        (json!(["NVIDIA_VISIBLE_DEVICES=all"]), "NVIDIA_VISIBLE_DEVICES"),
+        (json!(["NVIDIA_VISIBLE_DEVICES=0"]), "NVIDIA_VISIBLE_DEVICES"),
+        (json!(["NVIDIA_VISIBLE_DEVICES=GPU-5a4f3c2e"]), "NVIDIA_VISIBLE_DEVICES"),
+        (json!(["NVIDIA_VISIBLE_DEVICES=MIG-1"]), "NVIDIA_VISIBLE_DEVICES"),
+        (json!([format!("{card},1")]), "NVIDIA_VISIBLE_DEVICES"),
+        (json!([card, "NVIDIA_VISIBLE_DEVICES=all"]), "NVIDIA_VISIBLE_DEVICES"),
+        (json!(["NVIDIA_DRIVER_CAPABILITIES=display"]), "NVIDIA_DRIVER_CAPABILITIES"),
+        (json!(["NVIDIA_MIG_CONFIG_DEVICES=all"]), "an NVIDIA_ variable that is not known"),
+        (json!(["NVIDIA_GDS=enabled"]), "an NVIDIA_ variable that is not known"),
+        (json!(["LD_PRELOAD=/x.so"]), "LD_PRELOAD or LD_AUDIT beside a graphics card"),
+    ] {
+        let refused = asked("nvidia", env.clone()).expect_err("refused").to_string();
+        assert_eq!(refused, format!("this PC does not allow {told}"), "{env}");
+    }
+    assert!(asked("", json!(["LD_PRELOAD=/x.so"])).is_ok());
+}
+
+#[test]
+fn what_an_image_brings_of_itself_is_looked_at_too() {
+    let pc = pc();
+    let of = |runtime: &str, config: Value| {
+        let mut asked = plain(pc.path());
+        asked["HostConfig"]["Runtime"] = json!(runtime);
+        let rules = Rules { data_dir: pc.path(), cards: &[] };
+        let container = Container::read(asked.to_string().as_bytes(), rules).unwrap();
+        container.made_of("sha256:4567", &config).map(|made| made.image().to_owned())
+    };
+
+    assert_eq!(of("", json!({"Env": ["LD_PRELOAD=x"], "WorkingDir": "/srv"})), Ok("sha256:4567".to_owned()));
+    for (runtime, config) in [
+        ("", json!({"Labels": {"a": "x".repeat(1024 * 1024)}})),
+        ("", json!({"WorkingDir": "/proc/self/fd/8"})),
+        ("", json!({"WorkingDir": "//./proc/self/fd/8"})),
+        ("", json!({"WorkingDir": "/srv/../proc/self/fd/8"})),
+        ("nvidia", json!({"Env": ["LD_PRELOAD=x"]})),
+        ("nvidia", json!({"Env": ["NVIDIA_IMEX_CHANNELS=all"]})),
+    ] {
+        assert!(of(runtime, config.clone()).is_err(), "{config}");
+    }
+}
+
+#[test]
+fn a_port_is_published_on_this_pcs_loopback_or_not_at_all() {
+    let pc = pc();
+    let of = |bindings: Value| {
+        let mut asked = plain(pc.path());
+        asked["ExposedPorts"] = json!({"80/tcp": {}, "80/udp": {}});
+        asked["HostConfig"]["PortBindings"] = bindings;
+        built(&pc, &asked)
+    };
+    let at = |ip: &str, port: &str| json!({"80/tcp": [{"HostIp": ip, "HostPort": port}]});
+
+    let loopback = at("127.0.0.1", "23456");
+    assert_eq!(of(loopback.clone()).unwrap()["HostConfig"]["PortBindings"], loopback);
+    for elsewhere in ["", "0.0.0.0", "192.168.0.2", "::", "::1", "127.0.0.2"] {
+        let built = of(at(elsewhere, "23456")).unwrap();
+        assert_eq!(built["HostConfig"]["PortBindings"], json!({}), "{elsewhere}");
+        assert_eq!(built["ExposedPorts"], json!({"80/tcp": {}, "80/udp": {}}));
+    }
+    for port in ["", "0", "22", "80-90", "99999"] {
+        assert!(of(at("127.0.0.1", port)).is_err(), "{port}");
+    }
+    assert!(of(json!({"80/sctp": []})).is_err() && of(json!({"080/tcp": []})).is_err());
 }
 
 /// The engine lists it with all containers, each time that somebody asks for these.
 #[test]
 fn a_description_that_would_swell_the_engines_list_is_refused_and_a_large_environment_is_not() {
     let pc = pc();
-    let much = "x".repeat(1024 * 1024);
+    let much = "x".repeat(512 * 1024);
     let many: Vec<String> = (0..20_000).map(|number| format!("argument {number}")).collect();
 
-    for (name, value) in [
-        ("Labels", json!({"com.example": much})),
-        ("Labels", json!({much.as_str(): ""})),
-        ("labels", json!({"com.example": much})),
-        ("Cmd", json!([much])),
-        ("Cmd", json!(many)),
-        ("Entrypoint", json!(many)),
-        ("ExposedPorts", json!({much.as_str(): {}})),
-    ] {
+    for (name, value) in
+        [("Cmd", json!([much])), ("Cmd", json!(many)), ("Entrypoint", json!(many)), ("User", json!(much))]
+            .into_iter()
+            .chain([
+                ("ExposedPorts", json!({much.as_str(): {}})),
+                ("WorkingDir", json!(format!("/../{much}"))),
+            ])
+    {
         let mut asked = plain(pc.path());
-        asked.as_object_mut().unwrap().remove("Labels");
         asked[name] = value;
-        let refused = container(&asked, pc.path()).expect_err(name).to_string();
-        assert!(refused.contains("128 KiB"), "{name}: {refused}");
-    }
-    for field in ["Tmpfs", "Annotations", "Sysctls"] {
-        assert!(with(&pc, field, json!({"x": much})).is_err(), "{field}");
+        assert!(built(&pc, &asked).is_err(), "{name}");
     }
     let mut honest = plain(pc.path());
+    honest["Labels"]["com.example"] = json!(much);
     honest["Cmd"] = json!(["/bin/sh", "-c", "x".repeat(64 * 1024)]);
-    honest["Env"] = json!([format!("LONG={}", "x".repeat(512 * 1024))]);
-    assert_eq!(container(&honest, pc.path()), Ok(()));
+    honest["Env"] = json!([format!("LONG={much}")]);
+    let built = built(&pc, &honest).unwrap();
+    assert_eq!(built["Labels"].as_object().unwrap().len(), 5, "a job's own are left out");
 }
 
 #[test]
 fn a_name_in_other_capitals_or_twice_is_no_way_around() {
     let pc = pc();
-    let asked = json!({"hostconfig": {"networkMODE": "host"}});
-    assert!(container(&asked, pc.path()).is_err());
 
-    let asked = json!({"HostConfig": {"NetworkMode": "none"}, "hostConfig": {"NetworkMode": "host"}});
-    assert!(container(&asked, pc.path()).is_err());
-
-    let elsewhere = json!({"EndpointsConfig": {"somebodys_network": {}}});
-    let asked = json!({"HostConfig": {}, "NetworkingConfig": elsewhere});
-    assert!(container(&asked, pc.path()).is_err());
-
+    let mut small = plain(pc.path());
+    small["HostConfig"]["networkMODE"] = json!("host");
+    assert_eq!(rule(&built(&pc, &small)), "this PC does not allow NetworkMode");
+    small["HostConfig"].as_object_mut().unwrap().remove("NetworkMode");
+    assert_eq!(rule(&built(&pc, &small)), "this PC does not allow NetworkMode");
     // Letters that are no others to the engine: the long s, the sign of kelvin.
-    for asked in [
-        json!({"Ho\u{17f}tConfig": {"NetworkMode": "host"}}),
-        json!({"HostConfig": {"Networ\u{212a}Mode": "host"}}),
-        json!({"HostConfig": {"NetworkMode": "none", "Networ\u{212a}Mode": "host"}}),
-        json!({"HostConfig": {"Bind\u{17f}": ["/etc:/etc"]}}),
-        json!({"HostConfig": {"Device\u{17f}": [{"PathOnHost": "/dev/sda"}]}}),
+    for (name, value) in [
+        ("Networ\u{212a}Mode", json!("host")),
+        ("Bind\u{17f}", json!(["/etc:/etc"])),
+        ("Device\u{17f}", json!([{"PathOnHost": "/dev/sda"}])),
+        ("privileged", json!(true)),
     ] {
-        assert!(container(&asked, pc.path()).is_err(), "{asked}");
+        assert!(with(&pc, name, value).is_err(), "{name}");
     }
-}
-
-#[test]
-fn a_job_that_asks_for_no_runtime_gets_the_one_without_the_card() {
-    let plain = json!({"Image": "x", "HostConfig": {"Runtime": "runc"}});
-
-    for host in [json!({}), json!({"Runtime": ""}), json!({"Runtime": null}), json!({"runtime": ""})] {
-        assert_eq!(with_runtime(json!({"Image": "x", "HostConfig": host})), plain, "{host}");
-    }
-    let lower = with_runtime(json!({"hostconfig": {"NetworkMode": "none"}}));
-    assert_eq!(lower, json!({"hostconfig": {"NetworkMode": "none", "Runtime": "runc"}}));
-    for named in
-        [plain, json!({"HostConfig": {"Runtime": "nvidia"}}), json!({"HostConfig": {"runtime": "nvidia"}})]
-    {
-        assert_eq!(with_runtime(named.clone()), named);
-    }
+    let host = plain(pc.path())["HostConfig"].to_string();
+    let twice = format!("{{\"HostConfig\": {host}, \"HostConfig\": {host}}}");
+    let rules = Rules { data_dir: pc.path(), cards: &[] };
+    assert!(Container::read(twice.as_bytes(), rules).is_err());
 }
 
 /// As older engines do, which look at the top where there is no inner one.
@@ -170,36 +437,265 @@ fn a_job_that_asks_for_no_runtime_gets_the_one_without_the_card() {
 fn what_an_older_engine_would_look_for_outside_its_place_is_not_let_in() {
     let pc = pc();
 
-    for asked in [
-        json!({"Image": "x", "Privileged": true}),
-        json!({"Image": "x", "HostConfig": null, "Binds": ["/:/host"]}),
-        json!({"Image": "x", "HostConfig": [], "NetworkMode": "host"}),
-        json!({"Image": "x", "HostConfig": {}, "VolumeDriver": "somebodys"}),
-        json!({"Image": "x"}),
-        json!([{"HostConfig": {}}]),
-        json!(null),
+    for (name, value) in [
+        ("Privileged", json!(true)),
+        ("Binds", json!(["/:/host"])),
+        ("NetworkMode", json!("host")),
+        ("VolumeDriver", json!("somebodys")),
+        ("Volumes", json!({"/host": {}})),
+        ("NetworkDisabled", json!(true)),
+        ("MacAddress", json!("02:42:00:00:00:01")),
+        ("OnBuild", json!(["RUN x"])),
+        ("StopSignal", json!("SIGKILL")),
     ] {
-        assert!(container(&asked, pc.path()).is_err(), "{asked}");
+        let mut asked = plain(pc.path());
+        asked[name] = value;
+        assert_eq!(rule(&built(&pc, &asked)), format!("this PC does not allow {name}"));
     }
-    assert_eq!(container(&json!({"Image": "x", "HostConfig": {}}), pc.path()), Ok(()));
+    for host in [json!(null), json!([]), json!("x")] {
+        let mut asked = plain(pc.path());
+        asked["HostConfig"] = host;
+        assert!(built(&pc, &asked).is_err(), "{asked}");
+    }
 }
 
 #[test]
-fn only_the_drivers_own_requests_have_a_way_through() {
-    let get = |path| route(&Method::GET, path);
-    let post = |path| route(&Method::POST, path);
+fn a_field_that_nobody_knows_is_refused_by_its_name_and_is_left_out_where_it_says_nothing() {
+    let pc = pc();
 
-    assert_eq!(post("/v1.41/containers/create"), Some(Route::Container));
-    assert_eq!(post("/containers/abc/exec"), Some(Route::Exec));
-    assert_eq!(post("/v1.24/containers/abc/start"), Some(Route::Start));
-    assert_eq!(get("/_ping"), Some(Route::Free));
-    assert_eq!(get("/v1.52/images/registry.example/a/b:1/json"), Some(Route::Free));
-    for path in ["/volumes", "/v1.41/containers/abc/archive", "/secrets", "/swarm", "/plugins"] {
-        assert_eq!(get(path), None, "{path}");
+    for nothing in [json!(null), json!(false), json!(0), json!(""), json!([]), json!({}), json!([0, 0])] {
+        let built = with(&pc, "FromTheFuture", nothing).unwrap();
+        assert_eq!(built["HostConfig"]["FromTheFuture"], Value::Null);
+        assert!(!built.to_string().contains("FromTheFuture"));
     }
-    for path in ["/build", "/volumes/create", "/networks/create", "/containers/abc/update", "/commit"] {
-        assert_eq!(post(path), None, "{path}");
+    let refused = with(&pc, "FromTheFuture", json!("planted"));
+    assert_eq!(rule(&refused), "this PC does not allow FromTheFuture");
+    for hostile in ["a\nb", "with a space", &"x".repeat(40)] {
+        assert_eq!(rule(&with(&pc, hostile, json!(1))), "this PC does not allow a field that nobody knows");
     }
-    assert!(exec(&json!({"Cmd": ["sh"], "Privileged": true})).is_err());
-    assert_eq!(exec(&json!({"Cmd": ["sh"], "Privileged": false})), Ok(()));
+}
+
+#[test]
+fn a_program_in_a_container_gets_a_command_and_a_terminal_and_no_other_user() {
+    let read = |asked: Value| Program::read(asked.to_string().as_bytes()).map(|program| json!(program));
+    let plain = json!({
+        "User": "", "Privileged": false, "Tty": true, "ConsoleSize": [24, 80], "AttachStdin": true,
+        "AttachStderr": true, "AttachStdout": true, "DetachKeys": "", "Env": null, "WorkingDir": "",
+        "Cmd": ["sh"],
+    });
+
+    let built =
+        json!({"Cmd": ["sh"], "Tty": true, "AttachStdin": true, "AttachStdout": true, "AttachStderr": true});
+    assert_eq!(read(plain.clone()).unwrap(), built);
+    for (name, value) in [
+        ("Privileged", json!(true)),
+        ("User", json!("root")),
+        ("Env", json!(["LD_PRELOAD=x"])),
+        ("WorkingDir", json!("/proc/self/fd/8")),
+        ("DetachKeys", json!("ctrl-a")),
+    ] {
+        let mut asked = plain.clone();
+        asked[name] = value;
+        assert_eq!(read(asked).unwrap_err().to_string(), format!("this PC does not allow {name}"));
+    }
+    let start = |asked: Value| Terminal::read(asked.to_string().as_bytes());
+    assert_eq!(json!(start(json!({"Detach": false, "Tty": true})).unwrap()), json!({"Tty": true}));
+    assert!(start(json!({"Detach": true})).is_err());
+}
+
+fn asks(method: &Method, target: &str) -> Result<(Route, String), Refusal> {
+    let way = way(method, &target.parse::<Uri>().unwrap())?;
+    Ok((way.route, way.target))
+}
+
+#[test]
+fn only_the_drivers_own_requests_have_a_way_through_and_each_is_written_anew() {
+    let get = |target: &str| asks(&Method::GET, target).map(|(_, target)| target);
+    let post = |target: &str| asks(&Method::POST, target);
+    let delete = |target: &str| asks(&Method::DELETE, target).map(|(_, target)| target);
+
+    assert_eq!(asks(&Method::HEAD, "/_ping").unwrap().1, "/_ping");
+    for same in [
+        "/v1.41/version",
+        "/v1.52/images/registry.example/a/b:1/json",
+        "/v1.40/containers/abc/logs?follow=1&since=1&stderr=1&stdout=1",
+        "/v1.55/containers/abc/stats?stream=false",
+        "/v1.41/exec/abc/json",
+    ] {
+        assert_eq!(get(same).as_deref(), Ok(same));
+    }
+    let (route, target) = post("/v1.41/containers/create?name=work-1").unwrap();
+    assert_eq!((route, &*target), (Route::Create(Some("work-1".to_owned())), "/v1.41/containers/create"));
+    assert_eq!(post("/v1.41/containers/abc/start").unwrap().0, Route::Start("abc".to_owned()));
+    // Those of jobs; with what it wrote; without the owner's names for it.
+    let label = "%7B%22label%22%3A%5B%22com.hashicorp.nomad.alloc_id%22%5D%7D";
+    assert_eq!(
+        get("/v1.41/containers/json?all=1&filters=x").unwrap(),
+        format!("/v1.41/containers/json?all=1&filters={label}")
+    );
+    assert_eq!(delete("/v1.41/containers/abc?force=1").unwrap(), "/v1.41/containers/abc?force=1&v=1");
+    assert_eq!(delete("/v1.41/images/sha256:01?force=1").unwrap(), "/v1.41/images/sha256:01");
+    let pull = post("/v1.44/images/create?fromImage=nvcr.io%2Fnvidia%2Fcuda&tag=12").unwrap().0;
+    assert_eq!(pull, Route::Pull("nvcr.io/nvidia/cuda:12".to_owned()));
+    let pull = post("/v1.44/images/create?fromImage=redis&tag=sha256%3A0123").unwrap().0;
+    assert_eq!(pull, Route::Pull("redis@sha256:0123".to_owned()));
+}
+
+#[test]
+fn another_version_another_parameter_and_another_request_have_none() {
+    for (method, target) in [
+        (Method::GET, "/v1.39/version"),
+        (Method::GET, "/v1.56/version"),
+        (Method::GET, "/v1.041/version"),
+        (Method::GET, "/v2.41/version"),
+        (Method::GET, "/version"),
+        (Method::GET, "/info"),
+        (Method::POST, "/containers/create"),
+        (Method::POST, "/v1.24/containers/abc/start"),
+        (Method::GET, "/v1.41/_ping"),
+        (Method::GET, "/v1.41/volumes"),
+        (Method::GET, "/v1.41/containers/abc/archive"),
+        (Method::GET, "/v1.41/containers/abc/export"),
+        (Method::GET, "/v1.41/containers/..%2f..%2finfo/json"),
+        (Method::GET, "/v1.41/containers/abc%20/json"),
+        (Method::GET, "/v1.41/containers//json"),
+        (Method::GET, "/v1.41/images/json"),
+        (Method::GET, "/v1.41/images/a/../b/json"),
+        (Method::GET, "/v1.41/images/get?names=x"),
+        (Method::GET, "/v1.41/events"),
+        (Method::GET, "/v1.41/secrets"),
+        (Method::POST, "/v1.41/build"),
+        (Method::POST, "/v1.41/images/load?quiet=1"),
+        (Method::POST, "/v1.41/images/create?fromSrc=-&repo=x"),
+        (Method::POST, "/v1.41/images/create?fromImage=sha256:01"),
+        (Method::POST, "/v1.41/images/create?fromImage=x&platform=linux/arm"),
+        (Method::POST, "/v1.41/images/create?fromImage=x&fromImage=y"),
+        (Method::POST, "/v1.41/images/x/tag?repo=y"),
+        (Method::POST, "/v1.41/images/x/push"),
+        (Method::POST, "/v1.41/volumes/create"),
+        (Method::POST, "/v1.41/networks/create"),
+        (Method::POST, "/v1.41/containers/abc/update"),
+        (Method::POST, "/v1.41/containers/abc/attach"),
+        (Method::POST, "/v1.41/containers/abc/start?checkpoint=x"),
+        (Method::POST, "/v1.41/containers/abc/rename?name=x"),
+        (Method::POST, "/v1.41/containers/create?platform=x"),
+        (Method::POST, "/v1.41/commit"),
+        (Method::PUT, "/v1.41/containers/abc/archive"),
+        (Method::DELETE, "/v1.41/containers/abc?link=1"),
+        (Method::DELETE, "/v1.41/volumes/x"),
+        (Method::HEAD, "/v1.41/info"),
+    ] {
+        let refused = asks(&method, target).expect_err(target);
+        assert!(!refused.to_string().contains("abc"), "{target}: {refused}");
+    }
+}
+
+/// What a field may hold: what is taken, what is not, and anything.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0..200i64).prop_map(|mib| Value::from(mib * MIB)),
+        prop::sample::select(vec![
+            "", "host", "none", "nvidia", "runc", "private", "CHOWN", "80/tcp", "1", "tmpfs"
+        ])
+        .prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    let name = prop::sample::select(vec![
+        "Type", "Name", "Target", "HostIp", "HostPort", "Soft", "Hard", "80/tcp", "x",
+    ]);
+    leaf.prop_recursive(2, 12, 3, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(name.clone(), inner, 0..3).prop_map(|fields| fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+const TOP: [&str; 12] = [
+    "Image",
+    "Cmd",
+    "Entrypoint",
+    "Env",
+    "User",
+    "WorkingDir",
+    "Hostname",
+    "Tty",
+    "OpenStdin",
+    "Labels",
+    "Healthcheck",
+    "ExposedPorts",
+];
+const HOST: [&str; 23] = [
+    "Binds",
+    "Mounts",
+    "Memory",
+    "MemorySwap",
+    "CpuShares",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpusetCpus",
+    "PidsLimit",
+    "ShmSize",
+    "Ulimits",
+    "OomScoreAdj",
+    "LogConfig",
+    "CapDrop",
+    "CapAdd",
+    "SecurityOpt",
+    "IpcMode",
+    "CgroupnsMode",
+    "NetworkMode",
+    "PortBindings",
+    "ExtraHosts",
+    "Runtime",
+    "Init",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn whatever_is_asked_the_engine_hears_of_known_fields_alone_and_the_same_once_more(
+        top in prop::collection::vec((prop::sample::select(TOP.to_vec()), any_value()), 0..3),
+        host in prop::collection::vec((prop::sample::select(HOST.to_vec()), any_value()), 0..4),
+        other in prop::option::of(("[A-Za-z]{1,12}", any_value())),
+    ) {
+        let pc = pc();
+        let mut asked = plain(pc.path());
+        for (name, value) in top {
+            asked[name] = value;
+        }
+        for (name, value) in host {
+            asked["HostConfig"][name] = value;
+        }
+        if let Some((name, value)) = other {
+            asked["HostConfig"][name] = value;
+        }
+        if let Ok(made) = built(&pc, &asked) {
+            let known = |name: &String| TOP.contains(&name.as_str()) || name == "HostConfig";
+            prop_assert!(made.as_object().unwrap().keys().all(known), "{made}");
+            let host = made["HostConfig"].as_object().unwrap();
+            let known = |name: &String| HOST.contains(&name.as_str()) || name == "ReadonlyRootfs";
+            prop_assert!(host.keys().all(known), "{made}");
+            for limit in ["Memory", "MemorySwap", "PidsLimit", "ShmSize"] {
+                prop_assert!(host[limit].as_i64().unwrap() > 0);
+            }
+            prop_assert_eq!(&host["CapDrop"], &json!(["ALL"]));
+            prop_assert_eq!(host["SecurityOpt"].as_array().unwrap().len(), 2);
+            prop_assert_eq!(built(&pc, &made), Ok(made));
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_read_as_a_container_that_was_not_described(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let pc = pc();
+        let rules = Rules { data_dir: pc.path(), cards: &[] };
+        prop_assert!(Container::read(&bytes, rules).is_err());
+    }
 }

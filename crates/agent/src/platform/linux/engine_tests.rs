@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
@@ -39,16 +40,19 @@ async fn ask(socket: &Path, method: Method, target: &str, body: Value) -> (u16, 
     (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::String(text)))
 }
 
-/// A container as Nomad's docker driver asks for one, with `folder` as its allocation's.
+/// A container as Nomad's docker driver asks for one, with `folder` as its allocation's, for a task that no other test has.
 fn asked(folder: &Path, script: &str) -> Value {
+    static TASKS: AtomicU32 = AtomicU32::new(0);
+    let task = format!("work-{}-{}", std::process::id(), TASKS.fetch_add(1, Ordering::SeqCst));
     json!({
         "Image": IMAGE,
         "Cmd": ["/bin/sh", "-c", script],
-        "Labels": {"com.hashicorp.nomad.alloc_id": ALLOC},
+        "Labels": {"com.hashicorp.nomad.alloc_id": ALLOC, "com.hashicorp.nomad.task_name": task},
         "HostConfig": {
             "NetworkMode": "none",
             "Binds": [format!("{}:/alloc", folder.display())],
-            "CapDrop": ["ALL"],
+            "Memory": 64 << 20,
+            "PidsLimit": 64,
         },
     })
 }
@@ -98,7 +102,9 @@ impl Drop for Container {
 
 fn gate(stage: &Stage, engine: &Path) -> (Gate, PathBuf) {
     let socket = stage.dir.path().join("gate.sock");
-    (Gate::open(socket.clone(), engine, &stage.data(), Default::default(), Arc::new(|_| ())).unwrap(), socket)
+    let gate =
+        Gate::open(socket.clone(), engine, &stage.data(), Vec::new(), Default::default(), Arc::new(|_| ()));
+    (gate.unwrap(), socket)
 }
 
 fn allocation(stage: &Stage) -> PathBuf {
@@ -124,10 +130,11 @@ async fn a_real_engine_runs_what_the_gate_admits_and_never_hears_of_what_it_refu
         let mut greedy = honest.clone();
         greedy["HostConfig"][field] = value;
         let name = format!("greedy-{}-{field}", std::process::id());
-        let target = format!("/v1.41/containers/create?name={name}");
-        let (status, said) = ask(&socket, Method::POST, &target, greedy).await;
-        let (known, _) = ask(&engine, Method::GET, &format!("/containers/{name}/json"), Value::Null).await;
-        refused.push((field, status, known, said.to_string().contains("this PC does not allow")));
+        greedy["Labels"]["com.hashicorp.nomad.task_name"] = json!(name);
+        let (status, said) = ask(&socket, Method::POST, "/v1.41/containers/create", greedy).await;
+        let known = format!("/containers/{name}-{ALLOC}/json");
+        let (known, _) = ask(&engine, Method::GET, &known, Value::Null).await;
+        refused.push((field, status, known, said["message"] == format!("this PC does not allow {field}")));
     }
     let container = Container::start(&engine, &socket, &honest).await;
     let (_, ended) = container.verb(&socket, "wait").await;
@@ -136,6 +143,112 @@ async fn a_real_engine_runs_what_the_gate_admits_and_never_hears_of_what_it_refu
     assert_eq!(refused, expected.map(|field| (field, 403, 404, true)));
     assert_eq!(ended["StatusCode"], 0, "{ended}");
     assert_eq!(std::fs::read_to_string(allocation(&stage).join("word")).unwrap(), "from the container\n");
+}
+
+/// Makes calls of the kernel as no library would, and says what came of each.
+const PROBE: &str = r#"
+static long call(long number, long one, long two, long three) {
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(one), "S"(two), "d"(three) : "rcx", "r11", "memory");
+    return result;
+}
+static void say(const char *name, long result) {
+    char line[64]; int length = 0;
+    while (*name) line[length++] = *name++;
+    line[length++] = '=';
+    if (result >= 0) { line[length++] = 'y'; } else {
+        long error = -result;
+        if (error >= 10) line[length++] = '0' + error / 10;
+        line[length++] = '0' + error % 10;
+    }
+    line[length++] = '\n';
+    call(1, 1, (long)line, length);
+}
+__attribute__((used)) void begin(long *stack) {
+    if (stack[0] > 1) {
+        if (((char *)stack[2])[0] == 'x') { call(0x40000000 + 39, 0, 0, 0); }
+        else { long result; __asm__ volatile("int $0x80" : "=a"(result) : "a"(20) : "memory"); }
+        call(60, 0, 0, 0);
+    }
+    say("unix", call(41, 1, 1, 0));
+    say("tcp", call(41, 2, 1, 6));
+    say("udp6", call(41, 10, 2, 17));
+    say("route", call(41, 16, 3, 0));
+    say("audit", call(41, 16, 3, 9));
+    say("sctp", call(41, 2, 1, 132));
+    say("packet", call(41, 17, 3, 0));
+    say("alg", call(41, 38, 5, 0));
+    say("vsock", call(41, 40, 1, 0));
+    say("rxrpc", call(41, 33, 2, 0));
+    say("unshare", call(272, 0x10000000, 0, 0));
+    say("clone", call(56, 0x10000000 | 17, 0, 0));
+    say("clone3", call(435, 0, 0, 0));
+    say("mount", call(165, 0, 0, 0));
+    say("keyctl", call(250, 0, 0, 0));
+    say("bpf", call(321, 0, 0, 0));
+    say("userfaultfd", call(323, 0, 0, 0));
+    say("io_uring", call(425, 1, 0, 0));
+    say("perf", call(298, 0, 0, 0));
+    say("ptrace", call(101, 0, 0, 0));
+    say("setns", call(308, 0, 0, 0));
+    call(60, 0, 0, 0);
+}
+__asm__(".globl _start\n_start: mov %rsp, %rdi\nand $-16, %rsp\ncall begin\n");
+"#;
+
+/// None on another architecture, whose numbers are others.
+fn probe(folder: &Path) -> Option<()> {
+    if !cfg!(target_arch = "x86_64") {
+        return None;
+    }
+    let (source, program) = (folder.join("probe.c"), folder.join("probe"));
+    std::fs::write(&source, PROBE).unwrap();
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-nostdlib", "-static", "-O1", "-fno-stack-protector", "-o"]).arg(program).arg(source);
+    assert!(compiler.status().unwrap().success());
+    Some(())
+}
+
+/// Each of these layers by itself, in a real container: what the profile, the limits and the powers come to.
+#[tokio::test]
+async fn in_a_real_container_that_the_gate_built_the_kernel_gives_what_programs_need_and_nothing_else() {
+    let Some(engine) = engine() else { return };
+    let stage = Stage::new();
+    let (_gate, socket) = gate(&stage, &engine);
+    let folder = allocation(&stage);
+    let Some(()) = probe(&folder) else { return };
+    let script = "exec > /alloc/said 2>/dev/null
+        /alloc/probe
+        (/alloc/probe 32); echo 32bit=$?
+        (/alloc/probe x); echo x32=$?
+        busybox mount -t tmpfs x /mnt; echo mount=$?
+        busybox ping -c 1 127.0.0.1; echo ping=$?
+        busybox rm -f /alloc/logs/x /proc/sys/kernel/x; busybox touch /alloc/logs/x; echo logs=$?
+        busybox mv /alloc/logs /alloc/other; echo moved=$?
+        busybox mknod /alloc/null c 1 3; echo device=$?
+        busybox chown 7:7 /alloc/probe && echo chown=0
+        busybox grep -E '^(NoNewPrivs|CapEff|CapBnd|Seccomp):' /proc/self/status
+        (i=0; while [ $i -lt 500 ]; do sleep 600 & i=$((i+1)); done); echo bomb=$?
+        kill -9 -1";
+
+    let container = Container::start(&engine, &socket, &asked(&folder, script)).await;
+    container.verb(&socket, "wait").await;
+    let said = std::fs::read_to_string(folder.join("said")).unwrap();
+    let seen = container.seen().await.unwrap();
+
+    let expected = "unix=y tcp=y udp6=y route=y audit=1 sctp=1 packet=1 alg=1 vsock=1 rxrpc=1 unshare=1 clone=1 clone3=38 \
+        mount=1 keyctl=1 bpf=1 userfaultfd=1 io_uring=1 perf=1 ptrace=1 setns=1 32bit=159 x32=159 mount=1 ping=1 logs=1 \
+        moved=1 device=1 chown=0 CapEff:000000000004\
+05fb CapBnd:00000000000405fb NoNewPrivs:1 Seccomp:2 bomb=2";
+    let words =
+        |text: &str| text.replace('\t', "").split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&said), words(expected), "{said}");
+    let host = &seen["HostConfig"];
+    for (limit, value) in [("Memory", 64 << 20), ("MemorySwap", 64 << 20), ("PidsLimit", 64)] {
+        assert_eq!(host[limit], value, "{limit}");
+    }
+    assert_eq!(host["LogConfig"]["Config"], json!({"max-file": "2", "max-size": "2m"}));
+    assert!(host["MaskedPaths"].as_array().is_some_and(|masked| !masked.is_empty()), "{host}");
 }
 
 #[tokio::test]
@@ -205,13 +318,12 @@ async fn in_a_real_engine_an_image_that_a_job_brought_goes_and_the_one_that_was_
     let stage = Stage::new();
     let images = Images::of(&engine, &stage.data());
     let brought = format!("ionet-brought-{}", std::process::id());
-    let pull = |name: &str| format!("/v1.41/images/create?fromImage={name}&tag=1").parse().unwrap();
     let is_there = async |name: &str| {
         ask(&engine, Method::GET, &format!("/images/{name}:1/json"), Value::Null).await.0 == 200
     };
 
-    let brings = images.hear(&Method::POST, &pull(&brought)).await.unwrap();
-    assert!(images.hear(&Method::POST, &pull("ionet-example")).await.is_none());
+    let brings = images.pull(format!("{brought}:1")).await.unwrap();
+    assert!(images.pull(IMAGE.to_owned()).await.is_err());
     let tagged = format!("/images/{IMAGE}/tag?repo={brought}&tag=1");
     assert_eq!(ask(&engine, Method::POST, &tagged, Value::Null).await.0, 201);
     let ended = Empty::new().map_err(|never| match never {}).boxed_unsync();

@@ -1,4 +1,4 @@
-//! The gate: the container engine's socket as the agent sees it. What passes is [`crate::admission`]'s to say.
+//! The gate: the container engine's socket as the agent sees it. What the engine is asked is [`crate::admission`]'s to build.
 
 use std::convert::Infallible;
 use std::fs;
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -20,11 +21,12 @@ use tokio::task::JoinHandle;
 
 use super::allocations::Allocations;
 use super::beside::Tell;
-use super::engine::Engine;
+use super::engine::{Engine, Image};
 use super::images::{Images, Pull};
 use super::processes::Containers;
 use super::refused;
-use crate::admission::{self, Refusal, Route};
+use super::sources::{Looked, Sources};
+use crate::admission::{self, Container, Program, Refusal, Route, Rules, Terminal};
 use crate::disk;
 use crate::http::Body;
 
@@ -43,13 +45,14 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Listens at `socket`, whose folder must be this user's alone, and passes on to the engine what is admitted for
-    /// jobs whose folders lie below `data_dir`. Takes note of the containers that are made, and tells what the engine makes of
-    /// them as far as it is about this PC.
+    /// Listens at `socket`, whose folder must be this user's alone, and asks the engine for what jobs may have whose folders lie
+    /// below `data_dir`, of the graphics cards with these UUIDs. Takes note of the containers that are made, and tells what the
+    /// engine makes of them as far as it is about this PC.
     pub(crate) fn open(
         socket: PathBuf,
         engine: &Path,
         data_dir: &Path,
+        cards: Vec<String>,
         containers: Containers,
         tell: Tell,
     ) -> io::Result<Self> {
@@ -59,7 +62,9 @@ impl Gate {
         let keeper = tokio::spawn(async move {
             // Nobody is let in before: what comes later is none of these.
             let allocations = Arc::new(Allocations::before(&data_dir).await);
-            let way = Arc::new(Way { engine, data_dir, containers, images, allocations, tell });
+            let sources = Sources::default();
+            let way =
+                Arc::new(Way { engine, data_dir, cards, containers, images, allocations, sources, tell });
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => drop(tokio::spawn(serve(Arc::clone(&way), stream))),
@@ -95,20 +100,44 @@ pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
 struct Way {
     engine: PathBuf,
     data_dir: PathBuf,
+    cards: Vec<String>,
     containers: Containers,
     images: Images,
     allocations: Arc<Allocations>,
+    sources: Sources,
     tell: Tell,
 }
 
-/// What was let through, and what is to be known of its answer.
+/// What the engine is asked.
+struct Admitted {
+    request: Request<Body>,
+    asked: Asked,
+    /// Whoever asked, where the engine takes the connection over.
+    near: OnUpgrade,
+}
+
+/// What is to be known of its answer.
 enum Asked {
-    /// Of this allocation, where its driver says so.
-    Container(Option<String>),
+    /// Of this allocation, with what of the host it is to have.
+    Container(String, Looked),
     /// Of this container.
     Start(String),
     Pull(Pull),
+    Image,
     Other,
+}
+
+/// Why the engine is not asked.
+enum Denied {
+    Refused(Refusal),
+    /// Not for jobs, and so not there for whoever asks on their behalf.
+    NoImage,
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 async fn serve(way: Arc<Way>, stream: UnixStream) {
@@ -127,16 +156,18 @@ async fn serve(way: Arc<Way>, stream: UnixStream) {
 
 impl Way {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        match self.admit(request).await {
-            Ok((admitted, asked)) => match self.forward(admitted).await {
-                Ok(response) => self.note(asked, response).await,
-                Err(error) => {
-                    said(StatusCode::BAD_GATEWAY, &format!("the container engine does not answer: {error}"))
-                }
-            },
-            Err(refusal) => {
-                tracing::warn!(rule = refusal.rule, "a job was refused at the gate");
-                said(StatusCode::FORBIDDEN, &refusal.to_string())
+        let Admitted { request, asked, near } = match self.admit(request).await {
+            Ok(admitted) => admitted,
+            Err(Denied::NoImage) => return no_image(),
+            Err(Denied::Refused(refusal)) => {
+                tracing::warn!(rule = &*refusal.rule, "a job was refused at the gate");
+                return said(StatusCode::FORBIDDEN, &refusal.to_string());
+            }
+        };
+        match self.forward(request, near).await {
+            Ok(response) => self.note(asked, response).await,
+            Err(error) => {
+                said(StatusCode::BAD_GATEWAY, &format!("the container engine does not answer: {error}"))
             }
         }
     }
@@ -149,16 +180,30 @@ impl Way {
             self.allocations.started(container, is_refused);
         }
         match asked {
-            Asked::Container(_) | Asked::Start(_) if is_refused => {
+            Asked::Container(..) | Asked::Start(_) if is_refused => {
                 self.read(response, |body| self.refused(body)).await
             }
-            Asked::Container(allocation) => self.read(response, |body| self.made(body, allocation)).await,
+            Asked::Container(allocation, looked) => {
+                self.read(response, |body| self.made(body, allocation, looked)).await
+            }
             Asked::Start(_) => {
                 (self.tell)(Ok(()));
                 response
             }
             Asked::Pull(pull) => self.images.watch(pull, response),
-            Asked::Other => response,
+            Asked::Image if status == StatusCode::OK => self.image(response).await,
+            Asked::Image | Asked::Other => response,
+        }
+    }
+
+    /// What the engine says of an image, to whoever may hear it.
+    async fn image(&self, response: Response<Body>) -> Response<Body> {
+        let mut image = None;
+        let response =
+            self.read(response, |said| image = serde_json::from_value::<Image>(said.clone()).ok()).await;
+        match image {
+            Some(image) if self.images.is_for_jobs(&image).await => response,
+            _ => no_image(),
         }
     }
 
@@ -174,11 +219,10 @@ impl Way {
         Response::from_parts(head, whole(bytes))
     }
 
-    fn made(&self, container: &Value, allocation: Option<String>) {
+    fn made(&self, container: &Value, allocation: String, looked: Looked) {
         if let Some(id) = container["Id"].as_str() {
-            if let Some(allocation) = allocation {
-                self.allocations.made(id, allocation);
-            }
+            self.allocations.made(id, allocation);
+            self.sources.made(id, looked);
             self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
         }
     }
@@ -198,78 +242,119 @@ impl Way {
         });
     }
 
-    /// The request as it came, once its body has passed; a container's as it was read.
-    async fn admit(&self, request: Request<Incoming>) -> Result<(Request<Body>, Asked), Refusal> {
-        let route = admission::route(request.method(), request.uri().path());
-        let unknown =
-            || Refusal::with("the request", format!("{} {}", request.method(), request.uri().path()));
-        let route = route.ok_or_else(unknown)?;
-        if route == Route::Free {
-            if let Some(container) = admission::removed(request.method(), request.uri().path()) {
-                self.allocations.removed(container);
-            }
-            let pull = self.images.hear(request.method(), request.uri()).await;
-            return Ok((request.map(BodyExt::boxed_unsync), pull.map_or(Asked::Other, Asked::Pull)));
+    /// What the engine is asked is written anew: of the request goes on what was understood of it.
+    async fn admit(&self, mut request: Request<Incoming>) -> Result<Admitted, Denied> {
+        let way = admission::way(request.method(), request.uri())?;
+        let near = hyper::upgrade::on(&mut request);
+        let (head, body) = request.into_parts();
+        let unread = || Refusal::of("a description that is too long or breaks off");
+        let body = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
+        if !way.route.has_body() && !body.is_empty() {
+            return Err(Refusal::of("a description where none belongs").into());
         }
-        let (mut head, body) = request.into_parts();
-        let unread = || Refusal::of("a description that cannot be read or says one thing twice");
-        let bytes = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
-        match route {
-            Route::Start if bytes.is_empty() => {
-                let container = head.uri.path().rsplit('/').nth(1).unwrap_or_default().to_owned();
-                self.allocations.starts(&container);
-                Ok((Request::from_parts(head, whole(bytes)), Asked::Start(container)))
+        let mut target = way.target;
+        let mut anew = Request::builder().method(head.method);
+        let (body, asked) = match way.route {
+            Route::Free => (String::new(), Asked::Other),
+            Route::Create(name) => {
+                let (container, looked) = self.admit_container(body, name).await?;
+                target = format!("{target}?name={}", container.name());
+                (container.written(), Asked::Container(container.allocation().to_owned(), looked))
             }
-            Route::Start => Err(Refusal::of("a container that is described anew at its start")),
-            Route::Exec => {
-                admission::exec(&admission::json::read(&bytes).ok_or_else(unread)?)?;
-                Ok((Request::from_parts(head, whole(bytes)), Asked::Other))
+            Route::Exec => (written(&Program::read(&body)?), Asked::Other),
+            Route::ExecStart => {
+                anew = anew.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");
+                (written(&Terminal::read(&body)?), Asked::Other)
             }
-            Route::Container | Route::Free => {
-                let asked = admission::json::read(&bytes).ok_or_else(unread)?;
-                let admitted = self.admit_container(asked).await?;
-                let allocation = admission::allocation(&admitted).map(ToOwned::to_owned);
-                // It may be another one by now.
-                head.headers.remove(CONTENT_LENGTH);
-                let body = whole(Bytes::from(admitted.to_string()));
-                Ok((Request::from_parts(head, body), Asked::Container(allocation)))
+            Route::Start(container) => {
+                self.admit_start(&container).await?;
+                (String::new(), Asked::Start(container))
             }
-        }
+            Route::Remove(container) => {
+                self.allocations.removed(&container);
+                self.sources.removed(&container);
+                (String::new(), Asked::Other)
+            }
+            Route::Pull(image) => {
+                if let Some(account) = head.headers.get(ACCOUNT) {
+                    anew = anew.header(ACCOUNT, account);
+                }
+                (String::new(), Asked::Pull(self.images.pull(image).await?))
+            }
+            Route::Image(image) => {
+                self.images.uses(&image);
+                (String::new(), Asked::Image)
+            }
+            Route::RemoveImage(image) => {
+                self.admit_removal(&image).await?;
+                (String::new(), Asked::Other)
+            }
+        };
+        let anew = anew.uri(target).header(HOST, "engine").header(CONTENT_TYPE, JSON);
+        let request = anew.body(whole(Bytes::from(body))).map_err(|_| unread())?;
+        Ok(Admitted { request, asked, near })
     }
 
-    /// Where its folders lead is the disk's to say, and nobody but this request waits for that.
-    async fn admit_container(&self, asked: Value) -> Result<Value, Refusal> {
-        let data_dir = self.data_dir.clone();
-        let admitted = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || {
-            admission::container(&asked, &data_dir).map(|()| admission::with_runtime(asked))
+    /// Where its folders lead is the disk's to say, and nobody but this request waits for that. What its image says of a
+    /// container is the engine's to tell.
+    async fn admit_container(
+        &self,
+        body: Bytes,
+        name: Option<String>,
+    ) -> Result<(Container, Looked), Denied> {
+        let (data_dir, cards) = (self.data_dir.clone(), self.cards.clone());
+        let read = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || {
+            let rules = Rules { data_dir: &data_dir, cards: &cards };
+            let container = Container::read(&body, rules)?;
+            let looked = Looked::at(container.sources()).map_err(|_| Refusal::of("Binds"))?;
+            Ok((container, looked))
         });
-        let admitted =
-            admitted.await.unwrap_or_else(|| Err(Refusal::of("folders on a disk that does not answer")))?;
-        self.admit_image(&admitted).await?;
-        Ok(admitted)
+        let slow = Refusal::of("folders on a disk that does not answer");
+        let (container, looked) = read.await.unwrap_or(Err(slow))?;
+        if name.is_some_and(|name| name != container.name()) {
+            return Err(Refusal::of("a container under another name than its task's").into());
+        }
+        let Some(image) = self.ask_image(container.image()).await? else { return Err(Denied::NoImage) };
+        if !self.images.is_for_jobs(&image).await {
+            return Err(Denied::NoImage);
+        }
+        Ok((container.made_of(&image.id, &image.config)?, looked))
     }
 
-    /// What its image says of a container is the engine's to tell. One that is not there is its to refuse.
-    async fn admit_image(&self, asked: &Value) -> Result<(), Refusal> {
-        let Some(name) = admission::image(asked)? else { return Ok(()) };
-        let Some(engine) = Engine::at(Some(&self.engine), LOOKED_UP_WITHIN) else { return Ok(()) };
-        match engine.image(name).await {
-            Ok(Some(image)) => admission::image_config(&image.config),
-            Ok(None) => Ok(()),
-            Err(_) => Err(Refusal::of("an image that the engine says too much of, or nothing")),
+    async fn admit_start(&self, container: &str) -> Result<(), Refusal> {
+        let unknown = Refusal::of("a container that was not made for a job");
+        let looked = self.sources.of(container).ok_or(unknown)?;
+        let look = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || looked.are_the_same());
+        if look.await != Some(true) {
+            return Err(Refusal::of("a container whose folders are others by now"));
         }
+        self.allocations.starts(container);
+        Ok(())
+    }
+
+    async fn admit_removal(&self, image: &str) -> Result<(), Denied> {
+        match self.ask_image(image).await? {
+            Some(there) if self.images.has_brought(&there.id).await => Ok(()),
+            _ => Err(Denied::NoImage),
+        }
+    }
+
+    async fn ask_image(&self, image: &str) -> Result<Option<Image>, Refusal> {
+        let silent = || Refusal::of("an image that the engine says too much of, or nothing");
+        let engine = Engine::at(Some(&self.engine), LOOKED_UP_WITHIN).ok_or_else(silent)?;
+        engine.image(image).await.map_err(|_| silent())
     }
 
     /// One connection to the engine for each request: it ends with it. Where the engine takes the connection over (a
     /// program's input and output), both ends are joined.
     async fn forward(
         &self,
-        mut request: Request<Body>,
+        request: Request<Body>,
+        near: OnUpgrade,
     ) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
         let stream = UnixStream::connect(&self.engine).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection.with_upgrades());
-        let near = hyper::upgrade::on(&mut request);
         let mut response = sender.send_request(request).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let far = hyper::upgrade::on(&mut response);
@@ -282,11 +367,25 @@ impl Way {
     }
 }
 
+/// A registry's, as the driver has it from the job that wants an image from there.
+const ACCOUNT: &str = "x-registry-auth";
+const JSON: &str = "application/json";
+
+fn written(value: &impl serde::Serialize) -> String {
+    // Nothing that is built has a name that is no text, so it can be written.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// As the engine says it of one that is not there: then the driver asks a registry.
+fn no_image() -> Response<Body> {
+    said(StatusCode::NOT_FOUND, "No such image")
+}
+
 /// As the engine says what went wrong.
 fn said(status: StatusCode, message: &str) -> Response<Body> {
     let mut response = Response::new(whole(Bytes::from(json!({ "message": message }).to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     response
 }
 

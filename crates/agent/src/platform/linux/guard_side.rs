@@ -249,7 +249,9 @@ impl GuardSide {
         self.gate = None;
         let Some(engine) = &start.place.docker_socket else { return Ok(()) };
         let (containers, tell) = (self.beside.containers(), self.beside.tell(start.id));
-        let gate = Gate::open(gate_socket(&self.run_dir), engine, &start.place.data_dir, containers, tell);
+        let (socket, data_dir) = (gate_socket(&self.run_dir), &start.place.data_dir);
+        // No scheduler hands cards out by their UUIDs yet, so nobody is given one by a name of their own.
+        let gate = Gate::open(socket, engine, data_dir, Vec::new(), containers, tell);
         self.gate = Some(gate.map_err(|error| NotStarted::Other { why: error.to_string() })?);
         Ok(())
     }

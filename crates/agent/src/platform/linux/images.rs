@@ -4,7 +4,7 @@
 //!
 //! A job brought what came with its pull, and not what it only named: an image is noted with its id once its pull has ended
 //! well, and it is removed only while its name still means that one. What was there before a job asked for it, and what
-//! somebody has put under its name since, is the owner's.
+//! somebody has put under its name since, is the owner's: no job gets a container of it, moves its name or removes it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,15 @@ use std::{fs, io};
 
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
+use hyper::Response;
 use hyper::header::CONTENT_LENGTH;
-use hyper::{Method, Response, Uri};
 use sha2::{Digest, Sha256};
 
-use super::engine::Engine;
+use super::engine::{Engine, Image};
 use super::processes::Scope;
 use super::progress::Progress;
+use crate::admission::Refusal;
+use crate::admission::image::{LONGEST, is_offered, reference};
 use crate::disk;
 use crate::http::Body;
 
@@ -27,8 +29,6 @@ use crate::http::Body;
 const ASKED_WITHIN: Duration = Duration::from_secs(2);
 /// Many gigabytes of small files.
 const REMOVED_WITHIN: Duration = Duration::from_secs(120);
-/// No reference of an image is longer.
-const LONGEST: u64 = 1024;
 
 /// What the gate notes.
 #[derive(Debug, Clone)]
@@ -46,26 +46,40 @@ impl Images {
         Self { engine: engine.to_owned(), data_dir: data_dir.to_owned() }
     }
 
-    /// Hears of a request before the engine does. Some where it is a pull of what is not the owner's already.
-    pub(super) async fn hear(&self, method: &Method, uri: &Uri) -> Option<Pull> {
-        if let Some(image) = asked_about(method, uri) {
-            let images = self.clone();
-            tokio::spawn(async move { images.change(move |data_dir| used(data_dir, &image)).await });
-            return None;
-        }
-        let image = pulled(method, uri)?;
+    /// Before the engine hears of it. What is there under this name and came with no job's pull is the owner's, whose name it
+    /// stays: nobody's pull makes it mean something else.
+    pub(super) async fn pull(&self, image: String) -> Result<Pull, Refusal> {
+        const SILENT: Refusal = Refusal::of("an image that the engine or the disk tells nothing of");
         let (data_dir, of) = (self.data_dir.clone(), image.clone());
         let noted = disk::read(&self.data_dir, ASKED_WITHIN, move || Note::read(&note_file(&data_dir, &of)));
-        let noted = noted.await?;
-        match Engine::at(Some(&self.engine), ASKED_WITHIN)?.image(&image).await.ok()? {
-            None => Some(Pull(image)),
-            Some(there) => {
-                noted.filter(|noted| noted.id == there.id)?;
-                let of = image.clone();
-                self.change(move |data_dir| used(data_dir, &of)).await;
-                Some(Pull(image))
+        let noted = noted.await.ok_or(SILENT)?;
+        let engine = Engine::at(Some(&self.engine), ASKED_WITHIN).ok_or(SILENT)?;
+        if let Some(there) = engine.image(&image).await.map_err(|_| SILENT)? {
+            if noted.is_none_or(|noted| noted.id != there.id) {
+                return Err(Refusal::of("an image under a name that is taken in its engine"));
             }
+            self.uses(&image);
         }
+        Ok(Pull(image))
+    }
+
+    /// Looked at for a job, as before a container is made of it.
+    pub(super) fn uses(&self, image: &str) {
+        let Some(image) = reference(image) else { return };
+        let images = self.clone();
+        tokio::spawn(async move { images.change(move |data_dir| used(data_dir, &image)).await });
+    }
+
+    /// Whether it came with a job's pull, under whatever name.
+    pub(super) async fn has_brought(&self, id: &str) -> bool {
+        let (data_dir, id) = (self.data_dir.clone(), id.to_owned());
+        let brought = move || noted(&data_dir).iter().any(|note| note.id == id);
+        disk::read(&self.data_dir, ASKED_WITHIN, brought).await.unwrap_or(false)
+    }
+
+    /// Whether a job may have a container of it.
+    pub(super) async fn is_for_jobs(&self, image: &Image) -> bool {
+        is_offered(&image.config) || self.has_brought(&image.id).await
     }
 
     /// The engine's answer to it as it comes, whose end is the pull's.
@@ -178,7 +192,7 @@ struct Note {
 impl Note {
     fn read(file: &Path) -> Option<Self> {
         let used = file.metadata().ok()?.modified().ok()?;
-        let text = String::from_utf8(ionet_private::read(file, 2 * LONGEST).ok()??).ok()?;
+        let text = String::from_utf8(ionet_private::read(file, 2 * LONGEST as u64).ok()??).ok()?;
         let (image, id) = text.split_once('\n')?;
         let age = SystemTime::now().duration_since(used).unwrap_or_default();
         Some(Self { image: image.to_owned(), id: id.to_owned(), age })
@@ -225,53 +239,11 @@ fn noted(data_dir: &Path) -> Vec<Note> {
 }
 
 fn is_of_a_name_alone(data_dir: &Path, file: &Path) -> bool {
-    let image =
-        ionet_private::read(file, LONGEST).ok().flatten().and_then(|text| String::from_utf8(text).ok());
+    let image = ionet_private::read(file, LONGEST as u64)
+        .ok()
+        .flatten()
+        .and_then(|text| String::from_utf8(text).ok());
     image.is_some_and(|image| note_file(data_dir, &image) == file)
-}
-
-/// The image that is asked for from a registry.
-fn pulled(method: &Method, uri: &Uri) -> Option<String> {
-    if *method != Method::POST || !uri.path().ends_with("/images/create") {
-        return None;
-    }
-    let query = form_urlencoded::parse(uri.query()?.as_bytes());
-    let (mut image, mut tag) = (None, None);
-    for (name, value) in query {
-        match &*name {
-            "fromImage" => image = Some(value.into_owned()),
-            "tag" => tag = Some(value.into_owned()),
-            _ => {}
-        }
-    }
-    let (image, tag) = (image?, tag.unwrap_or_default());
-    match tag.as_str() {
-        "" => reference(&image),
-        digest if digest.contains(':') => reference(&format!("{image}@{digest}")),
-        tag => reference(&format!("{image}:{tag}")),
-    }
-}
-
-/// As before a container is made of it.
-fn asked_about(method: &Method, uri: &Uri) -> Option<String> {
-    let (_, image) = uri.path().strip_suffix("/json")?.split_once("/images/")?;
-    (*method == Method::GET).then(|| reference(image)).flatten()
-}
-
-/// As every engine writes it, always with a tag or digest: without one it could be read as the beginning of another
-/// image's id. None where it is not one of a registry's.
-fn reference(image: &str) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);
-    let sound = image.bytes().all(plain) && !image.contains("..") && !image.contains("//");
-    let hub = ["index.docker.io/", "docker.io/"].iter().find_map(|hub| image.strip_prefix(hub));
-    let image = hub.unwrap_or(image);
-    let image = image.strip_prefix("library/").unwrap_or(image);
-    let id_like = image.starts_with("sha256:") || image.starts_with(['/', ':', '@']) || image.is_empty();
-    if !sound || id_like || image.len() as u64 > LONGEST - 8 {
-        return None;
-    }
-    let last = image.rsplit('/').next().unwrap_or(image);
-    Some(if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") })
 }
 
 #[cfg(test)]

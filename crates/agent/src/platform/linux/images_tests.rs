@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
@@ -13,6 +13,7 @@ use tokio::net::UnixListener;
 use super::super::gate::Gate;
 use super::super::gate_tests::{post, say};
 use super::*;
+use crate::admission::{Route, way};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -59,7 +60,8 @@ impl Stand {
             }
         });
         let gate = dir.path().join("gate.sock");
-        let _gate = Gate::open(gate, &socket, &data_dir, Default::default(), Arc::new(|_| ())).unwrap();
+        let _gate =
+            Gate::open(gate, &socket, &data_dir, Vec::new(), Default::default(), Arc::new(|_| ())).unwrap();
         let images = Images::of(&socket, &data_dir);
         Self { dir, store, images, _gate }
     }
@@ -108,11 +110,11 @@ impl Stand {
 
 impl Store {
     fn answer(&mut self, method: &Method, uri: &Uri) -> (u16, String) {
-        let path = uri.path();
+        let path = uri.path().trim_start_matches("/v1.44");
         if path.starts_with("/containers/json") {
             return (200, json!(self.containers).to_string());
         }
-        if let Some(image) = pulled(method, uri) {
+        if let Ok(Route::Pull(image)) = way(method, uri).map(|way| way.route) {
             return self.pull(image);
         }
         let image = path.trim_start_matches("/images/").trim_end_matches("/json").to_owned();
@@ -159,14 +161,21 @@ async fn an_image_that_a_job_brought_goes_an_hour_after_its_last_use_whatever_ag
     assert_eq!(stand.collect().await, [] as [&str; 0], "once");
 }
 
+/// A pull would have the owner's name mean another image.
 #[tokio::test]
-async fn an_image_that_was_there_before_a_job_asked_for_it_is_the_owners_and_stays() {
+async fn an_image_that_was_there_before_a_job_asked_for_it_is_the_owners_and_stays_as_it_is() {
     let stand = Stand::start();
     stand.has("owners:1");
+    stand.store().registry.insert("owners:1".to_owned(), "sha256:other".to_owned());
 
-    stand.brought("owners:1").await;
+    let answer = stand.pull("owners:1").await;
 
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("a name that is taken"), "{answer}");
+    assert_eq!(stand.store().images["owners:1"], "sha256:owners:1");
     assert_eq!(stand.noted(), [] as [&str; 0]);
+    assert!(!stand.images.has_brought("sha256:owners:1").await);
+    stand.brought("cuda:12").await;
+    assert!(stand.images.has_brought("sha256:cuda:12").await);
 }
 
 /// What a job only named is not what it brought.
@@ -271,7 +280,7 @@ async fn an_image_that_is_looked_at_for_a_job_is_used_by_it() {
     stand.brought("cuda:12").await;
     stand.unused_for("cuda:12", HOUR * 2);
 
-    stand.images.hear(&Method::GET, &"/v1.44/images/docker.io/library/cuda:12/json".parse().unwrap()).await;
+    stand.images.uses("docker.io/library/cuda:12");
     let is_new = || noted(&stand.images.data_dir).iter().all(|note| note.age < HOUR);
     super::super::stage::until("the note", is_new).await;
 
@@ -307,14 +316,5 @@ fn a_reference_is_never_one_that_could_be_the_beginning_of_an_id() {
         ("", None),
     ] {
         assert_eq!(reference(image).as_deref(), written, "{image}");
-    }
-    let uri = |query: &str| format!("/v1.44/images/create?{query}").parse::<Uri>().unwrap();
-    for (query, image) in [
-        ("fromImage=nvcr.io%2Fnvidia%2Fcuda&tag=12", Some("nvcr.io/nvidia/cuda:12")),
-        ("fromImage=redis&tag=sha256%3A0123", Some("redis@sha256:0123")),
-        ("fromImage=redis%3A7", Some("redis:7")),
-        ("fromSrc=-&repo=x", None),
-    ] {
-        assert_eq!(pulled(&Method::POST, &uri(query)).as_deref(), image, "{query}");
     }
 }

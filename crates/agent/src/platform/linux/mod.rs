@@ -27,6 +27,7 @@ mod remove;
 mod serve;
 mod signals;
 mod socket;
+mod sources;
 pub(crate) mod work;
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod route;
 
 pub(crate) use container::{Container, Rules};
 pub(crate) use exec::{Program, Terminal};
+pub(crate) use limits::Most;
 pub(crate) use route::{Route, way};
 
 /// Why a request is not passed on. The customer reads it as the cause of their job's failure, and the owner's log has it: it

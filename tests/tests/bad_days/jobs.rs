@@ -26,9 +26,9 @@ async fn a_job_that_asks_for_the_hosts_network_or_a_device_fails_with_the_reason
     pc.online().await;
     let greedy = [
         ("network", "network_mode", json!("host"), "NetworkMode"),
-        ("device", "devices", json!([{"host_path": "/dev/kmsg"}]), "the device"),
+        ("device", "devices", json!([{"host_path": "/dev/kmsg"}]), "Devices"),
         ("neighbour", "network_mode", json!("container:somebodys"), "NetworkMode"),
-        ("seccomp", "security_opt", json!(["seccomp=unconfined"]), "the security option"),
+        ("seccomp", "security_opt", json!(["seccomp=unconfined"]), "SecurityOpt"),
     ];
 
     for (name, field, value, reason) in greedy {
@@ -45,6 +45,7 @@ async fn a_job_that_asks_for_the_hosts_network_or_a_device_fails_with_the_reason
         .unwrap();
 
         assert!(told.contains(&format!("this PC does not allow {reason}")), "{name}: {told}");
+        assert!(!told.contains("unconfined") && !told.contains("/dev/kmsg"), "{name}: {told}");
     }
     site.stage.submit_job(&ionet_stage::example_job("honest", true)).await.unwrap();
     pc.phase(&Phase::Earning).await;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::card::Card;
 use super::folders::{Folders, Owner};
 use super::image::{self, LISTED};
-use super::limits::{Limits, Logs};
+use super::limits::{Limits, Logs, Most};
 use super::network::{Network, Nothing};
 use super::powers::Powers;
 use super::read::Fields;
@@ -21,6 +21,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) data_dir: &'a Path,
     /// The graphics cards that a job may have, by their UUIDs.
     pub(crate) cards: &'a [String],
+    pub(crate) most: Most,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,7 +94,7 @@ impl Container {
         let mut host = asked.object("HostConfig")?;
         let (owner, labels) = labels(&mut asked)?;
         let card = Card::read(&mut host, asked.texts("Env")?, rules.cards)?;
-        let limits = Limits::read(&mut host)?;
+        let limits = Limits::read(&mut host, rules.most)?;
         let container = Self {
             image: image_name(&mut asked)?,
             cmd: asked.texts("Cmd")?,

@@ -46,8 +46,16 @@ struct Ulimit {
     hard: i64,
 }
 
+/// What an engine can give at all: where it is no administrator of its PC, no more than it was given itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    pub(crate) core: i64,
+    pub(crate) memlock: i64,
+    pub(crate) nofile: i64,
+}
+
 impl Limits {
-    pub(super) fn read(host: &mut Fields) -> Result<Self, Refusal> {
+    pub(super) fn read(host: &mut Fields, most: Most) -> Result<Self, Refusal> {
         let memory = memory(host)?;
         let asked_shm = host.number("ShmSize")?;
         let shm_size = if asked_shm > 0 { asked_shm } else { SHARED_MEMORY };
@@ -63,7 +71,7 @@ impl Limits {
             pids_limit: if pids > 0 { pids.min(PROCESSES) } else { PROCESSES },
             // It counts as the container's memory.
             shm_size: shm_size.min(memory),
-            ulimits: ulimits(host, memory)?,
+            ulimits: ulimits(host, memory, most)?,
             oom_score_adj: score(host)?,
         })
     }
@@ -109,21 +117,23 @@ const FILES: (i64, i64) = (65_536, 524_288);
 const LOCKED: i64 = 64 * 1024;
 
 /// A job may have other numbers than these, up to what is sound.
-fn ulimits(host: &mut Fields, memory: i64) -> Result<[Ulimit; 3], Refusal> {
+fn ulimits(host: &mut Fields, memory: i64, most: Most) -> Result<[Ulimit; 3], Refusal> {
+    let (memlock, nofile) = (memory.min(most.memlock), FILES.1.min(most.nofile));
+    let both = |name, limit| Ulimit { name, soft: limit, hard: limit };
     let mut limits = [
         // Of one byte: then a crash is neither written to a file nor told to a program of the host's.
-        Ulimit { name: "core", soft: 1, hard: 1 },
-        Ulimit { name: "memlock", soft: LOCKED.min(memory), hard: LOCKED.min(memory) },
-        Ulimit { name: "nofile", soft: FILES.0, hard: FILES.0 },
+        both("core", most.core.min(1)),
+        both("memlock", memlock.min(LOCKED)),
+        both("nofile", nofile.min(FILES.0)),
     ];
     for asked in host.list("Ulimits")? {
         let mut asked = Fields::inner(asked, "Ulimits")?;
         let (name, soft, hard) = (asked.text("Name")?, asked.number("Soft")?, asked.number("Hard")?);
         asked.done()?;
         let most = match name.as_str() {
-            "core" => 1,
-            "memlock" => memory,
-            "nofile" => FILES.1,
+            "core" => limits[0].hard,
+            "memlock" => memlock,
+            "nofile" => nofile,
             _ => return Err(Refusal::of("Ulimits")),
         };
         let bounded = |asked: i64| if asked < 0 { most } else { asked.min(most) };

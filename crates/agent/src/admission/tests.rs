@@ -28,7 +28,7 @@ pub(super) fn pc() -> tempfile::TempDir {
 /// What the engine is asked for.
 pub(super) fn built(pc: &tempfile::TempDir, asked: &Value) -> Result<Value, Refusal> {
     let cards = [CARD.to_owned()];
-    let rules = Rules { data_dir: pc.path(), cards: &cards };
+    let rules = rules(pc.path(), &cards);
     let container = Container::read(asked.to_string().as_bytes(), rules)?;
     Ok(serde_json::from_str(&container.written()).unwrap())
 }
@@ -38,6 +38,29 @@ pub(super) fn with(pc: &tempfile::TempDir, name: &str, value: Value) -> Result<V
     let mut asked = plain(pc.path());
     asked["HostConfig"][name] = value;
     built(pc, &asked)
+}
+
+fn rules<'a>(data_dir: &'a Path, cards: &'a [String]) -> Rules<'a> {
+    Rules { data_dir, cards, most: Most { core: i64::MAX, memlock: i64::MAX, nofile: i64::MAX } }
+}
+
+/// Or the engine would start nothing.
+#[test]
+fn no_limit_is_above_what_the_engine_was_given_itself() {
+    let pc = pc();
+    let mut asked = plain(pc.path());
+    asked["HostConfig"]["Ulimits"] = json!([{"Name": "memlock", "Soft": -1, "Hard": -1}]);
+    let most = Most { core: 0, memlock: 4096, nofile: 1024 };
+
+    let container = Container::read(asked.to_string().as_bytes(), Rules { most, ..rules(pc.path(), &[]) });
+    let built: Value = serde_json::from_str(&container.unwrap().written()).unwrap();
+
+    let hard = built["HostConfig"]["Ulimits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|limit| limit["Hard"].as_i64().unwrap());
+    assert_eq!(hard.collect::<Vec<_>>(), [0, 4096, 1024]);
 }
 
 fn rule(refused: &Result<Value, Refusal>) -> String {
@@ -339,7 +362,7 @@ fn what_an_image_brings_of_itself_is_looked_at_too() {
     let of = |runtime: &str, config: Value| {
         let mut asked = plain(pc.path());
         asked["HostConfig"]["Runtime"] = json!(runtime);
-        let rules = Rules { data_dir: pc.path(), cards: &[] };
+        let rules = rules(pc.path(), &[]);
         let container = Container::read(asked.to_string().as_bytes(), rules).unwrap();
         container.made_of("sha256:4567", &config).map(|made| made.image().to_owned())
     };
@@ -428,7 +451,7 @@ fn a_name_in_other_capitals_or_twice_is_no_way_around() {
     }
     let host = plain(pc.path())["HostConfig"].to_string();
     let twice = format!("{{\"HostConfig\": {host}, \"HostConfig\": {host}}}");
-    let rules = Rules { data_dir: pc.path(), cards: &[] };
+    let rules = rules(pc.path(), &[]);
     assert!(Container::read(twice.as_bytes(), rules).is_err());
 }
 
@@ -695,7 +718,7 @@ proptest! {
     #[test]
     fn no_bytes_are_read_as_a_container_that_was_not_described(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let pc = pc();
-        let rules = Rules { data_dir: pc.path(), cards: &[] };
+        let rules = rules(pc.path(), &[]);
         prop_assert!(Container::read(&bytes, rules).is_err());
     }
 }

@@ -222,7 +222,7 @@ async fn in_a_real_container_that_the_gate_built_the_kernel_gives_what_programs_
         (/alloc/probe 32); echo 32bit=$?
         (/alloc/probe x); echo x32=$?
         busybox mount -t tmpfs x /mnt; echo mount=$?
-        busybox ping -c 1 127.0.0.1; echo ping=$?
+        busybox ping -c 1 127.0.0.1 >/dev/null; echo ping=$?
         busybox rm -f /alloc/logs/x /proc/sys/kernel/x; busybox touch /alloc/logs/x; echo logs=$?
         busybox mv /alloc/logs /alloc/other; echo moved=$?
         busybox mknod /alloc/null c 1 3; echo device=$?

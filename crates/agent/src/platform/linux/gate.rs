@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -26,7 +27,7 @@ use super::images::{Images, Pull};
 use super::processes::Containers;
 use super::refused;
 use super::sources::{Looked, Sources};
-use crate::admission::{self, Container, Program, Refusal, Route, Rules, Terminal};
+use crate::admission::{self, Container, Most, Program, Refusal, Route, Rules, Terminal};
 use crate::disk;
 use crate::http::Body;
 
@@ -304,7 +305,7 @@ impl Way {
     ) -> Result<(Container, Looked), Denied> {
         let (data_dir, cards) = (self.data_dir.clone(), self.cards.clone());
         let read = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || {
-            let rules = Rules { data_dir: &data_dir, cards: &cards };
+            let rules = Rules { data_dir: &data_dir, cards: &cards, most: most() };
             let container = Container::read(&body, rules)?;
             let looked = Looked::at(container.sources()).map_err(|_| Refusal::of("Binds"))?;
             Ok((container, looked))
@@ -365,6 +366,12 @@ impl Way {
         }
         Ok(response.map(BodyExt::boxed_unsync))
     }
+}
+
+/// An engine that this user started has no more than this process.
+fn most() -> Most {
+    let hard = |of| getrlimit(of).maximum.and_then(|hard| i64::try_from(hard).ok()).unwrap_or(i64::MAX);
+    Most { core: hard(Resource::Core), memlock: hard(Resource::Memlock), nofile: hard(Resource::Nofile) }
 }
 
 /// A registry's, as the driver has it from the job that wants an image from there.

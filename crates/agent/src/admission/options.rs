@@ -668,7 +668,8 @@ fn every_option_of_the_docker_driver_stands_in_the_table_with_what_it_comes_to()
     for (options, rows) in [(OF_A_TASK, TASK), (OF_THE_DRIVER, DRIVER)] {
         let mut listed: Vec<&str> = options.split_whitespace().collect();
         let mut known: Vec<&str> = rows.iter().map(|row| row.0).collect();
-        (listed.sort_unstable(), known.sort_unstable());
+        listed.sort_unstable();
+        known.sort_unstable();
         assert_eq!(listed, known);
     }
     for (option, made, why, cases) in TASK.iter().chain(DRIVER) {

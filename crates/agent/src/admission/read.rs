@@ -11,18 +11,15 @@ pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
     pub(super) fn of(body: &[u8]) -> Result<Self, Refusal> {
-        match json::read(body) {
-            Some(Value::Object(fields)) => Ok(Self(fields)),
-            _ => Err(Refusal::of("a description that cannot be read or says one thing twice")),
-        }
+        let unread = Refusal::of("a description that cannot be read or says one thing twice");
+        if let Some(Value::Object(fields)) = json::read(body) { Ok(Self(fields)) } else { Err(unread) }
     }
 
     pub(super) fn inner(value: Value, name: &'static str) -> Result<Self, Refusal> {
-        match value {
-            Value::Null => Ok(Self::default()),
-            Value::Object(fields) => Ok(Self(fields)),
-            _ => Err(Refusal::of(name)),
+        if value.is_null() {
+            return Ok(Self::default());
         }
+        if let Value::Object(fields) = value { Ok(Self(fields)) } else { Err(Refusal::of(name)) }
     }
 
     /// The engine does not mind capitals, so neither does this; and it puts two together, so two are refused.
@@ -41,11 +38,8 @@ impl Fields {
     }
 
     pub(super) fn list(&mut self, name: &'static str) -> Result<Vec<Value>, Refusal> {
-        match self.take(name)? {
-            Value::Null => Ok(Vec::new()),
-            Value::Array(list) => Ok(list),
-            _ => Err(Refusal::of(name)),
-        }
+        let Some(value) = self.said(name)? else { return Ok(Vec::new()) };
+        if let Value::Array(list) = value { Ok(list) } else { Err(Refusal::of(name)) }
     }
 
     pub(super) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Refusal> {
@@ -54,25 +48,20 @@ impl Fields {
 
     /// Empty where it is absent.
     pub(super) fn text(&mut self, name: &'static str) -> Result<String, Refusal> {
-        match self.take(name)? {
-            Value::Null => Ok(String::new()),
-            value => text(value, name),
-        }
+        self.said(name)?.map_or(Ok(String::new()), |value| text(value, name))
     }
 
     pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Refusal> {
-        match self.take(name)? {
-            Value::Null => Ok(false),
-            value => value.as_bool().ok_or(Refusal::of(name)),
-        }
+        self.said(name)?.map_or(Ok(false), |value| value.as_bool().ok_or(Refusal::of(name)))
     }
 
     /// Nothing where it is absent.
     pub(super) fn number(&mut self, name: &'static str) -> Result<i64, Refusal> {
-        match self.take(name)? {
-            Value::Null => Ok(0),
-            value => value.as_i64().ok_or(Refusal::of(name)),
-        }
+        self.said(name)?.map_or(Ok(0), |value| value.as_i64().ok_or(Refusal::of(name)))
+    }
+
+    fn said(&mut self, name: &'static str) -> Result<Option<Value>, Refusal> {
+        self.take(name).map(|value| Some(value).filter(|value| !value.is_null()))
     }
 
     /// One of these, or nothing.
@@ -103,10 +92,9 @@ impl Fields {
 
 /// No letter in it ends a text before its end.
 fn text(value: Value, name: &'static str) -> Result<String, Refusal> {
-    match value {
-        Value::String(text) if !text.contains('\0') => Ok(text),
-        _ => Err(Refusal::of(name)),
-    }
+    let whole = |text: &String| !text.contains('\0');
+    let Value::String(text) = value else { return Err(Refusal::of(name)) };
+    Some(text).filter(whole).ok_or(Refusal::of(name))
 }
 
 /// What the engine takes for "not set".

@@ -8,34 +8,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
+use super::admit::{Admitted, Asked, Denied, Door, LONGEST, LOOKED_UP_WITHIN, whole};
 use super::allocations::Allocations;
 use super::beside::Tell;
-use super::engine::{Engine, Image};
-use super::images::{Images, Pull};
+use super::engine::Image;
+use super::images::Images;
 use super::processes::Containers;
 use super::refused;
 use super::sources::{Looked, Sources};
-use crate::admission::{self, Container, Most, Program, Refusal, Route, Rules, Terminal};
 use crate::disk;
 use crate::http::Body;
-
-/// Longer than any container's description.
-const LONGEST: usize = 1024 * 1024;
-
-/// A disk that sleeps takes its time to turn.
-const LOOKED_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// An open gate. Dropping it closes it to newcomers.
 #[must_use]
@@ -63,9 +56,8 @@ impl Gate {
         let keeper = tokio::spawn(async move {
             // Nobody is let in before: what comes later is none of these.
             let allocations = Arc::new(Allocations::before(&data_dir).await);
-            let sources = Sources::default();
-            let way =
-                Arc::new(Way { engine, data_dir, cards, containers, images, allocations, sources, tell });
+            let door = Door { engine, data_dir, cards, images, allocations, sources: Sources::default() };
+            let way = Arc::new(Way { door, containers, tell });
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => drop(tokio::spawn(serve(Arc::clone(&way), stream))),
@@ -99,46 +91,9 @@ pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
 }
 
 struct Way {
-    engine: PathBuf,
-    data_dir: PathBuf,
-    cards: Vec<String>,
+    door: Door,
     containers: Containers,
-    images: Images,
-    allocations: Arc<Allocations>,
-    sources: Sources,
     tell: Tell,
-}
-
-/// What the engine is asked.
-struct Admitted {
-    request: Request<Body>,
-    asked: Asked,
-    /// Whoever asked, where the engine takes the connection over.
-    near: OnUpgrade,
-}
-
-/// What is to be known of its answer.
-enum Asked {
-    /// Of this allocation, with what of the host it is to have.
-    Container(String, Looked),
-    /// Of this container.
-    Start(String),
-    Pull(Pull),
-    Image,
-    Other,
-}
-
-/// Why the engine is not asked.
-enum Denied {
-    Refused(Refusal),
-    /// Not for jobs, and so not there for whoever asks on their behalf.
-    NoImage,
-}
-
-impl From<Refusal> for Denied {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
 }
 
 async fn serve(way: Arc<Way>, stream: UnixStream) {
@@ -157,7 +112,7 @@ async fn serve(way: Arc<Way>, stream: UnixStream) {
 
 impl Way {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let Admitted { request, asked, near } = match self.admit(request).await {
+        let Admitted { request, asked, near } = match self.door.admit(request).await {
             Ok(admitted) => admitted,
             Err(Denied::NoImage) => return no_image(),
             Err(Denied::Refused(refusal)) => {
@@ -178,7 +133,7 @@ impl Way {
         let status = response.status();
         let is_refused = status.is_client_error() || status.is_server_error();
         if let Asked::Start(container) = &asked {
-            self.allocations.started(container, is_refused);
+            self.door.allocations.started(container, is_refused);
         }
         match asked {
             Asked::Container(..) | Asked::Start(_) if is_refused => {
@@ -191,7 +146,7 @@ impl Way {
                 (self.tell)(Ok(()));
                 response
             }
-            Asked::Pull(pull) => self.images.watch(pull, response),
+            Asked::Pull(pull) => self.door.images.watch(pull, response),
             Asked::Image if status == StatusCode::OK => self.image(response).await,
             Asked::Image | Asked::Other => response,
         }
@@ -203,7 +158,7 @@ impl Way {
         let response =
             self.read(response, |said| image = serde_json::from_value::<Image>(said.clone()).ok()).await;
         match image {
-            Some(image) if self.images.is_for_jobs(&image).await => response,
+            Some(image) if self.door.images.is_for_jobs(&image).await => response,
             _ => no_image(),
         }
     }
@@ -222,8 +177,8 @@ impl Way {
 
     fn made(&self, container: &Value, allocation: String, looked: Looked) {
         if let Some(id) = container["Id"].as_str() {
-            self.allocations.made(id, allocation);
-            self.sources.made(id, looked);
+            self.door.allocations.made(id, allocation);
+            self.door.sources.made(id, looked);
             self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
         }
     }
@@ -231,8 +186,8 @@ impl Way {
     /// Beside the answer, which waits for no disk. One that does not answer is looked after elsewhere.
     fn refused(&self, said: &Value) {
         let Some(message) = said["message"].as_str().map(ToOwned::to_owned) else { return };
-        let (data_dir, tell) = (self.data_dir.clone(), Arc::clone(&self.tell));
-        let allocations = Arc::clone(&self.allocations);
+        let (data_dir, tell) = (self.door.data_dir.clone(), Arc::clone(&self.tell));
+        let allocations = Arc::clone(&self.door.allocations);
         tokio::spawn(async move {
             let there = data_dir.clone();
             let may_have_run = move |allocation: &str| allocations.may_have_run(allocation);
@@ -243,109 +198,6 @@ impl Way {
         });
     }
 
-    /// What the engine is asked is written anew: of the request goes on what was understood of it.
-    async fn admit(&self, mut request: Request<Incoming>) -> Result<Admitted, Denied> {
-        let way = admission::way(request.method(), request.uri())?;
-        let near = hyper::upgrade::on(&mut request);
-        let (head, body) = request.into_parts();
-        let unread = || Refusal::of("a description that is too long or breaks off");
-        let body = Limited::new(body, LONGEST).collect().await.map_err(|_| unread())?.to_bytes();
-        if !way.route.has_body() && !body.is_empty() {
-            return Err(Refusal::of("a description where none belongs").into());
-        }
-        let mut target = way.target;
-        let mut anew = Request::builder().method(head.method);
-        let (body, asked) = match way.route {
-            Route::Free => (String::new(), Asked::Other),
-            Route::Create(name) => {
-                let (container, looked) = self.admit_container(body, name).await?;
-                target = format!("{target}?name={}", container.name());
-                (container.written(), Asked::Container(container.allocation().to_owned(), looked))
-            }
-            Route::Exec => (written(&Program::read(&body)?), Asked::Other),
-            Route::ExecStart => {
-                anew = anew.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");
-                (written(&Terminal::read(&body)?), Asked::Other)
-            }
-            Route::Start(container) => {
-                self.admit_start(&container).await?;
-                (String::new(), Asked::Start(container))
-            }
-            Route::Remove(container) => {
-                self.allocations.removed(&container);
-                self.sources.removed(&container);
-                (String::new(), Asked::Other)
-            }
-            Route::Pull(image) => {
-                if let Some(account) = head.headers.get(ACCOUNT) {
-                    anew = anew.header(ACCOUNT, account);
-                }
-                (String::new(), Asked::Pull(self.images.pull(image).await?))
-            }
-            Route::Image(image) => {
-                self.images.uses(&image);
-                (String::new(), Asked::Image)
-            }
-            Route::RemoveImage(image) => {
-                self.admit_removal(&image).await?;
-                (String::new(), Asked::Other)
-            }
-        };
-        let anew = anew.uri(target).header(HOST, "engine").header(CONTENT_TYPE, JSON);
-        let request = anew.body(whole(Bytes::from(body))).map_err(|_| unread())?;
-        Ok(Admitted { request, asked, near })
-    }
-
-    /// Where its folders lead is the disk's to say, and nobody but this request waits for that. What its image says of a
-    /// container is the engine's to tell.
-    async fn admit_container(
-        &self,
-        body: Bytes,
-        name: Option<String>,
-    ) -> Result<(Container, Looked), Denied> {
-        let (data_dir, cards) = (self.data_dir.clone(), self.cards.clone());
-        let read = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || {
-            let rules = Rules { data_dir: &data_dir, cards: &cards, most: most() };
-            let container = Container::read(&body, rules)?;
-            let looked = Looked::at(container.sources()).map_err(|_| Refusal::of("Binds"))?;
-            Ok((container, looked))
-        });
-        let slow = Refusal::of("folders on a disk that does not answer");
-        let (container, looked) = read.await.unwrap_or(Err(slow))?;
-        if name.is_some_and(|name| name != container.name()) {
-            return Err(Refusal::of("a container under another name than its task's").into());
-        }
-        let Some(image) = self.ask_image(container.image()).await? else { return Err(Denied::NoImage) };
-        if !self.images.is_for_jobs(&image).await {
-            return Err(Denied::NoImage);
-        }
-        Ok((container.made_of(&image.id, &image.config)?, looked))
-    }
-
-    async fn admit_start(&self, container: &str) -> Result<(), Refusal> {
-        let unknown = Refusal::of("a container that was not made for a job");
-        let looked = self.sources.of(container).ok_or(unknown)?;
-        let look = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || looked.are_the_same());
-        if look.await != Some(true) {
-            return Err(Refusal::of("a container whose folders are others by now"));
-        }
-        self.allocations.starts(container);
-        Ok(())
-    }
-
-    async fn admit_removal(&self, image: &str) -> Result<(), Denied> {
-        match self.ask_image(image).await? {
-            Some(there) if self.images.has_brought(&there.id).await => Ok(()),
-            _ => Err(Denied::NoImage),
-        }
-    }
-
-    async fn ask_image(&self, image: &str) -> Result<Option<Image>, Refusal> {
-        let silent = || Refusal::of("an image that the engine says too much of, or nothing");
-        let engine = Engine::at(Some(&self.engine), LOOKED_UP_WITHIN).ok_or_else(silent)?;
-        engine.image(image).await.map_err(|_| silent())
-    }
-
     /// One connection to the engine for each request: it ends with it. Where the engine takes the connection over (a
     /// program's input and output), both ends are joined.
     async fn forward(
@@ -353,7 +205,7 @@ impl Way {
         request: Request<Body>,
         near: OnUpgrade,
     ) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
-        let stream = UnixStream::connect(&self.engine).await?;
+        let stream = UnixStream::connect(&self.door.engine).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection.with_upgrades());
         let mut response = sender.send_request(request).await?;
@@ -368,21 +220,6 @@ impl Way {
     }
 }
 
-/// An engine that this user started has no more than this process.
-fn most() -> Most {
-    let hard = |of| getrlimit(of).maximum.and_then(|hard| i64::try_from(hard).ok()).unwrap_or(i64::MAX);
-    Most { core: hard(Resource::Core), memlock: hard(Resource::Memlock), nofile: hard(Resource::Nofile) }
-}
-
-/// A registry's, as the driver has it from the job that wants an image from there.
-const ACCOUNT: &str = "x-registry-auth";
-const JSON: &str = "application/json";
-
-fn written(value: &impl serde::Serialize) -> String {
-    // Nothing that is built has a name that is no text, so it can be written.
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 /// As the engine says it of one that is not there: then the driver asks a registry.
 fn no_image() -> Response<Body> {
     said(StatusCode::NOT_FOUND, "No such image")
@@ -392,10 +229,6 @@ fn no_image() -> Response<Body> {
 fn said(status: StatusCode, message: &str) -> Response<Body> {
     let mut response = Response::new(whole(Bytes::from(json!({ "message": message }).to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-fn whole(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }

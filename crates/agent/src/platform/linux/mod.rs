@@ -1,5 +1,6 @@
 //! Linux: `/proc`, pidfds (kernel 5.3 and newer), the engine's socket.
 
+mod admit;
 mod allocations;
 mod beside;
 mod child;

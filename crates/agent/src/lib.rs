@@ -4,7 +4,10 @@
 //! Linux is real. On Windows and macOS the pure parts (plan, log lines, decisions) work; everything that starts,
 //! finds or stops a process answers with a typed fault, because no agent can be started there yet.
 
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "containers run on Linux alone until now"))]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, unused_imports, reason = "containers run on Linux alone until now")
+)]
 mod admission;
 #[cfg_attr(
     not(target_os = "linux"),

@@ -9,7 +9,7 @@ use ionet_core::fault::{AgentFault, EngineFault, RegistrationFault, WorkFault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver as Receiver;
 
-use super::gate_tests::{post, say};
+use super::gate_tests::{asked_for, post, say};
 use super::signals::{Signal, send};
 use super::stage::{ALLOC, Stage, is_alive, until};
 use super::{guard, guard_log, processes};
@@ -334,11 +334,17 @@ async fn an_engine_that_refuses_jobs_for_what_is_this_pcs_is_told_and_told_again
     let socket = stage.dir.path().join("docker.sock");
     let engine = tokio::net::UnixListener::bind(&socket).unwrap();
     let refusing = tokio::spawn(async move {
-        let body = r#"{"message":"unknown or invalid runtime name: nvidia"}"#;
-        let length = body.len();
-        let answer = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {length}\r\n\r\n{body}");
+        let image = ("200 OK", r#"{"Id":"sha256:1","Config":{"Labels":{"net.io.jobs":"1"}}}"#);
+        let refusal = ("400 Bad Request", r#"{"message":"unknown or invalid runtime name: nvidia"}"#);
         while let Ok((mut stream, _)) = engine.accept().await {
-            let _ = stream.read(&mut [0; 4096]).await;
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"}") && !(asked.starts_with(b"GET") && asked.ends_with(b"\r\n\r\n")) {
+                let read = stream.read_buf(&mut asked).await;
+                assert!(read.is_ok_and(|length| length > 0));
+            }
+            let (status, body) = if asked.starts_with(b"GET") { image } else { refusal };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
@@ -347,7 +353,8 @@ async fn an_engine_that_refuses_jobs_for_what_is_this_pcs_is_told_and_told_again
     let id = start.id;
     guard.start(start).await.unwrap();
 
-    say(&gate_socket(&run_dir(&stage)), &post("/v1.44/containers/c0ffee/start", "")).await;
+    let asked = asked_for(&stage.data(), ALLOC).to_string();
+    say(&gate_socket(&run_dir(&stage)), &post("/v1.44/containers/create", &asked)).await;
 
     let told = GuardEvent::Containers { id, result: Err(EngineFault::NoCard) };
     assert_eq!(events.recv().await, Some(told.clone()));

@@ -37,7 +37,8 @@ pub struct Plan {
     pub drivers: Drivers,
     /// Absolute. Holds the program that gives jobs their cards and nothing else: the agent would run it.
     pub plugins: PathBuf,
-    pub cards: Lent,
+    /// The ids of the cards that are lent; none where jobs cannot be given a card. The agent may speak of no other.
+    pub cards: BTreeSet<String>,
 }
 
 impl Plan {
@@ -45,20 +46,6 @@ impl Plan {
     /// Older ones lie beside it as `client-<unix nanoseconds>.log`.
     pub fn log_file(&self) -> PathBuf {
         self.log_dir.join("client.log")
-    }
-}
-
-/// Which of this PC's cards the agent may speak of at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lent {
-    All,
-    /// By their ids; none where jobs cannot be given a card.
-    Only(BTreeSet<String>),
-}
-
-impl Lent {
-    pub fn none() -> Self {
-        Self::Only(BTreeSet::new())
     }
 }
 
@@ -166,13 +153,9 @@ fn plugin(name: &str, config: BlockBuilder) -> Block {
     Block::builder("plugin").add_label(name).add_block(config.build()).build()
 }
 
-/// The plugin offers no other card than these, and all where none are named.
-fn cards(lent: &Lent) -> BlockBuilder {
-    let config = Block::builder("config");
-    match lent {
-        Lent::All => config,
-        Lent::Only(ids) => config.add_attribute(("cards", ids.iter().cloned().collect::<Vec<_>>())),
-    }
+/// The plugin offers no other card than these.
+fn cards(lent: &BTreeSet<String>) -> BlockBuilder {
+    Block::builder("config").add_attribute(("cards", lent.iter().cloned().collect::<Vec<_>>()))
 }
 
 fn tls(plan: &Plan) -> Block {
@@ -238,8 +221,12 @@ mod tests {
             ]),
             drivers,
             plugins: "/home/alice/.local/share/ionet-supplier/plugins".into(),
-            cards: Lent::All,
+            cards: ids(["GPU-1"]),
         }
+    }
+
+    fn ids<const N: usize>(ids: [&str; N]) -> BTreeSet<String> {
+        ids.map(str::to_owned).into()
     }
 
     #[test]
@@ -269,13 +256,10 @@ mod tests {
     #[test]
     fn a_plan_names_the_cards_that_are_lent_and_offers_none_where_none_can_be_given() {
         let of = |cards| render(&Plan { cards, ..plan(production()) });
-        let ids = ["GPU-2", "GPU-1"].map(str::to_owned);
-
-        assert!(!of(Lent::All).contains("cards ="));
-        let only = of(Lent::Only(ids.into()));
+        let only = of(ids(["GPU-2", "GPU-1"]));
         let words: String = only.split_whitespace().collect();
         assert!(words.contains(r#"cards=["GPU-1","GPU-2"]"#), "{only}");
-        let none: String = of(Lent::none()).split_whitespace().collect();
+        let none: String = of(ids([])).split_whitespace().collect();
         assert!(none.contains("cards=[]"));
     }
 
@@ -314,8 +298,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (name, drivers) in all() {
             let file = dir.path().join(format!("{name}.hcl"));
-            let cards = Lent::Only(["GPU-1".to_owned()].into());
-            std::fs::write(&file, render(&Plan { cards, ..plan(drivers) })).unwrap();
+            std::fs::write(&file, render(&plan(drivers))).unwrap();
 
             let output =
                 std::process::Command::new(&nomad).args(["config", "validate"]).arg(&file).output().unwrap();

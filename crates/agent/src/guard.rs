@@ -47,6 +47,9 @@ pub struct Start {
     /// What it reads, where whoever asks cannot write that itself: whole files of mode 0600.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<PathBuf, String>,
+    /// The ids of the cards that its jobs may be given.
+    #[serde(default)]
+    pub cards: Vec<String>,
     #[serde(flatten)]
     pub place: Place,
     /// Where the end of what the agent printed is kept when it ends.

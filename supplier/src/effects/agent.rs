@@ -119,7 +119,7 @@ impl Shared {
         let found = find::agent(&self.tools.program).await?;
         let card_plugin = find::card_plugin(&self.tools.program)?;
         let engine = self.ask_the_engine().await?;
-        let plan = self.plan(tags, engine.as_ref())?;
+        let plan = self.plan(tags, self.cards().await, engine.as_ref())?;
         let token = timeout(INTRODUCED_WITHIN, self.tools.cloud.introduction())
             .await
             .unwrap_or(Err(CloudFault::Slow))

@@ -1,10 +1,10 @@
 //! What the agent is told: its plan, its introduction and its environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ionet_agent::config::{self, Drivers, Lent, Plan};
+use ionet_agent::config::{self, Drivers, Plan};
 use ionet_agent::engine::EngineFacts;
 use ionet_agent::guard::{Place, Start, gate_socket};
 use ionet_agent::{find, introduction, ports, state};
@@ -19,6 +19,7 @@ impl Shared {
     pub(super) fn plan(
         &self,
         tags: BTreeMap<String, String>,
+        cards: BTreeSet<String>,
         engine: Option<&EngineFacts>,
     ) -> Result<Plan, AgentFault> {
         let enrolled =
@@ -40,8 +41,16 @@ impl Shared {
             drivers: self.drivers().with_labels(engine.is_some_and(|facts| facts.labels)),
             plugins: self.tools.folders.agent_plugins(),
             // What the engine cannot give is not offered.
-            cards: if engine.is_none_or(|facts| facts.cards) { Lent::All } else { Lent::none() },
+            cards: if engine.is_none_or(|facts| facts.cards) { cards } else { BTreeSet::new() },
         })
+    }
+
+    /// The cards that this PC has now, by their ids: one fact for the scheduler and for the gate.
+    pub(super) async fn cards(&self) -> BTreeSet<String> {
+        let cards = self.tools.cards.clone();
+        let looked = tokio::task::spawn_blocking(move || cards.gpus()).await;
+        let gpus = looked.ok().and_then(Result::ok).map(|(gpus, _)| gpus).unwrap_or_default();
+        gpus.into_iter().map(|gpu| gpu.uuid).collect()
     }
 
     /// Where what is ours lies and runs.
@@ -105,6 +114,7 @@ impl Prepared {
             env: env.into_iter().chain(played()).map(|(name, value)| (name.to_owned(), value)).collect(),
             cwd: plan.data_dir.clone(),
             files: BTreeMap::new(),
+            cards: plan.cards.iter().cloned().collect(),
             place: self.place,
             log: plan.log_dir.join("last-words.txt"),
             agent_log: Some(plan.log_file()),

@@ -250,8 +250,7 @@ impl GuardSide {
         let Some(engine) = &start.place.docker_socket else { return Ok(()) };
         let (containers, tell) = (self.beside.containers(), self.beside.tell(start.id));
         let (socket, data_dir) = (gate_socket(&self.run_dir), &start.place.data_dir);
-        // No scheduler hands cards out by their UUIDs yet, so nobody is given one by a name of their own.
-        let gate = Gate::open(socket, engine, data_dir, Vec::new(), containers, tell);
+        let gate = Gate::open(socket, engine, data_dir, start.cards.clone(), containers, tell);
         self.gate = Some(gate.map_err(|error| NotStarted::Other { why: error.to_string() })?);
         Ok(())
     }

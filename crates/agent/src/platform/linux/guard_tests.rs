@@ -68,6 +68,7 @@ pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
         env,
         cwd: stage.dir.path().to_owned(),
         files: BTreeMap::new(),
+        cards: Vec::new(),
         place: place(stage),
         log: stage.dir.path().join("last-words.log"),
         agent_log: Some(stage.dir.path().join("client.log")),
@@ -289,7 +290,7 @@ fn plan(stage: &Stage) -> crate::Plan {
             crate::guard::gate_socket(&run_dir(stage)),
         ),
         plugins: stage.dir.path().join("plugins"),
-        cards: crate::config::Lent::none(),
+        cards: Default::default(),
     }
 }
 

@@ -101,6 +101,7 @@ async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothin
         env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
         cwd: "/data".into(),
         files: [("/run/agent/key".into(), "a key".to_owned())].into(),
+        cards: Vec::new(),
         place: place.clone(),
         log: "/data/logs/last-words.txt".into(),
         agent_log: Some("/data/logs/client.log".into()),

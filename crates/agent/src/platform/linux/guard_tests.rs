@@ -339,7 +339,11 @@ async fn an_engine_that_refuses_jobs_for_what_is_this_pcs_is_told_and_told_again
         let refusal = ("400 Bad Request", r#"{"message":"unknown or invalid runtime name: nvidia"}"#);
         while let Ok((mut stream, _)) = engine.accept().await {
             let mut asked = Vec::new();
-            while !asked.ends_with(b"}") && !(asked.starts_with(b"GET") && asked.ends_with(b"\r\n\r\n")) {
+            let is_whole = |asked: &[u8]| match asked.starts_with(b"GET") {
+                true => asked.ends_with(b"\r\n\r\n"),
+                false => asked.ends_with(b"}"),
+            };
+            while !is_whole(&asked) {
                 let read = stream.read_buf(&mut asked).await;
                 assert!(read.is_ok_and(|length| length > 0));
             }

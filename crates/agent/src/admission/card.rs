@@ -26,6 +26,8 @@ pub(super) struct Card {
     pub(super) runtime: &'static str,
     /// All of the container's.
     pub(super) env: Vec<String>,
+    /// The cards that it has.
+    pub(super) ids: Vec<String>,
 }
 
 impl Card {
@@ -47,17 +49,15 @@ impl Card {
                 _ => kept.push(variable),
             }
         }
-        let given = given.unwrap_or_default();
-        kept.push(if has_runtime && !given.is_empty() {
-            format!("{DEVICES}={given}")
-        } else {
-            format!("{DEVICES}=void")
-        });
+        let given = given.filter(|_| has_runtime).unwrap_or_default();
+        let ids: Vec<String> = given.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+        let named = if ids.is_empty() { "void" } else { given.as_str() };
+        kept.push(format!("{DEVICES}={named}"));
         if has_runtime {
             kept.push(format!("{ABILITIES}={}", able.unwrap_or_else(|| "compute,utility".to_owned())));
             kept.extend(OTHERS.map(|other| format!("{other}=disabled")));
         }
-        Ok(Self { runtime: if has_runtime { WITH_CARD } else { PLAIN }, env: kept })
+        Ok(Self { runtime: if has_runtime { WITH_CARD } else { PLAIN }, env: kept, ids })
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Container {
     host_config: Host,
     #[serde(skip)]
     owner: Owner,
+    #[serde(skip)]
+    cards: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -119,6 +121,7 @@ impl Container {
                 readonly_rootfs: host.flag("ReadonlyRootfs")?,
             },
             owner,
+            cards: card.ids,
         };
         host.done()?;
         asked.done()?;
@@ -138,6 +141,11 @@ impl Container {
     pub(crate) fn made_of(self, id: &str, config: &Value) -> Result<Self, Refusal> {
         image::admit(config, self.host_config.runtime != super::card::PLAIN)?;
         Ok(Self { image: id.to_owned(), ..self })
+    }
+
+    /// Those that it is to have, by their ids.
+    pub(crate) fn cards(&self) -> Vec<String> {
+        self.cards.clone()
     }
 
     pub(crate) fn allocation(&self) -> &str {

@@ -14,7 +14,7 @@ use rustix::process::{Resource, getrlimit};
 use super::allocations::Allocations;
 use super::engine::{Engine, Image};
 use super::images::{Images, Pull};
-use super::sources::{Looked, Sources};
+use super::sources::{Has, Looked, Sources};
 use crate::admission::{self, Container, Most, Program, Refusal, Route, Rules, Terminal};
 use crate::disk;
 use crate::http::Body;
@@ -45,8 +45,7 @@ pub(super) struct Admitted {
 
 /// What is to be known of its answer.
 pub(super) enum Asked {
-    /// Of this allocation, with what of the host it is to have.
-    Container(String, Looked),
+    Container(Has),
     /// Of this container.
     Start(String),
     Pull(Pull),
@@ -149,18 +148,36 @@ impl Door {
         }
         let container = container.made_of(&image.id, &image.config)?;
         let target = format!("{target}?name={}", container.name());
-        let asked = Asked::Container(container.allocation().to_owned(), looked);
+        let (allocation, cards) = (container.allocation().to_owned(), container.cards());
+        let asked = Asked::Container(Has { allocation, folders: looked, cards });
         Ok(Anew { target, body: container.written(), asked })
     }
 
     async fn admit_start(&self, container: &str) -> Result<(), Refusal> {
         let unknown = Refusal::of("a container that was not made for a job");
-        let looked = self.sources.of(container).ok_or(unknown)?;
-        let look = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || looked.are_the_same());
+        let has = self.sources.of(container).ok_or(unknown)?;
+        self.admit_cards(&has).await?;
+        let look = disk::read(&self.data_dir, LOOKED_UP_WITHIN, move || has.folders.are_the_same());
         if look.await != Some(true) {
             return Err(Refusal::of("a container whose folders are others by now"));
         }
         self.allocations.starts(container);
+        Ok(())
+    }
+
+    /// The scheduler gives a card to one allocation at a time; a job's own words can name another's.
+    async fn admit_cards(&self, has: &Has) -> Result<(), Refusal> {
+        let rivals = self.sources.rivals(has);
+        if rivals.is_empty() {
+            return Ok(());
+        }
+        let taken = || Refusal::of("a card that another job has");
+        let engine = Engine::at(Some(&self.engine), LOOKED_UP_WITHIN).ok_or_else(taken)?;
+        for rival in rivals {
+            if engine.runs(&rival).await.map_err(|_| taken())? {
+                return Err(taken());
+            }
+        }
         Ok(())
     }
 

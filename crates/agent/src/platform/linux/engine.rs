@@ -134,6 +134,19 @@ impl<'a> Engine<'a> {
         join_all(removed).await.into_iter().collect()
     }
 
+    /// Whether anything runs in that container; nothing does where there is none.
+    pub(crate) async fn runs(&self, container: &str) -> Result<bool, WorkFault> {
+        let answer = self.ask(Method::GET, &format!("/containers/{container}/json"), None).await?;
+        match answer.status {
+            200 => {
+                let said: Value = serde_json::from_slice(&answer.body).map_err(|_| WorkFault::EngineDown)?;
+                Ok(said["State"]["Running"] != false)
+            }
+            404 => Ok(false),
+            _ => Err(WorkFault::EngineDown),
+        }
+    }
+
     /// What it says of the image with this reference; none where there is no such image.
     pub(crate) async fn image(&self, reference: &str) -> Result<Option<Image>, WorkFault> {
         let answer = self.ask(Method::GET, &format!("/images/{reference}/json"), None).await?;

@@ -26,7 +26,7 @@ use super::engine::Image;
 use super::images::Images;
 use super::processes::Containers;
 use super::refused;
-use super::sources::{Looked, Sources};
+use super::sources::{Has, Sources};
 use crate::disk;
 use crate::http::Body;
 
@@ -139,9 +139,7 @@ impl Way {
             Asked::Container(..) | Asked::Start(_) if is_refused => {
                 self.read(response, |body| self.refused(body)).await
             }
-            Asked::Container(allocation, looked) => {
-                self.read(response, |body| self.made(body, allocation, looked)).await
-            }
+            Asked::Container(has) => self.read(response, |body| self.made(body, has)).await,
             Asked::Start(_) => {
                 (self.tell)(Ok(()));
                 response
@@ -175,10 +173,10 @@ impl Way {
         Response::from_parts(head, whole(bytes))
     }
 
-    fn made(&self, container: &Value, allocation: String, looked: Looked) {
+    fn made(&self, container: &Value, has: Has) {
         if let Some(id) = container["Id"].as_str() {
-            self.door.allocations.made(id, allocation);
-            self.door.sources.made(id, looked);
+            self.door.allocations.made(id, has.allocation.clone());
+            self.door.sources.made(id, has);
             self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
         }
     }

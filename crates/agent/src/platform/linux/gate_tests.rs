@@ -65,7 +65,8 @@ impl Engine {
     fn gate_that_tells(&self, tell: Tell) -> (Gate, PathBuf) {
         let socket = self.dir.path().join("engine.sock");
         let (real, data) = (self.dir.path().join("real.sock"), self.dir.path().join("data"));
-        let gate = Gate::open(socket.clone(), &real, &data, Vec::new(), Arc::clone(&self.made), tell);
+        let cards = vec!["GPU-1".to_owned(), "GPU-2".to_owned()];
+        let gate = Gate::open(socket.clone(), &real, &data, cards, Arc::clone(&self.made), tell);
         (gate.unwrap(), socket)
     }
 
@@ -126,6 +127,10 @@ fn answered(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         "/images/heavy/json" => {
             let much = "x".repeat(1024 * 1024);
             serde_json::json!({"Id": "sha256:2", "Config": {"Labels": {"net.io.jobs": much}}}).to_string()
+        }
+        "/containers/c0ffee/json" => r#"{"State":{"Running":true}}"#.to_owned(),
+        _ if is_create(&request) && request.uri().query().is_some_and(|name| name.ends_with("-b1")) => {
+            r#"{"Id":"beef","Warnings":[]}"#.to_owned()
         }
         _ if is_create(&request) => r#"{"Id":"c0ffee","Warnings":[]}"#.to_owned(),
         _ => "asked".to_owned(),
@@ -252,6 +257,37 @@ async fn a_container_whose_folder_is_another_by_its_start_is_not_started_nor_one
     assert!(moved.starts_with("HTTP/1.1 403") && moved.contains("others by now"), "{moved}");
     assert!(somebodys.starts_with("HTTP/1.1 403") && somebodys.contains("not made for a job"), "{somebodys}");
     assert!(again.starts_with("HTTP/1.1 200"), "{again}");
+}
+
+/// A job's own words may name a card that the scheduler gave to another.
+#[tokio::test]
+async fn a_card_that_runs_one_allocations_work_is_not_another_ones_whatever_that_says() {
+    let engine = Engine::start();
+    let (_gate, socket) = engine.gate();
+    let create = |allocation: &str, cards: &str| {
+        let mut asked = engine.asked(allocation, json!({"Runtime": "nvidia"}));
+        asked["Env"] = json!([format!("NVIDIA_VISIBLE_DEVICES={cards}")]);
+        post("/v1.44/containers/create", &asked.to_string())
+    };
+    let start = |id: &str| post(&format!("/v1.44/containers/{id}/start"), "");
+    assert!(say(&socket, &create("a1", "GPU-1")).await.starts_with("HTTP/1.1 200"));
+    assert!(say(&socket, &start("c0ffee")).await.starts_with("HTTP/1.1 200"));
+
+    say(&socket, &create("b1", "GPU-2,GPU-1")).await;
+    let squats = say(&socket, &start("beef")).await;
+    say(&socket, &create("b1", "GPU-2")).await;
+    let beside = say(&socket, &start("beef")).await;
+    say(&socket, &create("b1", "GPU-1")).await;
+    say(
+        &socket,
+        "DELETE /v1.44/containers/c0ffee?force=1 HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    let after = say(&socket, &start("beef")).await;
+
+    assert!(squats.starts_with("HTTP/1.1 403") && squats.contains("another job has"), "{squats}");
+    assert!(beside.starts_with("HTTP/1.1 200"), "{beside}");
+    assert!(after.starts_with("HTTP/1.1 200"), "{after}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What of the host a container is to have mounted, from its description until its start: the engine goes by paths, and a path
-//! may lead elsewhere by then.
+//! What of the host a container is to have, from its description until it is removed: the engine goes by paths, and a path may lead
+//! elsewhere by its start; a card that is one job's is no other's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,25 +32,42 @@ fn number(path: &Path) -> io::Result<(u64, u64)> {
     if there.is_dir() { Ok((there.dev(), there.ino())) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
 
+/// What one container has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Has {
+    pub(super) allocation: String,
+    pub(super) folders: Looked,
+    /// By their ids.
+    pub(super) cards: Vec<String>,
+}
+
 /// Of containers that the gate has had made.
 #[derive(Debug, Default)]
-pub(super) struct Sources(Mutex<BTreeMap<String, Looked>>);
+pub(super) struct Sources(Mutex<BTreeMap<String, Has>>);
 
 impl Sources {
-    pub(super) fn made(&self, container: &str, looked: Looked) {
-        self.all().insert(container.to_owned(), looked);
+    pub(super) fn made(&self, container: &str, has: Has) {
+        self.all().insert(container.to_owned(), has);
     }
 
     /// None where nobody has had it made since the gate opened.
-    pub(super) fn of(&self, container: &str) -> Option<Looked> {
+    pub(super) fn of(&self, container: &str) -> Option<Has> {
         self.all().get(container).cloned()
+    }
+
+    /// Containers of other allocations with one of these cards, which may run or not.
+    pub(super) fn rivals(&self, has: &Has) -> Vec<String> {
+        let all = self.all();
+        let others = all.iter().filter(|(_, other)| other.allocation != has.allocation);
+        let same = others.filter(|(_, other)| other.cards.iter().any(|card| has.cards.contains(card)));
+        same.map(|(container, _)| container.clone()).collect()
     }
 
     pub(super) fn removed(&self, container: &str) {
         self.all().remove(container);
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Looked>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Has>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,5 +94,23 @@ mod tests {
         assert!(!looked.are_the_same());
         std::os::unix::fs::symlink("/", &other).unwrap();
         assert!(Looked::at(vec![other]).is_err());
+    }
+
+    #[test]
+    fn only_another_allocations_container_with_one_of_the_same_cards_is_a_rival() {
+        let has = |allocation: &str, cards: &[&str]| Has {
+            allocation: allocation.to_owned(),
+            folders: Looked(Vec::new()),
+            cards: cards.iter().map(|card| (*card).to_owned()).collect(),
+        };
+        let sources = Sources::default();
+        sources.made("c1", has("a", &["GPU-1"]));
+        sources.made("c2", has("b", &["GPU-2", "GPU-3"]));
+
+        assert_eq!(sources.rivals(&has("a", &["GPU-1"])), [""; 0], "its own, that is being replaced");
+        assert_eq!(sources.rivals(&has("d", &["GPU-1", "GPU-3"])), ["c1", "c2"]);
+        assert_eq!(sources.rivals(&has("d", &[])), [""; 0]);
+        sources.removed("c1");
+        assert_eq!(sources.rivals(&has("d", &["GPU-1"])), [""; 0]);
     }
 }

@@ -7,8 +7,16 @@ use std::process::Command;
 const SHIPPED: [&str; 4] = ["ionet-supplier", "ionet-supplier-window", "ionet-card-plugin", "ionet-gateway"];
 
 /// Crates and features that only tests, benches and the demo may have.
-const OURS_ALONE: [&str; 7] =
-    ["nomad-double ", "nvml-double ", "journeys ", "contract ", "ionet-stage ", "rehearsal", "visitor"];
+const OURS_ALONE: [&str; 8] = [
+    "nomad-double ",
+    "nvml-double ",
+    "journeys ",
+    "contract ",
+    "ionet-stage ",
+    "ionet-walls ",
+    "rehearsal",
+    "visitor",
+];
 
 /// Every crate in the program as it is built by itself, with its features.
 fn built_in(program: &str, features: &[&str]) -> Vec<String> {

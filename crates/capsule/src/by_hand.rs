@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixListener};
 use tokio::sync::mpsc;
 
 const USAGE: &str = "usage: ionet-capsule hold --name NAME --folder DIR --run DIR [--group PATH] [--rate BITS]
-       [--agent NOMAD] [--lead PORT]…
+       [--disk BYTES] [--memory BYTES] [--grant ADDRESS:PORT]… [--agent NOMAD] [--lead PORT]…
 Holds a capsule until standard input ends. Lines there: freeze, thaw, count. DIR/engine.sock is its engine, DIR/guard.sock
 its guard.";
 
@@ -133,7 +133,7 @@ fn say(what: &str) {
 fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
     let (mut name, mut folder, mut run, mut group, mut rate, mut agent) =
         (None, None, None, None, None, None);
-    let mut led = Vec::new();
+    let (mut disk, mut memory, mut granted, mut led) = (20 << 30, None, Vec::new(), Vec::new());
     while let Some(arg) = args.next() {
         let value = args.next()?;
         match arg.as_str() {
@@ -142,6 +142,9 @@ fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
             "--run" => run = Some(PathBuf::from(value)),
             "--group" => group = Some(Path::new(&value).to_owned()),
             "--rate" => rate = Some(value.parse().ok()?),
+            "--disk" => disk = value.parse().ok()?,
+            "--memory" => memory = Some(value.parse().ok()?),
+            "--grant" => granted.push(value.parse().ok()?),
             "--lead" => led.push(value.parse().ok()?),
             "--agent" => agent = Some(PathBuf::from(value)),
             _ => return None,
@@ -151,12 +154,12 @@ fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
     let spec = Spec {
         name: name?,
         folder: folder?,
-        disk: 20 << 30,
+        disk,
         agent,
-        granted: Vec::new(),
+        granted,
         led,
         rate,
-        memory: None,
+        memory,
     };
     Some(Asked { here, spec })
 }

@@ -11,8 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub const MOAT: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 1);
 pub const CAPSULE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 2);
 pub const LINE_BITS: u8 = 30;
-/// Whom a name is asked of: the user-mode network hands it to the owner's resolver.
+/// Whom a name is asked of: a process in the moat, which passes on what is the internet's.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 53);
+/// Whom that one asks: the user-mode network hands it to the owner's resolver.
+pub const OWNERS_RESOLVER: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 54);
 /// The containers' bridge.
 pub const BRIDGE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 129);
 pub const CONTAINERS: (Ipv4Addr, u8) = (Ipv4Addr::new(192, 0, 0, 128), 25);
@@ -39,6 +41,17 @@ pub const CLOSED: [&str; 14] = [
     "224.0.0.0/3",
 ];
 
+/// Whether that address is of one of them.
+pub fn is_closed(address: Ipv4Addr) -> bool {
+    let within = |network: &&str| {
+        let (base, bits) = network.split_once('/').unwrap_or((network, "32"));
+        let (Ok(base), Ok(bits)) = (base.parse::<Ipv4Addr>(), bits.parse::<u32>()) else { return true };
+        let beyond = u32::MAX.checked_shr(bits).unwrap_or(0);
+        address.to_bits() | beyond == base.to_bits() | beyond
+    };
+    CLOSED.iter().any(within)
+}
+
 /// What the wall is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wall {
@@ -61,13 +74,14 @@ impl Wall {
              \t\tiifname != \"{LINE}\" drop\n\t\toifname != \"{WAN}\" drop\n\
              \t\tmeta nfproto ipv6 counter name refused drop\n\
              \t\tct state established,related counter name sent accept\n\
-             \t\tip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 counter name sent accept\n\
              \t\tip daddr . meta l4proto . th dport @granted counter name sent accept\n\
              \t\tip daddr @closed jump refuse\n\t\tip daddr @own jump refuse\n\
              \t\ttcp dport 25 jump refuse\n\
              \t\tmeta l4proto {{ tcp, udp, icmp }} counter name sent accept\n\t}}\n\
              \tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\
-             \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\t\tiifname \"{LINE}\" jump refuse\n\t}}\n\
+             \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\
+             \t\tiifname \"{LINE}\" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 accept\n\
+             \t\tiifname \"{LINE}\" jump refuse\n\t}}\n\
              \tchain after {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\
              \t\toifname \"{WAN}\" masquerade\n\t}}\n}}\n",
             closed = set("closed", "ipv4_addr; flags interval", CLOSED),
@@ -138,9 +152,11 @@ mod tests {
 
     #[test]
     fn our_own_networks_are_closed_ones() {
-        for address in [MOAT, CAPSULE, RESOLVER, BRIDGE] {
+        for address in [MOAT, CAPSULE, RESOLVER, OWNERS_RESOLVER, BRIDGE] {
             assert!(address.octets().starts_with(&[192, 0, 0]), "{address}");
         }
         assert!(CLOSED.contains(&"192.0.0.0/24"));
+        assert!(is_closed(Ipv4Addr::new(172, 31, 255, 255)) && is_closed(Ipv4Addr::BROADCAST));
+        assert!(!is_closed(Ipv4Addr::new(172, 32, 0, 0)) && !is_closed(Ipv4Addr::new(9, 255, 255, 255)));
     }
 }

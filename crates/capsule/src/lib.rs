@@ -7,6 +7,7 @@ pub mod engine;
 pub mod fault;
 pub mod filter;
 pub mod link;
+pub mod names;
 pub mod place;
 
 #[cfg(target_os = "linux")]

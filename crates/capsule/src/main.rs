@@ -1,4 +1,4 @@
-//! The capsule's program: the moat, and the first process inside. `ionet-capsule hold` starts a capsule by hand.
+//! The capsule's program: the moat, who answers for names in it, and the first process inside. `ionet-capsule hold` starts a capsule by hand.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
         Some("guard") => ionet_capsule::linux::init::guard(),
+        Some("names") => ionet_capsule::linux::resolver::run(),
         Some("init") => {
             ionet_capsule::linux::init::run(std::env::args().skip(2).filter_map(|port| port.parse().ok()))
         }

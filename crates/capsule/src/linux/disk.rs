@@ -9,6 +9,7 @@ use std::process::Command;
 
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
+use super::loops;
 use super::tools::find;
 use crate::fault::Fault;
 use crate::place::Way;
@@ -45,11 +46,11 @@ impl Disk {
         match way {
             Way::User => Ok(Self { at, mounted: false }),
             Way::Service => {
-                let image = folder.join(IMAGE);
-                image_of(&image, size)?;
+                image_of(&folder.join(IMAGE), size)?;
+                let (_open, device) = loops::device_of(folder, IMAGE).map_err(wrong)?;
                 run(Command::new(find("mount")?)
-                    .args(["-t", "ext4", "-o", "loop,discard,noatime,nosuid,nodev"])
-                    .args([&image, &at]))?;
+                    .args(["-t", "ext4", "-o", "discard,noatime,nosuid,nodev"])
+                    .args([&device, &at]))?;
                 Ok(Self { at, mounted: true })
             }
         }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixStream};
 
 use super::children::{end_of, reap};
 use super::tools::tell;
-use super::{engine, groups_inside, root};
+use super::{calls, engine, groups_inside, root};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
 use crate::link::{self, Conversation, End, Link};
 
@@ -39,6 +39,7 @@ fn told(who: &str, lived: io::Result<()>) -> ExitCode {
 fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
     world()?;
     groups_inside::arrange()?;
+    calls::refuse()?;
     network()?;
     let stream = std::os::unix::net::UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     stream.set_nonblocking(true)?;

@@ -25,7 +25,7 @@ use super::control::{Ask, Groups, Moat, Plan, Say};
 use super::tools::{find, tell};
 use super::{clone, ids, root};
 use crate::fault::Fault;
-use crate::filter::{CAPSULE, cap};
+use crate::filter::{CAPSULE, RESOLVER, cap};
 use crate::filter::{CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, WAN};
 use crate::place::Counted;
 
@@ -84,6 +84,8 @@ fn identity() -> io::Result<()> {
 struct Capsule {
     pid: Pid,
     handle: OwnedFd,
+    /// Who answers for names to it. Without that one it cannot work.
+    names: OwnedFd,
 }
 
 fn build(plan: &Plan, moat: &mut Moat, stream: OwnedFd) -> Result<Capsule, Fault> {
@@ -115,10 +117,23 @@ fn network(plan: &Plan) -> Result<(), Fault> {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{setting}/disable_ipv6"), "1");
     }
     tell("nft", &["-f", "-"], &plan.rules)?;
-    tell("ip", &["-batch", "-"], "link set lo up\n")
+    tell("ip", &["-batch", "-"], &format!("link set lo up\naddr add {RESOLVER}/32 dev lo\n"))
+}
+
+/// Who answers for names, by a handle. It dies with the moat.
+fn names(plan: &Plan) -> io::Result<OwnedFd> {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new(&plan.program);
+    command.arg("names").env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+    let follow = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec this makes one system call and allocates nothing.
+    unsafe { command.pre_exec(follow) };
+    let pid = Pid::from_raw(command.spawn()?.id() as i32).ok_or(io::ErrorKind::NotFound)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 fn spawn(plan: &Plan, mut ours: UnixStream, mut theirs: UnixStream, stream: OwnedFd) -> io::Result<Capsule> {
+    let names = names(plan)?;
     // SAFETY: this process has one thread (see the module's head).
     let Some(pid) = (unsafe { clone::into_new_namespaces() })? else {
         drop(ours);
@@ -143,7 +158,7 @@ fn spawn(plan: &Plan, mut ours: UnixStream, mut theirs: UnixStream, stream: Owne
         let _ = waitpid(Some(pid), WaitOptions::empty());
         return Err(error);
     }
-    Ok(Capsule { pid, handle })
+    Ok(Capsule { pid, handle, names })
 }
 
 /// The line between moat and capsule, and the cap on both of its ends.
@@ -211,11 +226,16 @@ fn hold(mut moat: Moat, capsule: Capsule, groups: Groups) -> io::Result<()> {
             let mut ready = [
                 PollFd::from_borrowed_fd(moat.stream().as_fd(), PollFlags::IN),
                 PollFd::from_borrowed_fd(capsule.handle.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(capsule.names.as_fd(), PollFlags::IN),
             ];
             match poll(&mut ready, None) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?,
             };
+            if !ready[2].revents().is_empty() {
+                let _ = end(&capsule, &groups);
+                return moat.say(&Say::Ended { why: "nobody answers for names any more".to_owned() });
+            }
             if !ready[1].revents().is_empty() {
                 let ended = waitpid(Some(capsule.pid), WaitOptions::empty());
                 let why = ended.ok().flatten().map(|(_, status)| format!("{status:?}")).unwrap_or_default();

@@ -9,6 +9,7 @@
 //!    └──────────────── one byte stream ───────┘
 //! ```
 
+mod calls;
 mod children;
 mod clone;
 mod control;
@@ -19,8 +20,10 @@ mod groups_inside;
 mod hold;
 mod ids;
 pub mod init;
+mod loops;
 pub mod moat;
 mod network;
+pub mod resolver;
 mod root;
 mod talk;
 mod tools;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::tools::find;
 use crate::fault::{Fault, Missing};
-use crate::filter::{RESOLVER, WAN};
+use crate::filter::{OWNERS_RESOLVER, WAN};
 use crate::place::Way;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ pub(crate) async fn start(way: Way, moat: i32, run: &Path) -> Result<Child, Faul
     command.args(["--foreground", "--quiet", "--config-net", "--ipv4-only", "--ns-ifname", WAN]);
     // By itself it would lead to this PC's loopback and its gateway, and open this PC's ports inside.
     command.args(["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"]);
-    command.args(["--dns-forward", &RESOLVER.to_string()]).arg("--pid").arg(&ready);
+    command.args(["--dns-forward", &OWNERS_RESOLVER.to_string()]).arg("--pid").arg(&ready);
     match way {
         Way::Service => {
             command.args(["--runas", "0", "--netns", &format!("/proc/{moat}/ns/net")]);

@@ -46,7 +46,7 @@ const SYSTEMS: [&str; 5] = [
 /// Lays it all out. Called in the moat's own mount namespace.
 pub(crate) fn lay_out(plan: &Plan) -> io::Result<()> {
     let root = &plan.root;
-    mount("capsule", root, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755,size=16m")?;
+    mount("capsule", root, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755,size=64m")?;
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder))?;
     }
@@ -60,13 +60,12 @@ pub(crate) fn lay_out(plan: &Plan) -> io::Result<()> {
         make_like(file, &at)?;
         bind(file, &at, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)?;
     }
-    let read_only = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-    for (from, to) in [(Some(&plan.program), PROGRAM), (plan.agent.as_ref(), AGENT)] {
-        if let Some(from) = from {
-            let at = inside(root, Path::new(to));
-            fs::write(&at, "")?;
-            bind(from, &at, read_only)?;
-        }
+    // A bind would tell its place among the owner's folders to whoever reads what is mounted. The agent is too large for a copy.
+    fs::copy(&plan.program, inside(root, Path::new(PROGRAM)))?;
+    if let Some(agent) = &plan.agent {
+        let at = inside(root, Path::new(AGENT));
+        fs::write(&at, "")?;
+        bind(agent, &at, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)?;
     }
     devices(&root.join("dev"))?;
     let data = root.join("data");

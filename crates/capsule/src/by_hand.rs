@@ -151,15 +151,6 @@ fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
         }
     }
     let here = Here { way: way(), program: std::env::current_exe().ok()?, run: run?, delegated: group };
-    let spec = Spec {
-        name: name?,
-        folder: folder?,
-        disk,
-        agent,
-        granted,
-        led,
-        rate,
-        memory,
-    };
+    let spec = Spec { name: name?, folder: folder?, disk, agent, granted, led, rate, memory };
     Some(Asked { here, spec })
 }

@@ -1,6 +1,7 @@
 //! The holder's side: starts the moat and what belongs to it, in the order in which nothing is ever without its wall.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
@@ -8,8 +9,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 use super::control::{Ask, Groups, Plan, Say};
@@ -102,19 +104,32 @@ impl Here {
         };
         let (control, theirs) = pair().map_err(wrong)?;
         let (stream, inner) = pair().map_err(wrong)?;
-        let moat = Command::new(&self.program)
+        let mut moat = Command::new(&self.program)
             .arg("moat")
             .env_clear()
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(inner))
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(wrong)?;
+        if let Some(said) = moat.stderr.take() {
+            tokio::spawn(pass_on(said));
+        }
         let mut talk = Talk::over(control);
         talk.unshared().await?;
         let pid = moat.id().ok_or_else(|| Fault::at("moat", "it ended at once"))? as i32;
         ids::map(self.way, pid)?;
         Ok((talk, stream, moat, pid))
+    }
+}
+
+/// What is said inside, until nobody is left to say anything. The holder's own way out, perhaps a file of the owner's, is lent to nobody
+/// in there.
+async fn pass_on(mut said: ChildStderr) {
+    let mut some = [0; 4096];
+    while let Ok(read @ 1..) = said.read(&mut some).await {
+        let _ = std::io::stderr().write_all(some.get(..read).unwrap_or_default());
     }
 }
 

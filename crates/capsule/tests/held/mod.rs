@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -240,13 +241,27 @@ pub(crate) fn inventory(name: &str, dir: &Path) -> Vec<String> {
     );
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     left.extend(mounts.lines().filter(|line| line.contains(&dir)).map(|line| format!("mount {line}")));
-    for device in fs::read_dir("/sys/block").unwrap().flatten() {
-        let file = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
-        if file.contains(&dir) {
-            left.push(format!("loop {file}"));
-        }
-    }
+    left.extend(loops(Path::new(&dir)).into_iter().map(|device| format!("loop {device}")));
     left
+}
+
+/// Devices of images in that folder. They are told apart by the image's number: the kernel is not told its path.
+fn loops(dir: &Path) -> Vec<String> {
+    let image = |entry: fs::DirEntry| fs::metadata(entry.path().join("disk.img")).ok();
+    let images: Vec<String> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(image)
+        .map(|image| image.ino().to_string())
+        .collect();
+    let listed =
+        Command::new("losetup").args(["--noheadings", "--raw", "--output", "NAME,BACK-INO"]).output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let of_ours = |line: &&str| {
+        line.split_whitespace().nth(1).is_some_and(|number| images.iter().any(|own| own == number))
+    };
+    listed.lines().filter(of_ours).map(str::to_owned).collect()
 }
 
 /// All control groups that are a capsule's of that name, in every hierarchy.

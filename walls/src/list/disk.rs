@@ -88,7 +88,8 @@ fn seen_outside(stage: &Stage) -> Result<Option<PathBuf>> {
 fn set_user(stage: &Stage) -> Result<Verdict> {
     let made = stage.shell(By::Job, "cp /usr/bin/id /who && chmod 6755 /who && stat -c %A /who")?;
     ensure!(made.text.contains("rws"), "it could not be made: {made:?}");
-    let inside = stage.shell(By::CapsuleRoot, "find /data/engine -name who -perm -4000 | head -n 1")?;
+    let inside =
+        stage.shell(By::CapsuleRoot, "find /data/engine -path '*/diff/who' -perm -4000 | head -n 1")?;
     let inside = last_line(&inside.text);
     let inside = inside.strip_prefix("/data/").context("it lies nowhere on the disk")?.to_owned();
     let Some(at) = seen_outside(stage)? else {

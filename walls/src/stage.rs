@@ -55,7 +55,6 @@ impl Stage {
         let app = home.path().join("ionet-capsule");
         fs::copy(programs.join("ionet-capsule"), &app).context("ionet-capsule, which is built with this")?;
         let listeners = listeners(&world, home.path())?;
-        let bystander = Command::new("sleep").arg0(format!("{TOKEN}-program")).arg("3600").spawn()?;
         let capsule = Held::start(as_owner(&world, home.path(), &app), home.path(), open)?;
         let engine = Engine::at(&capsule.socket);
         let deadline = Instant::now() + UP_WITHIN;
@@ -67,6 +66,7 @@ impl Stage {
         if let Some(layer) = open {
             capsule.open(layer)?;
         }
+        let bystander = Command::new("sleep").arg0(format!("{TOKEN}-program")).arg("3600").spawn()?;
         let capsule = RefCell::new(capsule);
         let stage = Self {
             actors: RefCell::default(),

@@ -278,11 +278,8 @@ async fn a_card_that_runs_one_allocations_work_is_not_another_ones_whatever_that
     say(&socket, &create("b1", "GPU-2")).await;
     let beside = say(&socket, &start("beef")).await;
     say(&socket, &create("b1", "GPU-1")).await;
-    say(
-        &socket,
-        "DELETE /v1.44/containers/c0ffee?force=1 HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n",
-    )
-    .await;
+    say(&socket, "DELETE /v1.44/containers/c0ffee?force=1 HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+        .await;
     let after = say(&socket, &start("beef")).await;
 
     assert!(squats.starts_with("HTTP/1.1 403") && squats.contains("another job has"), "{squats}");

@@ -3,37 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
-use serde::Serialize;
 
 use crate::eyes::Seen;
+use crate::sides::{By, Layer};
 use crate::stage::Stage;
 use crate::world::NET;
-
-/// Who makes it. All but the job are beyond the gate already: nothing is left between them and the layer that is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum By {
-    /// A container as an engine makes it for anybody.
-    Job,
-    /// What the agent does for a job: the capsule's own network, no rights.
-    Agent,
-    /// A container with every right and every folder that the engine can give.
-    PrivilegedJob,
-    /// Root of the capsule, in its own root.
-    CapsuleRoot,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Layer {
-    Filter,
-    Disk,
-    Knowledge,
-    /// What the others stand on: the kernel's. It is not opened for a try, since this PC would be what is attacked then.
-    #[value(skip)]
-    Namespaces,
-}
 
 pub(crate) struct Attack {
     pub(crate) name: String,

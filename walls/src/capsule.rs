@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::attack::Layer;
-use crate::stage::TOKEN;
+use crate::sides::{Layer, TOKEN};
 use crate::world::{REGION, REGION_PORT, told};
 
 /// The least that a capsule's disk may be.

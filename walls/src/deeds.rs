@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd as _;
 
@@ -136,7 +136,7 @@ pub(crate) fn threads(most: usize) -> io::Result<()> {
             Err(_) => break,
         }
     }
-    crate::inside::say(&format!("began {}", all.len()))
+    say(&format!("began {}", all.len()))
 }
 
 /// A packet of any kind of IP's.
@@ -190,4 +190,8 @@ fn mac_of(neighbour: Ipv4Addr) -> io::Result<[u8; 6]> {
         }
     }
     Err(io::ErrorKind::HostUnreachable.into())
+}
+
+pub(crate) fn say(what: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{what}")
 }

@@ -53,10 +53,10 @@ fn on_this_pc(args: &[&str]) -> io::Result<()> {
     match *args {
         ["abstract", name] => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?).map(drop),
         ["socket", path] => first(&everywhere(path), |path| UnixStream::connect(path).map(drop)),
-        ["read", path] => first(&everywhere(path), |path| say(&fs::read_to_string(path)?)),
+        ["read", path] => first(&everywhere(path), |path| deeds::say(&fs::read_to_string(path)?)),
         ["climb", path] => {
             deeds::climb()?;
-            say(&fs::read_to_string(path)?)
+            deeds::say(&fs::read_to_string(path)?)
         }
         ["programs"] => programs(),
         ["write", ref paths @ ..] => {
@@ -71,7 +71,7 @@ fn on_this_pc(args: &[&str]) -> io::Result<()> {
         ["spin"] => spin(),
         ["may", what] => deeds::may(what),
         ["parent", path] => deeds::parent_namespace(path),
-        ["shared", key] => say(&deeds::shared_memory(number(key)?)?),
+        ["shared", key] => deeds::say(&deeds::shared_memory(number(key)?)?),
         _ => Err(io::Error::other(format!("no such deed: {args:?}"))),
     }
 }
@@ -141,7 +141,7 @@ fn first(paths: &[PathBuf], deed: impl Fn(&Path) -> io::Result<()>) -> io::Resul
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for path in paths {
         match deed(path) {
-            Ok(()) => return say(&path.display().to_string()),
+            Ok(()) => return deeds::say(&path.display().to_string()),
             Err(error) => last = error,
         }
     }
@@ -168,7 +168,7 @@ fn fill(folder: &Path, bytes: u64) -> io::Result<()> {
         written += some.len() as u64;
     }
     file.sync_all()?;
-    say(&format!("wrote {written}"))
+    deeds::say(&format!("wrote {written}"))
 }
 
 fn crowd(folder: &Path, files: u64) -> io::Result<()> {
@@ -176,17 +176,13 @@ fn crowd(folder: &Path, files: u64) -> io::Result<()> {
     fs::create_dir(&folder)?;
     let made =
         (0..files).take_while(|number| fs::File::create(folder.join(number.to_string())).is_ok()).count();
-    say(&format!("made {made}"))?;
+    deeds::say(&format!("made {made}"))?;
     fs::remove_dir_all(folder)
 }
 
 fn eat(bytes: usize) -> io::Result<()> {
     let eaten = vec![7_u8; bytes];
-    say(&format!("ate {}", std::hint::black_box(&eaten).len()))
-}
-
-pub(crate) fn say(what: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{what}")
+    deeds::say(&format!("ate {}", std::hint::black_box(&eaten).len()))
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> io::Result<T> {

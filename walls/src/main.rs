@@ -22,6 +22,7 @@ mod run;
 #[cfg(target_os = "linux")]
 mod servers;
 #[cfg(target_os = "linux")]
+mod sides;
 mod stage;
 #[cfg(target_os = "linux")]
 mod world;

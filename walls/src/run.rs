@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use crate::attack::{Attack, By, Layer, Outcome};
+use crate::attack::{Attack, Outcome};
+use crate::sides::{By, Layer};
 use crate::stage::{Stage, missing};
 use crate::{inside, list};
 

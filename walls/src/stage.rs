@@ -13,23 +13,16 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::attack::{By, Layer};
 use crate::capsule::Held;
 use crate::engine::{Engine, Said};
 use crate::eyes::Eyes;
 use crate::servers::Web;
+use crate::sides::{ABSTRACT, By, KEY, Layer, TOKEN, USER};
 use crate::world::{Place, ROUTER, World};
 
-/// In all that is the owner's: names, paths, what their programs are called and what lies in their memory.
-pub(crate) const TOKEN: &str = "zq7owner";
-/// The owner, to their PC.
-pub(crate) const USER: &str = "zq7alice";
 /// Where this program lies in an attacker's image, and on the capsule's disk for its root.
 const PROGRAM: &str = "/walls";
 const ON_DISK: &str = "/data/walls";
-/// Whom the owner's programs listen to and share memory with.
-pub(crate) const ABSTRACT: &str = "zq7owner-shim";
-pub(crate) const KEY: i32 = 0x7a71;
 const UP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::words;
-use crate::attack::{Attack, By, Deed, Layer, Verdict, last_line};
+use crate::attack::{Attack, Deed, Verdict, last_line};
 use crate::capsule::DISK;
+use crate::sides::{By, Layer};
 use crate::stage::Stage;
 
 pub(super) fn all() -> Vec<Attack> {

@@ -6,11 +6,12 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::words;
-use crate::attack::{Attack, By, Deed, Layer, Verdict, last_line};
+use crate::attack::{Attack, Deed, Verdict, last_line};
 use crate::capsule::RATE;
 use crate::eyes::Seen;
 use crate::packets::{ICMP, IPIP, TCP, UDP};
 use crate::servers::{MUCH, WEB_PORT};
+use crate::sides::{By, Layer};
 use crate::stage::Stage;
 use crate::world::{LAN, NET, OWN, OWN_PUBLIC, Place, REGION, ROUTER, address, told};
 

@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::{finds, learns};
-use crate::attack::{Attack, By, Deed, Layer, Verdict};
-use crate::stage::{Stage, TOKEN, USER};
+use crate::attack::{Attack, Deed, Verdict};
+use crate::sides::{By, Layer, TOKEN, USER};
+use crate::stage::Stage;
 use crate::world::{LAN, OWN, OWN_MAC, OWN_PUBLIC, SECRET_NAME};
 
 use By::{CapsuleRoot as Root, Job, PrivilegedJob as Any};

@@ -5,8 +5,8 @@ mod filter;
 mod knowledge;
 mod namespaces;
 
-use crate::attack::{Attack, By, Deed, Layer};
-use crate::stage::TOKEN;
+use crate::attack::{Attack, Deed};
+use crate::sides::{By, Layer, TOKEN};
 
 pub(crate) fn all() -> Vec<Attack> {
     [filter::all(), disk::all(), knowledge::all(), namespaces::all()].into_iter().flatten().collect()

@@ -4,9 +4,10 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::{learns, words};
-use crate::attack::{Attack, By, Deed, Layer, Verdict, last_line};
+use crate::attack::{Attack, Deed, Verdict, last_line};
 use crate::capsule::MEMORY;
-use crate::stage::{ABSTRACT, KEY, Stage};
+use crate::sides::{ABSTRACT, By, KEY, Layer, TOKEN};
+use crate::stage::Stage;
 
 use By::{CapsuleRoot as Root, Job, PrivilegedJob as Any};
 
@@ -132,7 +133,7 @@ fn diary(stage: &Stage, by: By, how: &str) -> Result<Verdict> {
     let path = stage.home().join("diary").display().to_string();
     let act = [how.to_owned(), path.clone()];
     let control = stage.owner(&["read".to_owned(), path])?;
-    ensure!(control.text.contains(crate::stage::TOKEN), "the owner does not find it: {control:?}");
+    ensure!(control.text.contains(TOKEN), "the owner does not find it: {control:?}");
     let said = stage.act(by, &act)?;
     Ok(Verdict { succeeded: said.text.contains("was here"), detail: last_line(&said.text) })
 }

@@ -15,6 +15,7 @@ impl Devices {
     pub(super) async fn start(
         _folder: &Path,
         _plugins: &BTreeMap<String, Value>,
+        _log: &Logger,
     ) -> Result<Option<Self>, String> {
         Ok(None)
     }

@@ -23,6 +23,7 @@ mod run;
 mod servers;
 #[cfg(target_os = "linux")]
 mod sides;
+#[cfg(target_os = "linux")]
 mod stage;
 #[cfg(target_os = "linux")]
 mod world;

@@ -112,13 +112,19 @@ async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothin
 
     assert!(running.pid < 1000, "a number of the capsule's own");
     wait("the agent", || held.processes().get("job").map(Vec::len).filter(|agents| *agents > 0));
+    held.image();
+    let seen = wait("what it saw", || {
+        let (code, said) =
+            held.run("cat /data/agent/said", json!({"Memory": MEMORY, "Binds": ["/data:/data"]}));
+        (code == 0 && said.lines().filter(|line| line.ends_with("a key0")).count() == 3).then_some(said)
+    });
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert!(seen.contains("capsule") && !seen.contains(&hostname), "{seen}");
+    assert!(seen.contains("cannot access '/home'"), "{seen}");
     guard.stop(StartId(2), &place, Duration::from_millis(100)).await.unwrap();
     assert_eq!(held.processes().get("job"), None);
     drop(guard);
-    let (code, _) = {
-        held.image();
-        held.run("true", json!({"Memory": MEMORY}))
-    };
+    let (code, _) = held.run("true", json!({"Memory": MEMORY}));
     assert_eq!(code, 0, "the engine goes on");
     drop(held);
 }

@@ -18,8 +18,8 @@ const ABLE: [&str; 4] = ["compute", "graphics", "utility", "video"];
 const HARMLESS: [&str; 2] = ["NVIDIA_DISABLE_REQUIRE", "NVIDIA_TF32_OVERRIDE"];
 /// Devices beside the card, which an image's own words would give too.
 const OTHERS: [&str; 4] = ["NVIDIA_GDRCOPY", "NVIDIA_GDS", "NVIDIA_MOFED", "NVIDIA_NVSWITCH"];
-/// Who hands a card over runs with what the container has in its environment, and outside of it.
-const FOREIGN_CODE: [&str; 2] = ["LD_AUDIT", "LD_PRELOAD"];
+/// Who hands a card over runs with what the container has in its environment, outside of it, and in its folder.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Card {
@@ -44,7 +44,7 @@ impl Card {
                 DEVICES => return Err(Refusal::of(DEVICES)),
                 ABILITIES => return Err(Refusal::of(ABILITIES)),
                 other if OTHERS.contains(&other) && value == "disabled" => {}
-                other if has_runtime && FOREIGN_CODE.contains(&other) => return Err(foreign_code()),
+                other if has_runtime && brings_code(other, value) => return Err(foreign_code()),
                 other if gives(other) => return Err(Refusal::of("an NVIDIA_ variable that is not known")),
                 _ => kept.push(variable),
             }
@@ -64,8 +64,8 @@ impl Card {
 /// What an image says itself of its environment, where it is to have a card.
 pub(super) fn admit_image<'a>(env: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
     for variable in env {
-        let name = variable.split_once('=').map_or(variable, |(name, _)| name);
-        if FOREIGN_CODE.contains(&name) {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        if brings_code(name, value) {
             return Err(foreign_code());
         }
         if name.starts_with("NVIDIA_MIG_") || name.starts_with("NVIDIA_IMEX_") {
@@ -73,6 +73,21 @@ pub(super) fn admit_image<'a>(env: impl Iterator<Item = &'a str>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Whether a loader would take code of the container's by it. Images for cards name folders of libraries, which are the PC's own to whoever
+/// runs outside, as long as they do not lead back to where that stands.
+fn brings_code(name: &str, value: &str) -> bool {
+    let leads_back = |folder: &str| {
+        let own = ["/usr/", "/opt/", "/lib"].iter().any(|own| folder.starts_with(own));
+        !own || folder.split('/').any(|part| part == "..")
+    };
+    match name {
+        // Nothing between two colons, or after the last, is where that stands.
+        LIBRARIES => value.split(':').any(leads_back),
+        "GLIBC_TUNABLES" => true,
+        other => other.starts_with("LD_"),
+    }
 }
 
 /// Only by their UUIDs: a number, a part or "all" may mean another's.
@@ -98,5 +113,5 @@ fn gives(name: &str) -> bool {
 }
 
 fn foreign_code() -> Refusal {
-    Refusal::of("LD_PRELOAD or LD_AUDIT beside a graphics card")
+    Refusal::of("a loader's variable that leads to its own code beside a graphics card")
 }

@@ -84,6 +84,8 @@ fn capabilities_are_of_a_short_list_and_a_job_may_have_fewer() {
 }
 
 /// Of what an image says, too, no card comes: its words stand below these.
+const LOADER: &str = "a loader's variable that leads to its own code beside a graphics card";
+
 #[test]
 fn a_container_has_exactly_the_cards_that_it_was_given_by_name() {
     let pc = pc();
@@ -120,12 +122,20 @@ fn a_container_has_exactly_the_cards_that_it_was_given_by_name() {
         (json!(["NVIDIA_DRIVER_CAPABILITIES=display"]), "NVIDIA_DRIVER_CAPABILITIES"),
         (json!(["NVIDIA_MIG_CONFIG_DEVICES=all"]), "an NVIDIA_ variable that is not known"),
         (json!(["NVIDIA_GDS=enabled"]), "an NVIDIA_ variable that is not known"),
-        (json!(["LD_PRELOAD=/x.so"]), "LD_PRELOAD or LD_AUDIT beside a graphics card"),
+        (json!(["LD_PRELOAD=/x.so"]), LOADER),
+        (json!(["LD_AUDIT=x.so"]), LOADER),
+        (json!(["GLIBC_TUNABLES=glibc.rtld.nns=1"]), LOADER),
+        (json!(["LD_LIBRARY_PATH=/proc/self/cwd"]), LOADER),
+        (json!(["LD_LIBRARY_PATH=lib"]), LOADER),
+        (json!(["LD_LIBRARY_PATH=/usr/local/nvidia/lib:"]), LOADER),
+        (json!(["LD_LIBRARY_PATH=/usr/../proc/self/cwd"]), LOADER),
     ] {
         let refused = asked("nvidia", env.clone()).expect_err("refused").to_string();
         assert_eq!(refused, format!("this PC does not allow {told}"), "{env}");
     }
     assert!(asked("", json!(["LD_PRELOAD=/x.so"])).is_ok());
+    let of_cuda = "LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64";
+    assert!(asked("nvidia", json!([of_cuda])).is_ok());
 }
 
 #[test]
@@ -146,6 +156,7 @@ fn what_an_image_brings_of_itself_is_looked_at_too() {
         ("", json!({"WorkingDir": "//./proc/self/fd/8"})),
         ("", json!({"WorkingDir": "/srv/../proc/self/fd/8"})),
         ("nvidia", json!({"Env": ["LD_PRELOAD=x"]})),
+        ("nvidia", json!({"Env": ["LD_LIBRARY_PATH=/proc/self/cwd"]})),
         ("nvidia", json!({"Env": ["NVIDIA_IMEX_CHANNELS=all"]})),
     ] {
         assert!(of(runtime, config.clone()).is_err(), "{config}");

@@ -6,6 +6,10 @@ use std::io;
 
 const REFUSED: &[libc::c_long] = &[
     libc::SYS_acct,
+    // The kernel would ask a program in the owner's world.
+    libc::SYS_add_key,
+    libc::SYS_keyctl,
+    libc::SYS_request_key,
     libc::SYS_bpf,
     libc::SYS_delete_module,
     libc::SYS_finit_module,

@@ -94,21 +94,7 @@ async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothin
     });
     let (guard, _events) = Guard::connect(&held.run_folder()).await.unwrap();
     let place = Place { data_dir: "/data/agent".into(), docker_socket: Some("/run/engine.sock".into()) };
-    let start = Start {
-        id: StartId(1),
-        program: "/opt/ionet/nomad".into(),
-        args: Vec::new(),
-        env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
-        cwd: "/data".into(),
-        files: [("/run/agent/key".into(), "a key".to_owned())].into(),
-        cards: Vec::new(),
-        place: place.clone(),
-        log: "/data/logs/last-words.txt".into(),
-        agent_log: Some("/data/logs/client.log".into()),
-        http: None,
-    };
-
-    let running = guard.start(start).await.unwrap();
+    let running = guard.start(start(&place)).await.unwrap();
 
     assert!(running.pid < 1000, "a number of the capsule's own");
     wait("the agent", || held.processes().get("job").map(Vec::len).filter(|agents| *agents > 0));
@@ -127,6 +113,23 @@ async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothin
     let (code, _) = held.run("true", json!({"Memory": MEMORY}));
     assert_eq!(code, 0, "the engine goes on");
     drop(held);
+}
+
+/// Of a script in the agent's place, with a key that comes with its start.
+fn start(place: &Place) -> Start {
+    Start {
+        id: StartId(1),
+        program: "/opt/ionet/nomad".into(),
+        args: Vec::new(),
+        env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
+        cwd: "/data".into(),
+        files: [("/run/agent/key".into(), "a key".to_owned())].into(),
+        cards: Vec::new(),
+        place: place.clone(),
+        log: "/data/logs/last-words.txt".into(),
+        agent_log: Some("/data/logs/client.log".into()),
+        http: None,
+    }
 }
 
 /// On version 1 of control groups who is frozen takes no signal, so an end has to thaw; on version 2 it has not.

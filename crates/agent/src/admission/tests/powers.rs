@@ -84,8 +84,6 @@ fn capabilities_are_of_a_short_list_and_a_job_may_have_fewer() {
 }
 
 /// Of what an image says, too, no card comes: its words stand below these.
-const LOADER: &str = "a loader's variable that leads to its own code beside a graphics card";
-
 #[test]
 fn a_container_has_exactly_the_cards_that_it_was_given_by_name() {
     let pc = pc();
@@ -122,20 +120,38 @@ fn a_container_has_exactly_the_cards_that_it_was_given_by_name() {
         (json!(["NVIDIA_DRIVER_CAPABILITIES=display"]), "NVIDIA_DRIVER_CAPABILITIES"),
         (json!(["NVIDIA_MIG_CONFIG_DEVICES=all"]), "an NVIDIA_ variable that is not known"),
         (json!(["NVIDIA_GDS=enabled"]), "an NVIDIA_ variable that is not known"),
-        (json!(["LD_PRELOAD=/x.so"]), LOADER),
-        (json!(["LD_AUDIT=x.so"]), LOADER),
-        (json!(["GLIBC_TUNABLES=glibc.rtld.nns=1"]), LOADER),
-        (json!(["LD_LIBRARY_PATH=/proc/self/cwd"]), LOADER),
-        (json!(["LD_LIBRARY_PATH=lib"]), LOADER),
-        (json!(["LD_LIBRARY_PATH=/usr/local/nvidia/lib:"]), LOADER),
-        (json!(["LD_LIBRARY_PATH=/usr/../proc/self/cwd"]), LOADER),
     ] {
         let refused = asked("nvidia", env.clone()).expect_err("refused").to_string();
         assert_eq!(refused, format!("this PC does not allow {told}"), "{env}");
     }
-    assert!(asked("", json!(["LD_PRELOAD=/x.so"])).is_ok());
-    let of_cuda = "LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64";
-    assert!(asked("nvidia", json!([of_cuda])).is_ok());
+}
+
+const LOADER: &str = "a loader's variable that leads to its own code beside a graphics card";
+
+/// Who hands a card over runs outside of the container, in its folder and with its environment.
+#[test]
+fn beside_a_card_no_loaders_variable_leads_back_into_the_container() {
+    let pc = pc();
+    let asked = |runtime: &str, variable: &str| {
+        let mut asked = plain(pc.path());
+        asked["HostConfig"]["Runtime"] = json!(runtime);
+        asked["Env"] = json!([variable]);
+        built(&pc, &asked)
+    };
+    for variable in [
+        "LD_PRELOAD=/x.so",
+        "LD_AUDIT=x.so",
+        "GLIBC_TUNABLES=glibc.rtld.nns=1",
+        "LD_LIBRARY_PATH=/proc/self/cwd",
+        "LD_LIBRARY_PATH=lib",
+        "LD_LIBRARY_PATH=/usr/local/nvidia/lib:",
+        "LD_LIBRARY_PATH=/usr/../proc/self/cwd",
+    ] {
+        let refused = asked("nvidia", variable).expect_err(variable).to_string();
+        assert_eq!(refused, format!("this PC does not allow {LOADER}"));
+        assert!(asked("", variable).is_ok(), "{variable} without a card");
+    }
+    assert!(asked("nvidia", "LD_LIBRARY_PATH=/usr/local/nvidia/lib:/usr/local/nvidia/lib64").is_ok());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ionet_capsule::link::{self, Conversation, End, Link, carry};
+use ionet_capsule::link::{self, Conversation, End, Link};
 use ionet_capsule::linux::{Here, disk, way};
 use ionet_capsule::{Fault, Place as _, Spec, Way};
 use tokio::net::{TcpStream, UnixListener};
@@ -88,12 +88,7 @@ fn lead(link: &Link, door: &'static str, socket: &Path) -> Result<(), Fault> {
     let link = link.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let link = link.clone();
-            tokio::spawn(async move {
-                if let Ok(talk) = link.door(door).await {
-                    let _ = carry(talk, stream).await;
-                }
-            });
+            tokio::spawn(link.clone().lead(door.to_owned(), stream));
         }
     });
     Ok(())
@@ -107,10 +102,8 @@ async fn back(mut talk: Conversation, led: Vec<u16>) {
         Some(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await,
         None => Err(std::io::ErrorKind::PermissionDenied.into()),
     };
-    let _ = match behind {
-        Ok(behind) => link::lead(talk, behind).await,
-        Err(error) => link::closed(&mut talk, &error.to_string()).await,
-    };
+    // Either may break off; nobody else is concerned.
+    let _ = link::answer(talk, behind).await;
 }
 
 /// What is typed, line by line, until it ends.

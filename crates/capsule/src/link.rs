@@ -68,9 +68,17 @@ impl Link {
             why => Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("{name}: {why}"))),
         }
     }
+
+    /// Leads whoever has come to that door, until both have said all. One that is not opened to them hears nothing.
+    pub async fn lead(self, name: String, from: impl AsyncRead + AsyncWrite + Unpin) {
+        if let Ok(talk) = self.door(&name).await {
+            // Either may break off; nobody else is concerned.
+            let _ = carry(talk, from).await;
+        }
+    }
 }
 
-/// Which door is asked for; [`lead`] or [`closed`] answers.
+/// Which door is asked for; [`answer`] says whether it is open.
 ///
 /// # Errors
 /// The stream's.
@@ -78,29 +86,28 @@ pub async fn asked(talk: &mut Conversation) -> io::Result<String> {
     line(talk).await
 }
 
-/// Says that the door is open, and carries the conversation to and from whoever is behind it until both have said all.
+/// Says that the door is open, and carries the conversation to and from whoever is behind it until both have said all; or why
+/// nobody is.
 ///
 /// # Errors
 /// One of the two broke off.
-pub async fn lead(mut talk: Conversation, to: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    talk.write_all(b"ok\n").await?;
+pub async fn answer(
+    mut talk: Conversation,
+    behind: io::Result<impl AsyncRead + AsyncWrite + Unpin>,
+) -> io::Result<()> {
+    let said = match &behind {
+        Ok(_) => "ok".to_owned(),
+        Err(why) => why.to_string().chars().filter(|letter| !letter.is_control()).take(LINE / 4).collect(),
+    };
+    talk.write_all(format!("{said}\n").as_bytes()).await?;
     talk.flush().await?;
-    carry(talk, to).await
+    match behind {
+        Ok(behind) => carry(talk, behind).await,
+        Err(_) => Ok(()),
+    }
 }
 
-/// # Errors
-/// The stream's.
-pub async fn closed(talk: &mut Conversation, why: &str) -> io::Result<()> {
-    let why: String = why.chars().filter(|letter| !letter.is_control()).take(LINE / 4).collect();
-    talk.write_all(format!("{why}\n").as_bytes()).await?;
-    talk.flush().await
-}
-
-/// Carries an open conversation to and from somebody else until both have said all.
-///
-/// # Errors
-/// One of the two broke off.
-pub async fn carry(mut talk: Conversation, with: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+async fn carry(mut talk: Conversation, with: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut with = pin!(with);
     tokio::io::copy_bidirectional(&mut talk, &mut with).await.map(drop)
 }
@@ -177,9 +184,12 @@ mod tests {
                         let (near, far) = tokio::io::duplex(64);
                         let (mut read, mut write) = tokio::io::split(far);
                         tokio::spawn(async move { tokio::io::copy(&mut read, &mut write).await });
-                        let _ = lead(talk, near).await;
+                        let _ = answer(talk, Ok(near)).await;
                     }
-                    other => closed(&mut talk, &format!("no {other}\nhere")).await.unwrap(),
+                    other => {
+                        let nobody = io::Error::other(format!("no {other}\nhere"));
+                        answer(talk, Err::<tokio::io::DuplexStream, _>(nobody)).await.unwrap();
+                    }
                 }
             });
         });

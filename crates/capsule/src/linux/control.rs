@@ -32,10 +32,8 @@ pub(crate) enum Ask {
 pub(crate) enum Say {
     /// It stands in namespaces of its own, whose ids are to be mapped.
     Unshared,
-    /// The capsule's first process, by the number it has outside.
-    Inside {
-        pid: i32,
-    },
+    /// The capsule's first process is.
+    Inside,
     Done,
     Counted(Counted),
     Failed(Fault),

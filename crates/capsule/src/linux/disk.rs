@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -103,12 +103,4 @@ fn run(command: &mut Command) -> Result<(), Fault> {
 
 fn wrong(why: impl std::fmt::Display) -> Fault {
     Fault::Disk(why.to_string())
-}
-
-/// What the folder really takes of the drive, in bytes.
-///
-/// # Errors
-/// It cannot be read.
-pub fn taken(folder: &Path) -> io::Result<u64> {
-    Ok(fs::metadata(folder.join(IMAGE))?.blocks() * 512)
 }

@@ -14,12 +14,13 @@ use super::ids;
 use crate::engine::JOBS;
 use crate::fault::{Fault, Missing};
 
-const ROOT: &str = "/sys/fs/cgroup";
+pub(super) const ROOT: &str = "/sys/fs/cgroup";
 /// The capsule's own root of control groups.
 const IN: &str = "in";
 /// Without these a job has no limits, or cannot be frozen.
 const NEEDED_TWO: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
-const NEEDED_ONE: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
+pub(super) const NEEDED_ONE: [&str; 8] =
+    ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
 
 /// Programs of all jobs together; a PC's own limit is far above it.
 const PROCESSES: u32 = 16_384;
@@ -60,13 +61,13 @@ impl Groups {
                 enable(above.parent().unwrap_or(above))?;
             }
             make_dir(above)?;
-            self.inherit_cpus(above)?;
+            inherit_cpus(above)?;
             match self.version {
                 Version::Two => enable(above)?,
                 Version::One => {}
             }
             make_dir(&above.join(IN))?;
-            self.inherit_cpus(&above.join(IN))?;
+            inherit_cpus(&above.join(IN))?;
             let limit = |file: &str, value: String| {
                 let file = above.join(file);
                 if file.exists() { fs::write(file, value) } else { Ok(()) }
@@ -78,18 +79,6 @@ impl Groups {
             }
         }
         Ok(())
-    }
-
-    /// Version 1 takes nobody into a group without processors.
-    fn inherit_cpus(&self, group: &Path) -> io::Result<()> {
-        if self.version == Version::Two || !group.join("cpuset.cpus").exists() {
-            return Ok(());
-        }
-        let above = group.parent().unwrap_or(group);
-        for file in ["cpuset.cpus", "cpuset.mems"] {
-            fs::write(group.join(file), fs::read(above.join(file))?)?;
-        }
-        fs::write(group.join("cgroup.clone_children"), "1")
     }
 
     /// Moves that process in, then gives the capsule what is below: the folder and what steers it, never a limit above.
@@ -221,7 +210,20 @@ fn usable<'a>(
     }
 }
 
-fn enable(group: &Path) -> io::Result<()> {
+/// Version 1 takes nobody into a group without processors, and lets what is made below have the same. Version 2 does so by itself.
+pub(super) fn inherit_cpus(group: &Path) -> io::Result<()> {
+    let clones = group.join("cgroup.clone_children");
+    if !clones.exists() || !group.join("cpuset.cpus").exists() {
+        return Ok(());
+    }
+    let above = group.parent().unwrap_or(group);
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        fs::write(group.join(file), fs::read(above.join(file))?)?;
+    }
+    fs::write(clones, "1")
+}
+
+pub(super) fn enable(group: &Path) -> io::Result<()> {
     for controller in NEEDED_TWO {
         fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"))?;
     }

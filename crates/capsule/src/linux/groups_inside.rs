@@ -6,11 +6,8 @@ use std::path::Path;
 
 use rustix::mount::{MountFlags, mount};
 
+use super::groups::{NEEDED_ONE, ROOT, enable, inherit_cpus};
 use crate::engine::JOBS;
-
-const ROOT: &str = "/sys/fs/cgroup";
-const CONTROLLERS: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
-const NEEDED: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
 
 pub(super) fn mount_all() -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -20,7 +17,7 @@ pub(super) fn mount_all() -> io::Result<()> {
         return Ok(mount("cgroup2", ROOT, "cgroup2", flags, None)?);
     }
     mount("cgroup", ROOT, "tmpfs", flags, c"mode=755,size=1m")?;
-    for controller in CONTROLLERS {
+    for controller in NEEDED_ONE {
         let at = Path::new(ROOT).join(controller);
         fs::create_dir(&at)?;
         let option = std::ffi::CString::new(controller).map_err(io::Error::other)?;
@@ -37,22 +34,16 @@ pub(super) fn mount_all() -> io::Result<()> {
 pub(super) fn arrange() -> io::Result<()> {
     let root = Path::new(ROOT);
     if !root.join("cgroup.subtree_control").exists() {
-        for controller in CONTROLLERS {
+        for controller in NEEDED_ONE {
             let jobs = root.join(controller).join(JOBS);
             fs::create_dir(&jobs)?;
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                if let Ok(all) = fs::read(root.join(controller).join(file)) {
-                    fs::write(jobs.join(file), all)?;
-                }
-            }
+            inherit_cpus(&jobs)?;
         }
         return Ok(());
     }
     let own = root.join("init");
     fs::create_dir(&own)?;
     fs::write(own.join("cgroup.procs"), "0")?;
-    for controller in NEEDED {
-        fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"))?;
-    }
+    enable(root)?;
     fs::create_dir(root.join(JOBS))
 }

@@ -1,7 +1,6 @@
 //! The holder's side: starts the moat and what belongs to it, in the order in which nothing is ever without its wall.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
@@ -9,13 +8,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::control::{Ask, Groups, Plan, Say};
 use super::disk::Disk;
+use super::said::pass_on;
 use super::talk::Talk;
 use super::{ids, network, way};
 use crate::fault::Fault;
@@ -84,7 +83,7 @@ impl Here {
             groups,
         };
         talk.ask(&Ask::Build(Box::new(plan))).await?;
-        let inside = talk.hear("capsule", |say| matches!(say, Say::Inside { .. }).then_some(())).await;
+        let inside = talk.hear("capsule", |say| matches!(say, Say::Inside).then_some(())).await;
         if let Err(fault) = inside {
             let _ = timeout(ENDS_WITHIN, moat.wait()).await;
             return Err(fault);
@@ -121,15 +120,6 @@ impl Here {
         let pid = moat.id().ok_or_else(|| Fault::at("moat", "it ended at once"))? as i32;
         ids::map(self.way, pid)?;
         Ok((talk, stream, moat, pid))
-    }
-}
-
-/// What is said inside, until nobody is left to say anything. The holder's own way out, perhaps a file of the owner's, is lent to nobody
-/// in there.
-async fn pass_on(mut said: ChildStderr) {
-    let mut some = [0; 4096];
-    while let Ok(read @ 1..) = said.read(&mut some).await {
-        let _ = std::io::stderr().write_all(some.get(..read).unwrap_or_default());
     }
 }
 

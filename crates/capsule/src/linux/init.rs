@@ -11,8 +11,8 @@ use ionet_agent::guard::Waits;
 use rustix::mount::{MountFlags, mount};
 use tokio::net::{TcpListener, UnixStream};
 
-use super::children::{end_of, reap};
-use super::tools::tell;
+use super::children::{keep, reap};
+use super::tools::{ended, tell};
 use super::{calls, engine, groups_inside, root};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
 use crate::link::{self, Conversation, End, Link};
@@ -22,18 +22,7 @@ const GUARD: &str = "/run/guard";
 
 /// The whole life of this process. Its standard input is the capsule's stream. `led`: ports of its loopback that lead to the holder's.
 pub fn run(led: impl Iterator<Item = u16>) -> ExitCode {
-    told("init", live(led))
-}
-
-fn told(who: &str, lived: io::Result<()>) -> ExitCode {
-    match lived {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            use std::io::Write as _;
-            let _ = writeln!(io::stderr(), "{who}: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("init", live(led))
 }
 
 fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
@@ -50,11 +39,12 @@ fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
         for port in led {
             lead_out(link.clone(), port).await?;
         }
+        let engine = engine::prepared()?;
         tokio::select! {
             // The holder has let go.
             () = doors => Ok(()),
-            error = engine::keep() => Err(error),
-            error = keep_guard() => Err(error),
+            error = keep(engine) => Err(error),
+            error = keep(guard_again) => Err(error),
             error = reap() => Err(error),
         }
     })
@@ -62,14 +52,10 @@ fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
 
 /// The agent's guard, as it would be outside, in a process of its own: what the agent loses goes to it. It ends where nothing is left to
 /// guard; the holder decides when the capsule does.
-async fn keep_guard() -> io::Error {
-    loop {
-        let mut guard = Command::new(root::PROGRAM);
-        let ended = end_of(guard.arg("guard").env_clear().stdin(Stdio::null()).stdout(Stdio::null())).await;
-        if let Err(error) = ended {
-            return error;
-        }
-    }
+fn guard_again() -> io::Result<Command> {
+    let mut guard = Command::new(root::PROGRAM);
+    guard.arg("guard").env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+    Ok(guard)
 }
 
 /// The whole life of the guard's process.
@@ -79,7 +65,7 @@ pub fn guard() -> ExitCode {
         let serving = ionet_agent::guard::serve_with(Path::new(GUARD), Waits::default());
         runtime.block_on(serving).map_err(io::Error::other)
     };
-    told("guard", served())
+    ended("guard", served())
 }
 
 /// What only those who are inside can mount.
@@ -127,12 +113,7 @@ async fn lead_out(link: Link, port: u16) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let link = link.clone();
-            tokio::spawn(async move {
-                if let Ok(talk) = link.door(&format!("port {port}")).await {
-                    let _ = link::carry(talk, stream).await;
-                }
-            });
+            tokio::spawn(link.clone().lead(format!("port {port}"), stream));
         }
     });
     Ok(())
@@ -146,11 +127,7 @@ async fn door(mut talk: Conversation) {
         "engine" => UnixStream::connect(crate::engine::SOCKET).await,
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
-    let carried = match behind {
-        Ok(behind) => link::lead(talk, behind).await,
-        Err(error) => link::closed(&mut talk, &error.to_string()).await,
-    };
-    if let Err(error) = carried {
+    if let Err(error) = link::answer(talk, behind).await {
         tracing::debug!(%error, name, "a conversation broke off");
     }
 }

@@ -22,11 +22,10 @@ use rustix::process::{
 use rustix::thread::{Gid, Uid, UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::control::{Ask, Groups, Moat, Plan, Say};
-use super::tools::{find, tell};
+use super::tools::{ended, find, follow, tell};
 use super::{clone, ids, root};
 use crate::fault::Fault;
-use crate::filter::{CAPSULE, RESOLVER, cap};
-use crate::filter::{CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, WAN};
+use crate::filter::{CAPSULE, CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, RESOLVER, WAN, cap};
 use crate::place::Counted;
 
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
@@ -40,13 +39,7 @@ pub fn run() -> ExitCode {
         clone::leave(UnshareFlags::NEWUSER | UnshareFlags::NEWNS | UnshareFlags::NEWNET)?;
         keep(Moat::over(control)?, stream)
     };
-    match kept() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "moat: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("moat", kept())
 }
 
 fn keep(mut moat: Moat, stream: OwnedFd) -> io::Result<()> {
@@ -96,16 +89,14 @@ fn build(plan: &Plan, moat: &mut Moat, stream: OwnedFd) -> Result<Capsule, Fault
     network(plan)?;
     let (ours, theirs) = UnixStream::pair().map_err(at("capsule"))?;
     let capsule = spawn(plan, ours, theirs, stream).map_err(at("capsule"))?;
-    moat.say(&Say::Inside { pid: capsule.pid.as_raw_nonzero().get() }).map_err(at("holder"))?;
+    moat.say(&Say::Inside).map_err(at("holder"))?;
     Ok(capsule)
 }
 
 /// The filter is there before there is anybody to filter.
 fn network(plan: &Plan) -> Result<(), Fault> {
     let deadline = Instant::now() + NETWORK_WITHIN;
-    while !Path::new("/proc/self/net/dev").exists()
-        || !std::fs::read_to_string("/proc/self/net/route").is_ok_and(|routes| routes.contains(WAN))
-    {
+    while !std::fs::read_to_string("/proc/self/net/route").is_ok_and(|routes| routes.contains(WAN)) {
         if Instant::now() >= deadline {
             return Err(Fault::at("network", "it has no route"));
         }
@@ -125,9 +116,8 @@ fn names(plan: &Plan) -> io::Result<OwnedFd> {
     use std::os::unix::process::CommandExt as _;
     let mut command = Command::new(&plan.program);
     command.arg("names").env_clear().stdin(Stdio::null()).stdout(Stdio::null());
-    let follow = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
-    // SAFETY: between fork and exec this makes one system call and allocates nothing.
-    unsafe { command.pre_exec(follow) };
+    // SAFETY: see what is done there.
+    unsafe { command.pre_exec(follow()) };
     let pid = Pid::from_raw(command.spawn()?.id() as i32).ok_or(io::ErrorKind::NotFound)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }

@@ -25,6 +25,7 @@ pub mod moat;
 mod network;
 pub mod resolver;
 mod root;
+mod said;
 mod talk;
 mod tools;
 mod way;

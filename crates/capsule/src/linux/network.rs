@@ -9,7 +9,8 @@ use nix::ifaddrs::getifaddrs;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use super::tools::find;
+use super::said::pass_on;
+use super::tools::{find, follow};
 use crate::fault::{Fault, Missing};
 use crate::filter::{OWNERS_RESOLVER, WAN};
 use crate::place::Way;
@@ -34,11 +35,16 @@ pub(crate) async fn start(way: Way, moat: i32, run: &Path) -> Result<Child, Faul
     };
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
     command.stderr(std::process::Stdio::piped()).kill_on_drop(true);
-    follow(&mut command);
+    // SAFETY: see what is done there.
+    unsafe { command.pre_exec(follow()) };
     let mut child = command.spawn().map_err(|error| Fault::at("network", error))?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         if std::fs::read(&ready).is_ok_and(|pid| !pid.is_empty()) {
+            // Unread, it would stand still one day in the middle of a word.
+            if let Some(said) = child.stderr.take() {
+                tokio::spawn(pass_on(said));
+            }
             return Ok(child);
         }
         if let Ok(Some(_)) = child.try_wait() {
@@ -58,16 +64,6 @@ async fn ended(child: Child) -> Fault {
         return Missing::Network.into();
     }
     Fault::at("network", said.lines().last().unwrap_or("it ended at once"))
-}
-
-/// It gets a signal when whoever started it dies, however that is.
-fn follow(command: &mut Command) {
-    let ask = || {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-        Ok(())
-    };
-    // SAFETY: between fork and exec this makes one system call and allocates nothing.
-    unsafe { command.pre_exec(ask) };
 }
 
 /// The addresses that this PC has now, of whatever network.

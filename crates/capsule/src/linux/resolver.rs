@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::tools::ended;
 use crate::filter::{OWNERS_RESOLVER, RESOLVER};
 use crate::names::{may_be_asked, may_be_told, unknown};
 
@@ -24,14 +25,7 @@ pub fn run() -> ExitCode {
     let answer = || -> io::Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(both())
     };
-    match answer() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            use std::io::Write as _;
-            let _ = writeln!(io::stderr(), "names: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("names", answer())
 }
 
 async fn both() -> io::Result<()> {

@@ -1,10 +1,12 @@
 //! The system's own programs for what no library of ours does as well: where they lie, and how they are told.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
+
+use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 use crate::fault::{Fault, Missing};
 
@@ -42,4 +44,25 @@ pub(super) fn tell(program: &str, args: &[&str], text: &str) -> Result<(), Fault
     }
     let said = child.wait_with_output().map_err(|error| wrong(&error))?;
     if said.status.success() { Ok(()) } else { Err(wrong(&String::from_utf8_lossy(&said.stderr).trim())) }
+}
+
+/// For between fork and exec: who is started ends with whoever starts it, however that ends, also before this was said. One system call
+/// after the other, and nothing is allocated.
+pub(super) fn follow() -> impl FnMut() -> io::Result<()> {
+    let parent = getpid();
+    move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+    }
+}
+
+/// How one of our processes ended, for whoever hears what it says.
+pub(super) fn ended(who: &str, lived: io::Result<()>) -> ExitCode {
+    match lived {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{who}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::protocol::{Block, Config, ConfigSchema, Empty, Kind, Object, PluginIn
 /// Of the protocol.
 const API: &str = "v0.1.0";
 
-/// The ids of the cards that are lent. Without it, all are.
+/// The ids of the cards that are lent. Without it, none is.
 const CARDS: &str = "cards";
 
 pub(crate) struct Base(pub(crate) Arc<Desk>);
@@ -24,7 +24,7 @@ pub(crate) struct Base(pub(crate) Arc<Desk>);
 #[derive(Debug, Deserialize)]
 struct Settings {
     #[serde(default)]
-    cards: Option<Vec<String>>,
+    cards: Option<Lent>,
 }
 
 #[async_trait]
@@ -53,7 +53,7 @@ impl BasePlugin for Base {
         }
         let settings: Settings =
             rmp_serde::from_slice(&msgpack).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        self.0.lend(settings.cards.map_or(Lent::All, |ids| Lent::Only(ids.into_iter().collect())));
+        self.0.lend(settings.cards.unwrap_or_default());
         Ok(Response::new(Empty {}))
     }
 }

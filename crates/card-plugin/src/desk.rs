@@ -22,7 +22,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(cards: Cards) -> Self {
-        let (lent, known) = (Mutex::new(Lent::Only(Default::default())), Mutex::default());
+        let (lent, known) = (Mutex::default(), Mutex::default());
         Self { cards: Arc::new(cards), lent, known }
     }
 
@@ -35,7 +35,8 @@ impl Desk {
         let lent = lock(&self.lent).clone();
         match self.look().await {
             Ok((gpus, driver)) => {
-                *lock(&self.known) = gpus.iter().filter(|gpu| lent.holds(gpu)).map(Known::of).collect();
+                *lock(&self.known) =
+                    gpus.iter().filter(|gpu| lent.contains(&gpu.uuid)).map(Known::of).collect();
                 offer::offer(&gpus, &driver, &lent)
             }
             Err(fault) => offer::none_of(last.cloned().unwrap_or_default(), &fault.to_string()),
@@ -47,7 +48,7 @@ impl Desk {
         let lent = lock(&self.lent).clone();
         let (gpus, _) = self.look().await.map_err(|fault| Status::unavailable(fault.to_string()))?;
         for id in ids {
-            let gpu = gpus.iter().find(|gpu| gpu.uuid == *id && lent.holds(gpu));
+            let gpu = gpus.iter().find(|gpu| gpu.uuid == *id && lent.contains(&gpu.uuid));
             let gpu =
                 gpu.ok_or_else(|| Status::not_found(format!("the card {id} is not lent on this PC")))?;
             if let Some(trouble) = offer::trouble(gpu) {

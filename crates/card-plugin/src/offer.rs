@@ -9,27 +9,13 @@ use crate::protocol::{Attribute, Device, Fingerprint, Group, Locality, Value};
 pub(crate) const VENDOR: &str = "nvidia";
 pub(crate) const KIND: &str = "gpu";
 
-/// Which cards may be given to jobs at all. The others are never spoken of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lent {
-    All,
-    /// By their ids.
-    Only(BTreeSet<String>),
-}
-
-impl Lent {
-    pub(crate) fn holds(&self, gpu: &Gpu) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(ids) => ids.contains(&gpu.uuid),
-        }
-    }
-}
+/// The ids of the cards that may be given to jobs at all. The others are never spoken of.
+pub(crate) type Lent = BTreeSet<String>;
 
 /// The cards that are lent, those of one name together.
 pub(crate) fn offer(gpus: &[Gpu], driver: &Driver, lent: &Lent) -> Fingerprint {
     let mut models = BTreeMap::<&str, Vec<&Gpu>>::new();
-    for gpu in gpus.iter().filter(|gpu| lent.holds(gpu)) {
+    for gpu in gpus.iter().filter(|gpu| lent.contains(&gpu.uuid)) {
         models.entry(&gpu.name).or_default().push(gpu);
     }
     let groups = models.into_iter().map(|(name, gpus)| Group {
@@ -118,6 +104,10 @@ mod tests {
         }
     }
 
+    fn lent(ids: &[&str]) -> Lent {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
     fn driver() -> Driver {
         Driver { version: "571.24".to_owned(), cuda: String::new(), double: false }
     }
@@ -126,7 +116,7 @@ mod tests {
     fn cards_of_one_name_are_one_group_and_promise_what_the_least_of_them_has() {
         let gpus = [gpu("GPU-1", "RTX 3080", 12), gpu("GPU-2", "RTX 4090", 24), gpu("GPU-3", "RTX 3080", 10)];
 
-        let offered = offer(&gpus, &driver(), &Lent::All);
+        let offered = offer(&gpus, &driver(), &lent(&["GPU-1", "GPU-2", "GPU-3"]));
 
         let ids = |group: &Group| group.devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>();
         assert_eq!(
@@ -142,7 +132,7 @@ mod tests {
     fn a_group_of_which_one_card_does_not_say_its_memory_promises_none() {
         let silent = Gpu { memory: GpuMemory::Unknown, ..gpu("GPU-2", "RTX 3080", 0) };
 
-        let offered = offer(&[gpu("GPU-1", "RTX 3080", 10), silent], &driver(), &Lent::All);
+        let offered = offer(&[gpu("GPU-1", "RTX 3080", 10), silent], &driver(), &lent(&["GPU-1", "GPU-2"]));
 
         assert!(!offered.groups[0].attributes.contains_key("memory"));
     }
@@ -150,7 +140,6 @@ mod tests {
     #[test]
     fn a_card_that_is_not_lent_is_never_spoken_of() {
         let gpus = [gpu("GPU-1", "RTX 3080", 10), gpu("GPU-2", "RTX 4090", 24)];
-        let lent = |ids: &[&str]| Lent::Only(ids.iter().map(|id| (*id).to_owned()).collect());
 
         let offered = offer(&gpus, &driver(), &lent(&["GPU-2", "GPU-9"]));
 
@@ -165,7 +154,7 @@ mod tests {
         let out = Gpu { state, memory: GpuMemory::Unknown, ..gpu("GPU-1", "H100", 80) };
         let asleep = Gpu { state: CardState::Asleep, ..gpu("GPU-2", "H100", 80) };
 
-        let offered = offer(&[out, asleep], &driver(), &Lent::All);
+        let offered = offer(&[out, asleep], &driver(), &lent(&["GPU-1", "GPU-2"]));
 
         let [out, asleep] = &offered.groups[0].devices[..] else { panic!("{offered:?}") };
         assert_eq!((out.healthy, out.health.as_str()), (false, "it is cut into instances"));

@@ -158,7 +158,7 @@ async fn what_the_plugin_is_told_and_does_not_understand_is_refused() {
 #[tokio::test]
 async fn a_card_that_fails_or_comes_back_is_told_while_the_agent_listens() {
     let plugin = Plugin::with(two()).await;
-    plugin.set(&json!({})).await;
+    plugin.set(&json!({"cards": [FIRST, SECOND]})).await;
     let mut told = plugin.fingerprint().await;
 
     let [first, second] = [FIRST, SECOND].map(str::to_owned);
@@ -174,7 +174,7 @@ async fn a_card_that_fails_or_comes_back_is_told_while_the_agent_listens() {
 #[tokio::test]
 async fn a_job_gets_the_cards_that_were_chosen_for_it_and_no_other_way_to_one() {
     let plugin = Plugin::with(two()).await;
-    plugin.set(&json!({"cards": null})).await;
+    plugin.set(&json!({"cards": [FIRST, SECOND]})).await;
 
     let both = plugin.reserve(&[SECOND, FIRST]).await.unwrap();
     assert_eq!(both, BTreeMap::from([("NVIDIA_VISIBLE_DEVICES".to_owned(), format!("{SECOND},{FIRST}"))]));
@@ -193,15 +193,17 @@ async fn a_card_that_its_owner_does_not_lend_is_neither_offered_nor_given() {
     let (code, message) = plugin.reserve(&[FIRST]).await.unwrap_err();
     assert_eq!(code, Code::NotFound);
     assert_eq!(message, format!("the card {FIRST} is not lent on this PC"));
-    plugin.set(&json!({"cards": []})).await;
-    assert_eq!(next(&mut plugin.fingerprint().await).await, []);
+    for nobody_said_which in [json!({"cards": []}), json!({"cards": null}), json!({})] {
+        plugin.set(&nobody_said_which).await;
+        assert_eq!(next(&mut plugin.fingerprint().await).await, [], "{nobody_said_which}");
+    }
 }
 
 #[tokio::test]
 async fn what_a_card_does_is_told_to_the_agent() {
     let plugin =
         Plugin::with(json!([{"name": "A card", "memory_used_mb": 300, "utilisation_percent": 7}])).await;
-    plugin.set(&json!({})).await;
+    plugin.set(&json!({"cards": [FIRST, SECOND]})).await;
     next(&mut plugin.fingerprint().await).await;
 
     let mut stats = plugin.device().stats(StatsRequest { every: None }).await.unwrap().into_inner();
@@ -220,7 +222,7 @@ async fn the_plugin_ends_when_it_is_told_to_though_somebody_listens_and_leaves_n
     let mut plugin = Plugin::with(two()).await;
     let mode = std::fs::metadata(&plugin.socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "nobody else may speak to it");
-    plugin.set(&json!({})).await;
+    plugin.set(&json!({"cards": [FIRST, SECOND]})).await;
     let mut told = plugin.fingerprint().await;
     next(&mut told).await;
 

@@ -21,8 +21,8 @@ const PLUGIN: &str = "ionet-card-plugin";
 #[derive(Clone)]
 pub struct Cards {
     folder: PathBuf,
-    /// By their ids; without, all.
-    lent: Option<Vec<String>>,
+    /// By their ids: without another word, all that are played.
+    lent: Vec<String>,
 }
 
 impl Cards {
@@ -32,14 +32,16 @@ impl Cards {
         symlink(beside(PLUGIN)?, folder.join("plugins").join(PLUGIN))?;
         let double = beside("libnvml_double.so").or_else(|_| beside("deps/libnvml_double.so"))?;
         symlink(double, folder.join("libnvidia-ml.so.1"))?;
-        let played = Self { folder, lent: None };
+        let count = cards.as_array().map_or(0, Vec::len);
+        let lent = (0..count).map(|nth| format!("GPU-00000000-0000-4000-8000-{nth:012}")).collect();
+        let played = Self { folder, lent };
         played.now(cards)?;
         Ok(played)
     }
 
     #[must_use]
     pub fn lending(self, ids: &[&str]) -> Self {
-        Self { lent: Some(ids.iter().map(|id| (*id).to_owned()).collect()), ..self }
+        Self { lent: ids.iter().map(|id| (*id).to_owned()).collect(), ..self }
     }
 
     /// From now on these are played. At once: the plugin may be reading.
@@ -55,13 +57,13 @@ impl Cards {
     }
 
     pub(super) fn configuration(&self) -> String {
-        let lent = self.lent.as_ref().map(|ids| format!("cards = {}", json!(ids))).unwrap_or_default();
+        let lent = json!(self.lent);
         format!(
             r#"
 plugin_dir = "{folder}"
 plugin "{PLUGIN}" {{
   config {{
-    {lent}
+    cards = {lent}
   }}
 }}
 "#,

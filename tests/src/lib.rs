@@ -9,6 +9,7 @@ pub mod account;
 pub mod audit;
 pub mod bench;
 pub mod breaks;
+pub mod capsule;
 pub mod card;
 pub mod certificate;
 pub mod command;

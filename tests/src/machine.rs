@@ -126,6 +126,11 @@ impl Machine {
         self.until(&format!("it is {phase:?}"), |now| read::phase(now) == phase).await
     }
 
+    /// Puts the example's image into its capsule's engine, as if a job had brought it: no region of a rehearsal has a registry.
+    pub fn offer_example(&self) {
+        ionet_stage::offer_example(&self.pc.folders().guard_run().join("engine.sock")).unwrap();
+    }
+
     /// Waits until it is online with nothing in its way.
     pub async fn online(&self) -> Snapshot {
         self.until("it is online and well", |now| *read::phase(now) == Phase::Waiting && read::is_well(now))

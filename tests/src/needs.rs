@@ -40,13 +40,14 @@ pub fn missing(programs: &Path) -> Vec<String> {
     missing
 }
 
-/// What is missing for a container engine of the stage's own.
-pub fn engine() -> Option<&'static str> {
+/// What is missing for capsules.
+pub fn capsule() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
-        return Some("root, to start a container engine");
+        return Some("root, to make a capsule's disk");
     }
-    let missing = !absent(&["dockerd", "containerd"]).is_empty() || !Path::new("/bin/busybox").is_file();
-    missing.then_some("a container engine (packages docker.io and busybox-static)")
+    let programs = ["dockerd", "containerd", "runc", "pasta", "nft"];
+    let missing = !absent(&programs).is_empty() || !Path::new("/bin/busybox").is_file();
+    missing.then_some("what a capsule is made with (packages docker.io, passt, nftables, uidmap and busybox-static)")
 }
 
 /// The library that gives a program another time, where it is installed.

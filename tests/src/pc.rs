@@ -85,6 +85,26 @@ impl Pc {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// As everything is that ships: agent and jobs live in a capsule.
+    pub fn with_capsule(&mut self) {
+        self.set(crate::capsule::VARIABLE, "yes");
+    }
+
+    pub fn has_capsule(&self) -> bool {
+        self.environment.iter().any(|(name, _)| name == crate::capsule::VARIABLE)
+    }
+
+    /// Where that path of the agent's lies, seen from here.
+    ///
+    /// # Errors
+    /// Its capsule is not there.
+    pub fn of_agent(&self, inside: &str, plain: PathBuf) -> Result<PathBuf> {
+        if !self.has_capsule() {
+            return Ok(plain);
+        }
+        Ok(crate::capsule::root(&self.folders().guard_run())?.join(inside.trim_start_matches('/')))
+    }
+
     pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
@@ -172,6 +192,8 @@ impl Pc {
     /// Everything alive that was started for this PC, leaving out the family of `but`.
     pub fn processes(&self, but: Option<u32>) -> Vec<Process> {
         let mut ours = processes::of_folder(&self.home);
+        let capsule = crate::capsule::processes(&self.folders().guard_run());
+        ours.extend(capsule.into_iter().filter(|inside| !ours.iter().any(|one| one.pid == inside.pid)).collect::<Vec<_>>());
         if let Some(root) = but {
             let family = processes::family(root, &processes::all());
             ours.retain(|process| !family.contains(&process.pid));

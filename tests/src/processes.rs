@@ -51,7 +51,7 @@ impl Process {
 
     /// Our program in its guard's part.
     pub fn is_guard(&self) -> bool {
-        self.command.contains(" guard --run-dir ")
+        self.command.contains(" guard --run-dir ") || self.command.contains("ionet-capsule guard")
     }
 
     /// The environment it was started with.

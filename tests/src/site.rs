@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ionet_core::Phase;
-use ionet_stage::{Options, Stage};
+use ionet_stage::{AgentKind, Options, Stage};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -30,6 +30,8 @@ pub struct Site {
     pub account: Account,
     programs: PathBuf,
     root: Root,
+    /// Its machines' jobs live in capsules, as everybody's do.
+    contained: bool,
     _turn: SemaphorePermit<'static>,
 }
 
@@ -53,13 +55,31 @@ impl Site {
         change(&mut options);
         let stage = Stage::start(options).await.unwrap();
         let account = Account::sign_in(&stage.endpoints(), "alice", "demo").await.unwrap();
-        Some(Self { stage, account, programs, root, _turn: turn })
+        Some(Self { stage, account, programs, root, contained: false, _turn: turn })
+    }
+
+    /// One whose machines have capsules. None, and said, where a capsule or a real Nomad cannot be had.
+    pub async fn with_capsules() -> Option<Self> {
+        if let Some(lacking) = needs::capsule() {
+            println!("skipped: needs {lacking}");
+            return None;
+        }
+        let site = Self::start().await?;
+        if site.stage.agent().kind != AgentKind::Nomad {
+            println!("skipped: needs NOMAD=/path of a real Nomad");
+            return None;
+        }
+        Some(Self { contained: true, ..site })
     }
 
     /// A machine with a card, and a token to enrol by; nothing runs on it yet.
     pub async fn machine(&self, name: &str) -> Machine {
         let token = self.account.enrolment_token().await.unwrap().token;
-        Machine::new(&self.folder(name), &self.stage, &self.programs, &token).unwrap()
+        let mut machine = Machine::new(&self.folder(name), &self.stage, &self.programs, &token).unwrap();
+        if self.contained {
+            machine.pc.with_capsule();
+        }
+        machine
     }
 
     /// A folder of a machine's own.
@@ -67,12 +87,15 @@ impl Site {
         self.root.path().join(machine)
     }
 
-    /// Submits the example under this name for one machine alone, in a container where the site has an engine, and waits
+    /// Submits the example under this name for one machine alone, in a container where machines have capsules, and waits
     /// until it runs there and the app says so;
     /// gives the allocation's id.
     pub async fn job(&self, name: &str, machine: &Machine) -> String {
         let device = machine.device().await;
-        let mut job = ionet_stage::example_job(name, self.stage.facts().engine.is_some());
+        if self.contained {
+            machine.offer_example();
+        }
+        let mut job = ionet_stage::example_job(name, self.contained);
         let constraint = json!({"LTarget": "${node.unique.name}", "RTarget": device, "Operand": "="});
         job["Job"]["Constraints"].as_array_mut().unwrap().push(constraint);
         self.stage.submit_job(&job).await.unwrap();

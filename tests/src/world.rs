@@ -93,8 +93,8 @@ impl World {
         let mut pc =
             Pc::new(&root.path().join("pc"), &root.path().join("notes"), &programs, desktop.environment())?;
         pc.set("NOMAD", &stage.agent().path.to_string_lossy());
-        if let Some(engine) = stage.facts().engine {
-            pc.set("IONET_ENGINE", engine.host.trim_start_matches("unix://"));
+        if options.engine {
+            pc.with_capsule();
         }
         stage.endpoints().install(pc.home())?;
         let card_folder = root.path().join("card");
@@ -198,7 +198,6 @@ impl World {
 
 fn stage_options(root: &Root, options: &Options, programs: &Path) -> ionet_stage::Options {
     let mut stage = ionet_stage::Options::new(root.path().join("stage"));
-    stage.engine = options.engine;
     stage.gateway = Some(programs.join("ionet-gateway"));
     let named = std::env::var_os("NOMAD").filter(|path| !path.is_empty());
     stage.nomad = match named {

@@ -44,8 +44,13 @@ pub struct Start {
     /// The whole environment: nothing is inherited.
     pub env: BTreeMap<String, String>,
     pub cwd: PathBuf,
-    /// What it reads, where whoever asks cannot write that itself: whole files of mode 0600.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// The device whose node it is to be.
+    pub node: String,
+    /// Its introduction to the region: a secret. It reads that once.
+    #[serde(default)]
+    pub introduction: Option<String>,
+    /// What it reads beside: whole files of mode 0600.
+    #[serde(default)]
     pub files: BTreeMap<PathBuf, String>,
     /// The ids of the cards that its jobs may be given.
     #[serde(default)]

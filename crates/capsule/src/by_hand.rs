@@ -1,21 +1,26 @@
-//! A capsule by hand: it is held until standard input ends, and its engine and guard answer on sockets meanwhile.
+//! A holder as it is started: `serve` for whoever asks over its socket, `hold` for a person, until standard input ends.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ionet_capsule::link::{self, Conversation, End, Link};
+use ionet_capsule::holder::ALONE;
+use ionet_capsule::link::{End, Link};
+use ionet_capsule::linux::doors::{self, Doors};
+use ionet_capsule::linux::holder::{self, Setup};
 use ionet_capsule::linux::{Here, disk, way};
-use ionet_capsule::{Fault, Place as _, Spec, Way};
-use tokio::net::{TcpStream, UnixListener};
+use ionet_capsule::{Fault, Place as _, Spec, Way, Wish};
 use tokio::sync::mpsc;
 
-const USAGE: &str = "usage: ionet-capsule hold --name NAME --folder DIR --run DIR [--group PATH] [--rate BITS]
-       [--disk BYTES] [--memory BYTES] [--grant ADDRESS:PORT]… [--agent NOMAD] [--lead PORT]…
-Holds a capsule until standard input ends. Lines there: freeze, thaw, count. DIR/engine.sock is its engine, DIR/guard.sock
-its guard.";
+const USAGE: &str = "usage: ionet-capsule hold|serve --name NAME --folder DIR --run DIR [--agent NOMAD] [--beside NAME=FILE]…
+       [--group PATH]
+hold:  [--rate BITS] [--disk BYTES] [--memory BYTES] [--grant ADDRESS:PORT]… [--lead PORT]…
+       Holds a capsule until standard input ends. Lines there: freeze, thaw, count, look.
+serve: [--owner UID] [--stays yes] [--alone SECONDS] [--log FILE]
+       Holds what is asked for at DIR/hold.sock.
+DIR/engine.sock is the capsule's engine, DIR/guard.sock its guard.";
 
 pub(crate) fn usage() -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{USAGE}");
@@ -23,18 +28,23 @@ pub(crate) fn usage() -> ExitCode {
 }
 
 struct Asked {
-    here: Here,
-    spec: Spec,
+    setup: Setup,
+    wish: Wish,
+    log: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: impl Iterator<Item = String>) -> ExitCode {
+pub(crate) fn run(serves: bool, args: impl Iterator<Item = String>) -> ExitCode {
     let Some(asked) = read(args) else { return usage() };
     let held = || -> Result<(), Fault> {
-        if asked.here.way == Way::Service {
+        if let Some(log) = &asked.log {
+            log_into(log).map_err(|error| Fault::at("log", error))?;
+        }
+        if asked.setup.here.way == Way::Service {
             disk::keep_mounts_to_ourselves().map_err(|error| Fault::at("mounts", error))?;
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|error| Fault::at("start", error))?.block_on(hold(&asked))
+        let runtime = runtime.map_err(|error| Fault::at("start", error))?;
+        if serves { runtime.block_on(holder::serve(asked.setup)) } else { runtime.block_on(hold(asked)) }
     };
     match held() {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,17 +55,31 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> ExitCode {
     }
 }
 
-async fn hold(asked: &Asked) -> Result<(), Fault> {
-    asked.here.sweep(&asked.spec.name).await?;
-    let capsule = asked.here.start(&asked.spec).await?;
-    let mut hold = capsule.hold;
-    let led = asked.spec.led.clone();
-    let (link, over) =
-        Link::over(capsule.stream, End::Holder, move |talk| drop(tokio::spawn(back(talk, led.clone()))));
-    let mut over = std::pin::pin!(over);
-    for door in ["guard", "engine"] {
-        lead(&link, door, &asked.here.run.join(door).with_extension("sock"))?;
+/// What is said by it, and by those inside that have nobody else to tell, lies in one file of its owner's.
+fn log_into(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let log = std::fs::File::options().create(true).append(true).mode(0o600).open(file)?;
+    if log.metadata()?.len() > LONGEST_LOG {
+        log.set_len(0)?;
     }
+    rustix::stdio::dup2_stderr(&log)?;
+    tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+/// An older holder's words go when there are more of them.
+const LONGEST_LOG: u64 = 1 << 20;
+
+async fn hold(Asked { setup, wish, .. }: Asked) -> Result<(), Fault> {
+    let Setup { here, name, folder, agent, beside, owner, .. } = setup;
+    here.sweep(&name).await?;
+    let led = wish.led.clone();
+    let capsule = here.start(&Spec { name, folder, agent, beside, wish }).await?;
+    let mut hold = capsule.hold;
+    let back = move |talk| drop(tokio::spawn(doors::back(talk, led.clone())));
+    let (link, over) = Link::over(capsule.stream, End::Holder, back);
+    let mut over = std::pin::pin!(over);
+    let _doors = Doors::open(&link, &here.run, owner)?;
     say("ready");
     let mut lines = typed();
     loop {
@@ -81,31 +105,6 @@ async fn hold(asked: &Asked) -> Result<(), Fault> {
     }
 }
 
-/// Whoever of this user comes to the socket is led to the door inside.
-fn lead(link: &Link, door: &'static str, socket: &Path) -> Result<(), Fault> {
-    let _ = std::fs::remove_file(socket);
-    let listener = UnixListener::bind(socket).map_err(|error| Fault::at("socket", error))?;
-    let link = link.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(link.clone().lead(door.to_owned(), stream));
-        }
-    });
-    Ok(())
-}
-
-/// Whoever inside asks for a port of this PC's is led to one of those that were named, and to no other.
-async fn back(mut talk: Conversation, led: Vec<u16>) {
-    let Ok(name) = link::asked(&mut talk).await else { return };
-    let port = name.strip_prefix("port ").and_then(|port| port.parse().ok());
-    let behind = match port.filter(|port| led.contains(port)) {
-        Some(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await,
-        None => Err(std::io::ErrorKind::PermissionDenied.into()),
-    };
-    // Either may break off; nobody else is concerned.
-    let _ = link::answer(talk, behind).await;
-}
-
 /// What is typed, line by line, until it ends.
 fn typed() -> mpsc::Receiver<String> {
     let (say, heard) = mpsc::channel(1);
@@ -124,26 +123,35 @@ fn say(what: &str) {
 }
 
 fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
-    let (mut name, mut folder, mut run, mut group, mut rate, mut agent) =
-        (None, None, None, None, None, None);
-    let (mut disk, mut memory, mut granted, mut led) = (20 << 30, None, Vec::new(), Vec::new());
+    let (mut name, mut folder, mut run, mut group, mut agent, mut log) = (None, None, None, None, None, None);
+    let (mut beside, mut stays, mut owner) = (BTreeMap::new(), false, rustix::process::geteuid().as_raw());
+    let mut alone = ALONE;
+    let mut wish = Wish { disk: None, memory: None, rate: None, granted: Vec::new(), led: Vec::new() };
     while let Some(arg) = args.next() {
         let value = args.next()?;
         match arg.as_str() {
             "--name" => name = Some(value),
             "--folder" => folder = Some(PathBuf::from(value)),
             "--run" => run = Some(PathBuf::from(value)),
-            "--group" => group = Some(Path::new(&value).to_owned()),
-            "--rate" => rate = Some(value.parse().ok()?),
-            "--disk" => disk = value.parse().ok()?,
-            "--memory" => memory = Some(value.parse().ok()?),
-            "--grant" => granted.push(value.parse().ok()?),
-            "--lead" => led.push(value.parse().ok()?),
+            "--group" => group = Some(PathBuf::from(value)),
             "--agent" => agent = Some(PathBuf::from(value)),
+            "--log" => log = Some(PathBuf::from(value)),
+            "--owner" => owner = value.parse().ok()?,
+            "--alone" => alone = Duration::from_secs(value.parse().ok()?),
+            "--stays" => stays = value == "yes",
+            "--beside" => {
+                let (name, file) = value.split_once('=')?;
+                beside.insert(PathBuf::from(name), PathBuf::from(file));
+            }
+            "--rate" => wish.rate = Some(value.parse().ok()?),
+            "--disk" => wish.disk = Some(value.parse().ok()?),
+            "--memory" => wish.memory = Some(value.parse().ok()?),
+            "--grant" => wish.granted.push(value.parse().ok()?),
+            "--lead" => wish.led.push(value.parse().ok()?),
             _ => return None,
         }
     }
     let here = Here { way: way(), program: std::env::current_exe().ok()?, run: run?, delegated: group };
-    let spec = Spec { name: name?, folder: folder?, disk, agent, granted, led, rate, memory };
-    Some(Asked { here, spec })
+    let setup = Setup { here, name: name?, folder: folder?, agent, beside, owner, stays, alone };
+    Some(Asked { setup, wish, log })
 }

@@ -6,6 +6,8 @@
 pub mod engine;
 pub mod fault;
 pub mod filter;
+pub mod holder;
+pub mod inside;
 pub mod link;
 pub mod names;
 pub mod place;
@@ -14,4 +16,4 @@ pub mod place;
 pub mod linux;
 
 pub use fault::{Fault, Missing};
-pub use place::{Capsule, Ended, Hold, Place, Spec, Way};
+pub use place::{Capsule, Ended, Hold, Place, Spec, Way, Wish};

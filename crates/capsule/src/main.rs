@@ -1,4 +1,5 @@
-//! The capsule's program: the moat, who answers for names in it, and the first process inside. `ionet-capsule hold` starts a capsule by hand.
+//! The capsule's program: the moat, who answers for names in it, and the first process inside.
+//! `ionet-capsule serve` holds one for the resident program, `ionet-capsule hold` by hand.
 
 use std::process::ExitCode;
 
@@ -9,12 +10,13 @@ mod by_hand;
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
-        Some("guard") => ionet_capsule::linux::init::guard(),
+        Some("guard") => ionet_capsule::linux::guard::run(std::env::args().nth(2).as_deref() == Some("first")),
         Some("names") => ionet_capsule::linux::resolver::run(),
         Some("init") => {
             ionet_capsule::linux::init::run(std::env::args().skip(2).filter_map(|port| port.parse().ok()))
         }
-        Some("hold") => by_hand::run(std::env::args().skip(2)),
+        Some("hold") => by_hand::run(false, std::env::args().skip(2)),
+        Some("serve") => by_hand::run(true, std::env::args().skip(2)),
         _ => by_hand::usage(),
     }
 }

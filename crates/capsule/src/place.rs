@@ -1,5 +1,6 @@
 //! Where a capsule can live.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,25 +11,33 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::fault::Fault;
 
-/// What is wanted of a capsule.
+/// What whoever lends this PC wants of a capsule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// What its disk may hold, in bytes; none: as it is, at first a third of what the drive has free, and at most 60 GB.
+    pub disk: Option<u64>,
+    /// Memory that all of it together may take, in bytes; none: all but a quarter of this PC's, and but 2 GiB at least.
+    pub memory: Option<u64>,
+    /// The owner's link, in bits per second each way; none: no cap.
+    pub rate: Option<u64>,
+    /// Whom it may reach although the filter closes all networks of their kind: a region's server in a private network.
+    pub granted: Vec<SocketAddr>,
+    /// Ports of this PC's loopback that the agent finds on its own: where a rehearsal's servers are. Nothing else ever leads back.
+    pub led: Vec<u16>,
+}
+
+/// All that a capsule is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// Tells it from others of this PC: ASCII letters, digits and `-`.
     pub name: String,
     /// Where its disk lies, on the drive that the owner chose.
     pub folder: PathBuf,
-    /// What its disk may hold, in bytes.
-    pub disk: u64,
     /// The Nomad program, outside.
     pub agent: Option<PathBuf>,
-    /// Whom it may reach although the filter closes all networks of their kind: a region's server in a private network.
-    pub granted: Vec<SocketAddr>,
-    /// Ports of this PC's loopback that the agent finds on its own: where a rehearsal's servers are. Nothing else ever leads back.
-    pub led: Vec<u16>,
-    /// The owner's link, in bits per second each way; none: no cap.
-    pub rate: Option<u64>,
-    /// Memory that all of it together may take, in bytes.
-    pub memory: Option<u64>,
+    /// Small files that are laid beside the agent, by their names there.
+    pub beside: BTreeMap<PathBuf, PathBuf>,
+    pub wish: Wish,
 }
 
 /// As whom a capsule is started.

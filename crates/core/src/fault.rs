@@ -211,6 +211,33 @@ pub enum AgentFault {
     CalledOff,
     #[error("the container engine: {0}")]
     Engine(EngineFault),
+    #[error("no capsule: {0}")]
+    NoCapsule(CapsuleFault),
+}
+
+/// The capsule that agent and jobs live in cannot be opened. What is missing is the owner's or an administrator's to mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CapsuleFault {
+    #[error("{0} is not installed")]
+    ProgramMissing(String),
+    /// The setting that forbids it.
+    #[error("an ordinary user may make no world of their own ({0})")]
+    NotPermitted(String),
+    #[error("the user has no range of subordinate ids ({0})")]
+    NoIds(String),
+    /// Which of its controllers are missing.
+    #[error("no control group can limit and freeze jobs (missing: {0})")]
+    NoControlGroup(String),
+    #[error("the system's device {0} cannot be used")]
+    NoDevice(String),
+    #[error("its disk cannot be used: {0}")]
+    Disk(String),
+    #[error("another one is there")]
+    Busy,
+    #[error("{0}")]
+    Failed(String),
+    #[error("there is no place for one on this system yet")]
+    Elsewhere,
 }
 
 /// No job can run in the container engine.

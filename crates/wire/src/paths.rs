@@ -24,7 +24,7 @@ pub const HOME_VARIABLE: &str = "IONET_HOME";
 pub struct Folders {
     /// `settings.json`, `endpoints.json`.
     pub config: PathBuf,
-    /// `identity/`, `session.json`, `agent/`, `agent.hcl`, `guard/`; who is the resident program, and where it listens.
+    /// `identity/`, `session.json`, `agent/`, `agent-configuration/`, `guard/`, `capsule/`; who is the resident program, and where it listens.
     pub data: PathBuf,
     /// `app/`, `agent/`, `jobs/`, `outbox/`.
     pub logs: PathBuf,
@@ -86,7 +86,7 @@ impl Folders {
     /// must find the guard that holds this agent. Asks the disk what it is, so it blocks while that hangs.
     pub fn guard_run(&self) -> PathBuf {
         let usual = self.data.join("guard");
-        let fits = ["guard.sock", "engine.sock"].iter().all(|name| SocketId::new(&usual, name).fits());
+        let fits = ["guard.sock", "engine.sock", "files.sock", "hold.sock"].iter().all(|name| SocketId::new(&usual, name).fits());
         if fits && sockets::keeps_sockets(&self.data) {
             return usual;
         }
@@ -115,13 +115,24 @@ impl Folders {
         self.data.join("agent")
     }
 
-    pub fn agent_config(&self) -> PathBuf {
-        self.data.join("agent.hcl")
+    /// What the agent reads at its start.
+    pub fn agent_configuration(&self) -> PathBuf {
+        self.data.join("agent-configuration")
     }
 
     /// Nomad's `plugin_dir`.
     pub fn agent_plugins(&self) -> PathBuf {
         self.data.join("plugins")
+    }
+
+    /// Where the disk of the world lies that jobs live in.
+    pub fn capsule(&self) -> PathBuf {
+        self.data.join("capsule")
+    }
+
+    /// Tells this app's capsule from those of others on this PC.
+    pub fn capsule_name(&self) -> String {
+        format!("supplier-{}", short::key(&self.data))
     }
 
     pub fn agent_logs(&self) -> PathBuf {

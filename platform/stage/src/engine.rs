@@ -140,6 +140,14 @@ fn containerd_socket(run: &Path) -> PathBuf {
     run.join("containerd.sock")
 }
 
+/// Puts the example's image into an engine, for jobs.
+///
+/// # Errors
+/// The engine does not take it.
+pub fn offer_example(socket: &Path) -> Result<()> {
+    make_image(socket, tempfile::tempdir()?.path())
+}
+
 /// A root file system of one static program and its name `sh`.
 fn make_image(socket: &Path, dir: &Path) -> Result<()> {
     let bin: PathBuf = dir.join("image/bin");

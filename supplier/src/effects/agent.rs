@@ -3,13 +3,16 @@
 mod hold;
 mod plan;
 mod watches;
+mod world;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ionet_agent::guard::Guard;
-use ionet_agent::{disk, find, introduction, teardown, workloads};
+use ionet_agent::{disk, find, teardown, workloads};
+use ionet_cloud::Enrolled;
 use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
 use ionet_core::{Event, Outcome, StartId};
@@ -19,8 +22,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::hold::Hold;
-use super::{Shared, lock, unsaid};
-use crate::runners::{Runner, Runners};
+use self::world::{Capsule, Programs, World};
+use super::{Shared, Tools, lock, unsaid};
+use crate::runners::Runner;
 
 /// A start waits this long for the gateway's introduction; the core tries again later.
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
@@ -28,7 +32,14 @@ const INTRODUCED_WITHIN: Duration = Duration::from_secs(10);
 /// A turn of the logbook's is bounded in bytes; a disk may be slow. The owner waits for it.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_millis(500);
 
+/// A guard in a capsule is there once its engine is: on a slow disk that takes its time.
+const GUARDED_WITHIN: Duration = Duration::from_secs(40);
+
+/// Beside its jobs' own time: an agent that lets go, and an engine that takes its containers away.
+const LEAVES_WITHIN: Duration = Duration::from_secs(1);
+
 pub(super) struct Room {
+    world: World,
     hold: Arc<Hold>,
     /// Calls off the start under way.
     starting: Mutex<CancellationToken>,
@@ -41,9 +52,10 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(runners: Runners, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn of(tools: &Tools, events: mpsc::Sender<Event>) -> Self {
         Self {
-            hold: Arc::new(Hold::new(runners, events)),
+            world: World::of(&tools.folders, &tools.program),
+            hold: Arc::new(Hold::new(tools.runners.clone(), events)),
             starting: Mutex::default(),
             spawning: tokio::sync::Mutex::default(),
             freezing: Mutex::default(),
@@ -92,7 +104,7 @@ impl Shared {
 
     /// The agent that an earlier life's guard still holds; else what that life left is cleared away.
     pub(super) async fn earlier_life(self: &Arc<Self>) -> (Option<StartId>, Option<WorkFault>) {
-        if let Some((guard, events)) = Guard::connect(&self.guard_run).await {
+        if let Some((guard, events)) = Guard::connect(&self.agent.world.run).await {
             if let Some(running) = guard.running() {
                 tracing::info!(id = running.id.0, "the agent of an earlier start is taken over");
                 self.agent.hold.take(guard, events, running.id);
@@ -109,31 +121,39 @@ impl Shared {
         (None, swept.err())
     }
 
+    /// A running agent reads its new certificate when it is told to.
     pub(super) async fn reload_agent(&self) {
-        if let Some(guard) = self.agent.hold.guard() {
-            guard.reload().await;
+        let (Some(guard), Ok(enrolled)) = (self.agent.hold.guard(), self.enrolled()) else { return };
+        // Its program stays what it is.
+        let programs = Programs { agent: PathBuf::new(), card_plugin: PathBuf::new() };
+        match self.certificate(&enrolled, &self.layout(&programs)).await {
+            Ok(files) => guard.reload(files).await,
+            Err(fault) => tracing::warn!(%fault, "the agent gets no new certificate"),
         }
     }
 
     async fn start(self: &Arc<Self>, id: StartId, tags: BTreeMap<String, String>) -> Result<(), AgentFault> {
         let found = find::agent(&self.tools.program).await?;
         let card_plugin = find::card_plugin(&self.tools.program)?;
+        let programs = Programs { agent: found.program, card_plugin };
+        let enrolled = self.enrolled()?;
+        let introduced = timeout(INTRODUCED_WITHIN, self.tools.cloud.introduction());
+        let (guard, introduction) = tokio::join!(self.ensure_guard(id, &programs, &enrolled), introduced);
+        let guard = guard?;
+        let introduction =
+            introduction.unwrap_or(Err(CloudFault::Slow)).map_err(AgentFault::NoIntroduction)?;
         let engine = self.ask_the_engine().await?;
-        let plan = self.plan(tags, self.cards().await, engine.as_ref())?;
-        let token = timeout(INTRODUCED_WITHIN, self.tools.cloud.introduction())
-            .await
-            .unwrap_or(Err(CloudFault::Slow))
-            .map_err(AgentFault::NoIntroduction)?;
-        let place = self.place();
-        let data_dir = place.data_dir.clone();
-        let prepared = plan::Prepared { id, program: found.program, card_plugin, plan, place, token };
-        let config_file = self.tools.folders.agent_config();
-        let start = plan::written(disk::change(&data_dir, move || prepared.write(&config_file)).await)?;
-        let guard = self.ensure_guard(id).await?;
+        let layout = self.layout(&programs);
+        let plan = self.plan(&enrolled, &layout, tags, self.cards().await, engine.as_ref())?;
+        if self.agent.world.capsule.is_none() {
+            let plugins = plan.plugins.clone();
+            let placed = disk::change(&plugins.clone(), move || plan::place_card_plugin(&programs, &plugins)).await;
+            plan::written(placed)?;
+        }
+        let certificate = self.certificate(&enrolled, &layout).await?;
+        let place = self.agent.world.place();
+        let start = plan::Prepared { id, layout, plan, place, certificate, introduction }.start();
         let started = guard.start(start).await;
-        // Read once, at the start: the file has no further use, whatever came of it.
-        let folder = data_dir.clone();
-        let _ = disk::change(&data_dir, move || introduction::remove(&folder)).await;
         if matches!(started, Ok(_) | Err(AgentFault::Slow)) {
             // One that comes up late needs it too.
             self.look_after_what_jobs_need(id, engine);
@@ -145,10 +165,11 @@ impl Shared {
     }
 
     async fn freeze(&self) -> Result<(), WorkFault> {
-        let place = self.place();
-        let frozen = match self.agent.hold.guard() {
-            Some(guard) => guard.freeze(&place).await,
-            None => workloads::freeze(&place.data_dir, place.docker_socket.as_deref()).await,
+        let place = self.agent.world.place();
+        let frozen = match (&self.agent.world.capsule, self.agent.hold.guard()) {
+            (Some(capsule), _) => capsule.freeze().await,
+            (None, Some(guard)) => guard.freeze(&place).await,
+            (None, None) => workloads::freeze(&place.data_dir, place.docker_socket.as_deref()).await,
         };
         if let Err(fault) = &frozen {
             tracing::warn!(%fault, "not all work could be frozen: it is ended all the same");
@@ -162,22 +183,26 @@ impl Shared {
         if let Some(freezing) = freezing {
             let _ = freezing.await;
         }
-        let place = self.place();
-        match self.agent.hold.guard() {
-            Some(guard) => guard.thaw(&place).await,
-            None => workloads::thaw(&place.data_dir, place.docker_socket.as_deref()).await,
+        let place = self.agent.world.place();
+        match (&self.agent.world.capsule, self.agent.hold.guard()) {
+            (Some(capsule), _) => capsule.thaw().await,
+            (None, Some(guard)) => guard.thaw(&place).await,
+            (None, None) => workloads::thaw(&place.data_dir, place.docker_socket.as_deref()).await,
         }
     }
 
-    /// Stops the agent through its guard; where there is none, clears away whatever is there all the same. Jobs' files go
-    /// with it: what they hold is taken over first.
+    /// Stops the agent through its guard, and ends the world that it lives in; where there is no guard, clears away whatever is there
+    /// all the same. Jobs' files go with it: what they hold is taken over first.
     async fn stop(&self, id: StartId, patience: Duration) -> Result<(), WorkFault> {
         lock(&self.agent.watches).clear();
-        let place = self.place();
+        let place = self.agent.world.place();
         let stopped = match self.agent.hold.let_go() {
             Some(guard) => {
                 self.take_over_logs().await;
-                let stopped = guard.stop(id, &place, patience).await;
+                let stopped = match &self.agent.world.capsule {
+                    Some(capsule) => self.leave(capsule, &guard, id, patience).await,
+                    None => guard.stop(id, &place, patience).await,
+                };
                 guard.let_go().await;
                 stopped
             }
@@ -190,9 +215,25 @@ impl Shared {
         stopped
     }
 
+    /// Jobs have their time to leave, and the agent its own. Whoever is still there then ends with the capsule.
+    async fn leave(&self, capsule: &Capsule, guard: &Guard, id: StartId, patience: Duration) -> Result<(), WorkFault> {
+        // Whoever is frozen hears nobody who asks them to leave.
+        let _ = capsule.thaw().await;
+        let place = self.agent.world.place();
+        match timeout(patience + LEAVES_WITHIN, guard.stop(id, &place, patience)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::warn!(%fault, "not all left by themselves"),
+            Err(_) => tracing::warn!("not all left in their time"),
+        }
+        capsule.end().await
+    }
+
     async fn sweep(&self, patience: Duration) -> Result<(), WorkFault> {
         self.take_over_logs().await;
-        let place = self.place();
+        if let Some(capsule) = &self.agent.world.capsule {
+            return capsule.end().await;
+        }
+        let place = self.agent.world.place();
         teardown::sweep(&place.data_dir, place.docker_socket.as_deref(), patience).await
     }
 
@@ -200,16 +241,27 @@ impl Shared {
     async fn take_over_logs(&self) {
         let logbook = self.tools.logbook.clone();
         let taken_over = move || logbook.take_over();
-        let _ = disk::read(&self.place().data_dir, TAKEN_OVER_WITHIN, taken_over).await;
+        let _ = disk::read(self.agent.world.drive(), TAKEN_OVER_WITHIN, taken_over).await;
     }
 
-    async fn ensure_guard(&self, id: StartId) -> Result<Arc<Guard>, AgentFault> {
+    async fn ensure_guard(
+        &self,
+        id: StartId,
+        programs: &Programs,
+        enrolled: &Enrolled,
+    ) -> Result<Arc<Guard>, AgentFault> {
         let _one = self.agent.spawning.lock().await;
         let hold = &self.agent.hold;
         if let Some(guard) = hold.again(id) {
             return Ok(guard);
         }
-        let (guard, said) = Guard::connect_or_spawn(&self.guard_run, &self.tools.program).await?;
+        let (guard, said) = match &self.agent.world.capsule {
+            Some(capsule) => {
+                capsule.open(programs, &enrolled.servers).await?;
+                Guard::reached(&self.agent.world.run, GUARDED_WITHIN).await?
+            }
+            None => Guard::connect_or_spawn(&self.agent.world.run, &self.tools.program).await?,
+        };
         Ok(hold.take(guard, said, id))
     }
 }

@@ -9,7 +9,6 @@ mod region;
 mod settings;
 mod work;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ionet_agent::OwnProgram;
@@ -50,8 +49,6 @@ pub struct Effects {
 
 struct Shared {
     tools: Tools,
-    /// Asked of the disk once: one that hangs later holds up neither a freeze nor a stop.
-    guard_run: PathBuf,
     shipper: Shipper<logs::Bucket>,
     events: mpsc::Sender<Event>,
     agent: agent::Room,
@@ -66,11 +63,9 @@ struct Shared {
 impl Effects {
     pub fn new(tools: Tools, events: mpsc::Sender<Event>) -> Self {
         let shipper = tools.logbook.shipper(logs::Bucket::new(tools.cloud.clone()));
-        let guard_run = tools.folders.guard_run();
-        let agent = agent::Room::new(tools.runners.clone(), events.clone());
+        let agent = agent::Room::of(&tools, events.clone());
         let shared = Shared {
             tools,
-            guard_run,
             shipper,
             events,
             agent,
@@ -79,9 +74,7 @@ impl Effects {
             renewed: Notify::new(),
             live_jobs: watch::Sender::new(true),
         };
-        let shared = Arc::new(shared);
-        shared.collect_images();
-        Self { shared }
+        Self { shared: Arc::new(shared) }
     }
 
     /// The last word to the owner: whether anything of ours is left.

@@ -29,7 +29,7 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
         Ok(Some(()))
     })
     .await?;
-    world.learnt.printed = std::fs::read(job::output(world, &allocation)).context("what the job printed")?;
+    world.learnt.printed = std::fs::read(job::output(world, &allocation)?).context("what the job printed")?;
     if world.is_broken(Step::Earnings) {
         breaks::alter_ledger(&world.stage.gateway_db()).await?;
     }

@@ -13,6 +13,10 @@ use crate::world::World;
 
 pub(super) async fn walk(world: &mut World) -> Result<String> {
     let name = "render-island";
+    if world.options.engine {
+        // No region of a rehearsal has a registry: the example's image is put where a job would have brought it.
+        ionet_stage::offer_example(&world.pc.folders().guard_run().join("engine.sock"))?;
+    }
     let submitted = Instant::now();
     submit(world, name).await?;
     let allocation = running(world, name).await?;
@@ -74,13 +78,14 @@ fn first(processes: Vec<Process>) -> Option<Process> {
 }
 
 /// Where the task's standard output lies on this PC.
-pub(super) fn output(world: &World, allocation: &str) -> std::path::PathBuf {
-    world.pc.folders().agent_data().join(format!("alloc/{allocation}/alloc/logs/work.stdout.0"))
+pub(super) fn output(world: &World, allocation: &str) -> Result<std::path::PathBuf> {
+    let file = format!("alloc/{allocation}/alloc/logs/work.stdout.0");
+    world.pc.of_agent(&format!("/data/agent/{file}"), world.pc.folders().agent_data().join(file))
 }
 
 /// The job's newest line, once it has printed one.
 async fn progress(world: &World, allocation: &str) -> Result<String> {
-    let file = output(world, allocation);
+    let file = output(world, allocation)?;
     until("the job's first line", world.patience, || async {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let line = text.lines().last().filter(|line| line.starts_with("step "));

@@ -44,7 +44,8 @@ pub(super) async fn walk(world: &mut World) -> Result<String> {
     for (tag, value) in &wanted {
         ensure!(node["Meta"][tag] == value.as_str(), "tag {tag} is {} and not {value}", node["Meta"][tag]);
     }
-    let plan = std::fs::read_to_string(world.pc.folders().agent_config())?;
+    let plain = world.pc.folders().agent_configuration().join("agent.hcl");
+    let plan = std::fs::read_to_string(world.pc.of_agent("/run/agent/agent.hcl", plain)?)?;
     let (wanted_driver, other) =
         if world.options.engine { ("docker", "raw_exec") } else { ("raw_exec", "docker") };
     ensure!(

@@ -1,8 +1,6 @@
 //! A job that asks for more than a job may have.
 
 use ionet_core::Phase;
-use ionet_stage::AgentKind;
-use journeys::needs;
 use journeys::site::Site;
 use journeys::wait::{PATIENCE, until};
 use serde_json::{Value, json};
@@ -10,20 +8,11 @@ use serde_json::{Value, json};
 /// The engine that holds its container would give it: the PC's gate to that engine does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_asks_for_the_hosts_network_or_a_device_fails_with_the_reason_and_an_honest_one_runs() {
-    if let Some(lacking) = needs::engine() {
-        println!("skipped: needs {lacking}");
-        return;
-    }
-    let Some(site) = Site::start_with(|options| options.engine = true).await else { return };
-    if site.stage.agent().kind != AgentKind::Nomad {
-        println!("skipped: needs NOMAD=/path of a real Nomad");
-        return;
-    }
+    let Some(site) = Site::with_capsules().await else { return };
     let mut pc = site.machine("pc").await;
-    let engine = site.stage.facts().engine.unwrap().host;
-    pc.pc.set("IONET_ENGINE", engine.trim_start_matches("unix://"));
     pc.start();
     pc.online().await;
+    pc.offer_example();
     let greedy = [
         ("network", "network_mode", json!("host"), "NetworkMode"),
         ("device", "devices", json!([{"host_path": "/dev/kmsg"}]), "Devices"),

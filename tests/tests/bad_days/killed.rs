@@ -125,7 +125,7 @@ async fn an_app_that_is_killed_at_any_step_to_its_first_job_goes_on_where_it_was
     let steps: [(&str, Reached); 6] = [
         ("key", |pc| pc.pc.folders().identity().join("device-key.pem").exists()),
         ("certificate", |pc| pc.pc.folders().identity().join("chain.pem").exists()),
-        ("plan", |pc| pc.pc.folders().agent_config().exists()),
+        ("plan", |pc| pc.pc.folders().agent_configuration().join("agent.hcl").exists()),
         ("guard", |pc| pc.pc.folders().guard_run().join("guard.sock").exists()),
         ("agent", |pc| !pc.agents().is_empty()),
         ("node", |pc| pc.pc.folders().agent_data().join("client/client-id").exists()),

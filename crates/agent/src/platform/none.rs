@@ -1,7 +1,8 @@
 //! Windows and macOS: no agent can be started here yet, and every call says so. Nothing pretends to have worked.
 
 pub(crate) mod guard {
-    use std::path::Path;
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
 
     use ionet_core::fault::{AgentFault, WorkFault};
     use tokio::sync::mpsc;
@@ -32,6 +33,15 @@ pub(crate) mod guard {
             Err(not_here())
         }
 
+        /// # Errors
+        /// `NoGuard`, always.
+        pub async fn reached(
+            _run_dir: &Path,
+            _within: Duration,
+        ) -> Result<(Self, mpsc::UnboundedReceiver<GuardEvent>), AgentFault> {
+            Err(not_here())
+        }
+
         pub fn running(&self) -> Option<Running> {
             match self.0 {}
         }
@@ -40,7 +50,7 @@ pub(crate) mod guard {
             match self.0 {}
         }
 
-        pub async fn reload(&self) {
+        pub async fn reload(&self, _files: BTreeMap<PathBuf, String>) {
             match self.0 {}
         }
 

@@ -1,5 +1,6 @@
 //! What the holder and the moat say to each other: one JSON object a line, over a socket that only they have.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -52,6 +53,7 @@ pub(crate) struct Plan {
     /// This program, which is the first process inside.
     pub(crate) program: PathBuf,
     pub(crate) agent: Option<PathBuf>,
+    pub(crate) beside: BTreeMap<PathBuf, PathBuf>,
     pub(crate) rules: String,
     pub(crate) led: Vec<u16>,
     pub(crate) rate: Option<u64>,

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
-use super::loops;
+use super::{loops, share};
 use super::tools::find;
 use crate::fault::Fault;
 use crate::place::Way;
@@ -36,7 +36,10 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn open(way: Way, folder: &Path, size: u64) -> Result<Self, Fault> {
+    pub(crate) fn open(way: Way, folder: &Path, size: Option<u64>) -> Result<Self, Fault> {
+        fs::create_dir_all(folder).map_err(wrong)?;
+        let usual = || fs::metadata(folder.join(IMAGE)).map_or_else(|_| share::of_drive(folder), |there| Ok(there.len()));
+        let size = size.map_or_else(usual, Ok).map_err(wrong)?;
         if size < LEAST {
             return Err(Fault::Disk(format!("{size} bytes are too few: at least 1 GiB is needed")));
         }

@@ -2,17 +2,27 @@
 
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::tools::find;
 use crate::engine::{DATA, configuration};
+use crate::inside::PLAYED;
 
 const CONFIGURATION: &str = "/run/engine.json";
+
 /// How it is started, once what it reads is written.
 pub(super) fn prepared() -> io::Result<impl Fn() -> io::Result<Command>> {
     fs::create_dir_all(DATA)?;
-    fs::write(CONFIGURATION, configuration().to_string())?;
+    fs::write(CONFIGURATION, configuration(cards().as_deref()).to_string())?;
     Ok(engine)
+}
+
+/// What starts a container with a card: NVIDIA's own, where it is installed. A rehearsal's card is played, and takes nothing more than any
+/// other container.
+fn cards() -> Option<PathBuf> {
+    let played = || Path::new(PLAYED).exists().then(|| find("runc").ok()).flatten();
+    find("nvidia-container-runtime").ok().or_else(played)
 }
 
 fn engine() -> io::Result<Command> {

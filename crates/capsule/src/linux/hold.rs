@@ -16,7 +16,7 @@ use super::control::{Ask, Groups, Plan, Say};
 use super::disk::Disk;
 use super::said::pass_on;
 use super::talk::Talk;
-use super::{ids, network, way};
+use super::{ids, network, share, way};
 use crate::fault::Fault;
 use crate::filter::Wall;
 use crate::place::{Capsule, Counted, Ended, Hold, Place, Spec, Way};
@@ -44,8 +44,8 @@ impl Place for Here {
         if groups.populated() {
             return Err(Fault::Busy);
         }
-        let disk = Disk::open(self.way, &spec.folder, spec.disk)?;
-        groups.make(spec.memory).map_err(|error| Fault::at("control groups", error))?;
+        let disk = Disk::open(self.way, &spec.folder, spec.wish.disk)?;
+        groups.make(Some(spec.wish.memory.unwrap_or_else(share::of_memory))).map_err(|error| Fault::at("control groups", error))?;
         let begun = self.begin(spec, groups, disk).await;
         if begun.is_err() {
             // Nothing of it is left.
@@ -71,15 +71,16 @@ impl Here {
         fs::create_dir_all(&root).map_err(|error| Fault::at("run folder", error))?;
         let (mut talk, stream, mut moat, pid) = self.moat().await?;
         let network = network::start(self.way, pid, &self.run).await?;
-        let wall = Wall { own: network::own_addresses(), granted: spec.granted.clone() };
+        let wall = Wall { own: network::own_addresses(), granted: spec.wish.granted.clone() };
         let plan = Plan {
             root,
             data: disk.path().to_owned(),
             program: self.program.clone(),
             agent: spec.agent.clone(),
             rules: wall.rules(),
-            led: spec.led.clone(),
-            rate: spec.rate,
+            beside: spec.beside.clone(),
+            led: spec.wish.led.clone(),
+            rate: spec.wish.rate,
             groups,
         };
         talk.ask(&Ask::Build(Box::new(plan))).await?;
@@ -88,7 +89,7 @@ impl Here {
             let _ = timeout(ENDS_WITHIN, moat.wait()).await;
             return Err(fault);
         }
-        let (here, name, granted) = (self.clone(), spec.name.clone(), spec.granted.clone());
+        let (here, name, granted) = (self.clone(), spec.name.clone(), spec.wish.granted.clone());
         let hold = Held { here, name, talk, moat, network, wall, granted, _disk: disk };
         Ok(Capsule { stream: Box::new(stream), hold: Box::new(hold) })
     }

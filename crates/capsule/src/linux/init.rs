@@ -1,24 +1,25 @@
 //! The first process inside: it makes the rest of its world, keeps engine and guard running, takes in whoever loses their parent, and
 //! answers at the doors. When the stream to its holder ends, it ends, and the kernel ends all others with it.
 
+use std::cell::Cell;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use ionet_agent::guard::Waits;
 use rustix::mount::{MountFlags, mount};
 use tokio::net::{TcpListener, UnixStream};
 
 use super::children::{keep, reap};
 use super::tools::{ended, tell};
 use super::{calls, engine, groups_inside, root};
+use crate::inside::{ENGINE, GUARD};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
 use crate::link::{self, Conversation, End, Link};
 
-/// The guard's folder, inside.
-const GUARD: &str = "/run/guard";
+/// Said to the guard that is the first of its capsule.
+const FIRST: &str = "first";
 
 /// The whole life of this process. Its standard input is the capsule's stream. `led`: ports of its loopback that lead to the holder's.
 pub fn run(led: impl Iterator<Item = u16>) -> ExitCode {
@@ -39,12 +40,12 @@ fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
         for port in led {
             lead_out(link.clone(), port).await?;
         }
-        let engine = engine::prepared()?;
+        let (engine, first) = (engine::prepared()?, Cell::new(true));
         tokio::select! {
             // The holder has let go.
             () = doors => Ok(()),
             error = keep(engine) => Err(error),
-            error = keep(guard_again) => Err(error),
+            error = keep(|| guarded(first.replace(false))) => Err(error),
             error = reap() => Err(error),
         }
     })
@@ -52,20 +53,10 @@ fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
 
 /// The agent's guard, as it would be outside, in a process of its own: what the agent loses goes to it. It ends where nothing is left to
 /// guard; the holder decides when the capsule does.
-fn guard_again() -> io::Result<Command> {
+fn guarded(first: bool) -> io::Result<Command> {
     let mut guard = Command::new(root::PROGRAM);
-    guard.arg("guard").env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+    guard.arg("guard").args(first.then_some(FIRST)).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
     Ok(guard)
-}
-
-/// The whole life of the guard's process.
-pub fn guard() -> ExitCode {
-    let served = || -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let serving = ionet_agent::guard::serve_with(Path::new(GUARD), Waits::default());
-        runtime.block_on(serving).map_err(io::Error::other)
-    };
-    ended("guard", served())
 }
 
 /// What only those who are inside can mount.
@@ -124,7 +115,7 @@ async fn door(mut talk: Conversation) {
     let Ok(name) = link::asked(&mut talk).await else { return };
     let behind = match name.as_str() {
         "guard" => UnixStream::connect(Path::new(GUARD).join("guard.sock")).await,
-        "engine" => UnixStream::connect(crate::engine::SOCKET).await,
+        "engine" => UnixStream::connect(ENGINE).await,
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     if let Err(error) = link::answer(talk, behind).await {

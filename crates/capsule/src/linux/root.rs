@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_remount};
@@ -12,10 +12,12 @@ use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_remount};
 use super::control::Plan;
 use super::ids;
 use crate::filter::RESOLVER;
+use crate::inside::AGENT;
 
-/// This program and the agent, inside.
+/// This program, inside.
 pub(crate) const PROGRAM: &str = "/opt/ionet/ionet-capsule";
-pub(crate) const AGENT: &str = "/opt/ionet/nomad";
+/// What comes with the agent.
+const BESIDE: &str = "/opt/ionet";
 
 const FOLDERS: [&str; 14] = [
     "usr",
@@ -46,7 +48,7 @@ const SYSTEMS: [&str; 5] = [
 /// Lays it all out. Called in the moat's own mount namespace.
 pub(crate) fn lay_out(plan: &Plan) -> io::Result<()> {
     let root = &plan.root;
-    mount("capsule", root, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755,size=64m")?;
+    mount("capsule", root, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755,size=256m")?;
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder))?;
     }
@@ -66,6 +68,11 @@ pub(crate) fn lay_out(plan: &Plan) -> io::Result<()> {
         let at = inside(root, Path::new(AGENT));
         fs::write(&at, "")?;
         bind(agent, &at, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)?;
+    }
+    for (name, from) in &plan.beside {
+        let at = inside(root, Path::new(BESIDE)).join(plain(name)?);
+        fs::create_dir_all(at.parent().unwrap_or(&at))?;
+        fs::copy(from, &at)?;
     }
     devices(&root.join("dev"))?;
     let data = root.join("data");
@@ -105,11 +112,26 @@ fn texts(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What an NVIDIA card is used by. Which container gets which, the gate says.
+fn is_card(name: &str) -> bool {
+    let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(name, "nvidiactl" | "nvidia-uvm" | "nvidia-uvm-tools" | "nvidia-modeset")
+        || name.strip_prefix("nvidia").is_some_and(number)
+}
+
+/// A name below a folder, and nowhere else.
+fn plain(name: &Path) -> io::Result<&Path> {
+    let is_plain = name.components().all(|part| matches!(part, Component::Normal(_)));
+    if is_plain { Ok(name) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
 fn devices(at: &Path) -> io::Result<()> {
     mount("dev", at, "tmpfs", MountFlags::NOSUID, c"mode=755,size=1m")?;
-    for device in DEVICES {
-        fs::write(at.join(device), "")?;
-        bind(&Path::new("/dev").join(device), &at.join(device), MountFlags::empty())?;
+    let cards = fs::read_dir("/dev")?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let cards = cards.filter(|name| is_card(name));
+    for device in DEVICES.map(str::to_owned).into_iter().chain(cards) {
+        fs::write(at.join(&device), "")?;
+        bind(&Path::new("/dev").join(&device), &at.join(&device), MountFlags::empty())?;
     }
     for folder in ["pts", "shm", "mqueue"] {
         fs::create_dir(at.join(folder))?;

@@ -3,7 +3,7 @@
 use super::gateway::of_cloud;
 use super::{Action, Problem, ProblemCode, Stops, plain, with};
 use crate::event::Link;
-use crate::fault::{AgentFault, CloudFault, EngineFault, WorkFault};
+use crate::fault::{AgentFault, CapsuleFault, CloudFault, EngineFault, WorkFault};
 
 /// None of these ends what runs already.
 const STOPS: Stops = Stops::NewWork;
@@ -46,6 +46,22 @@ pub(super) fn of_agent(fault: &AgentFault) -> Problem {
         AgentFault::Slow => again(Code::AgentSlow),
         AgentFault::Held { .. } | AgentFault::CalledOff => again(Code::AgentBusy),
         AgentFault::Engine(fault) => of_engine(fault),
+        AgentFault::NoCapsule(fault) => of_capsule(fault),
+    }
+}
+
+fn of_capsule(fault: &CapsuleFault) -> Problem {
+    use ProblemCode as Code;
+    match fault {
+        CapsuleFault::ProgramMissing(program) => because(Code::CapsuleProgramMissing, "program", program),
+        CapsuleFault::NotPermitted(setting) => because(Code::CapsuleNotPermitted, "setting", setting),
+        CapsuleFault::NoIds(file) => because(Code::CapsuleNoIds, "file", file),
+        CapsuleFault::NoControlGroup(missing) => because(Code::CapsuleNoControlGroup, "missing", missing),
+        CapsuleFault::NoDevice(device) => because(Code::CapsuleNoDevice, "device", device),
+        CapsuleFault::Disk(why) => because(Code::CapsuleDisk, "why", why),
+        CapsuleFault::Busy => again(Code::CapsuleBusy),
+        CapsuleFault::Failed(why) => because(Code::CapsuleFailed, "why", why),
+        CapsuleFault::Elsewhere => plain(Code::CapsuleElsewhere, Action::None, STOPS),
     }
 }
 

@@ -6,9 +6,13 @@ use sha2::{Digest as _, Sha256};
 
 /// Of this user and this data folder, however it is reached. None where pipes are no files.
 pub(super) fn folder(data: &Path) -> Option<PathBuf> {
+    user().map(|user| PathBuf::from(format!("/tmp/ionet-supplier-{user}-{}", key(data))))
+}
+
+/// Tells this data folder from others.
+pub(super) fn key(data: &Path) -> String {
     let hash = Sha256::digest(data.as_os_str().as_encoded_bytes());
-    let key: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    user().map(|user| PathBuf::from(format!("/tmp/ionet-supplier-{user}-{key}")))
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(unix)]

@@ -4,42 +4,86 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ionet_agent::config::{self, Drivers, Plan};
+use ionet_agent::config::{self, Plan};
+use ionet_agent::disk;
 use ionet_agent::engine::EngineFacts;
-use ionet_agent::guard::{Place, Start, gate_socket};
-use ionet_agent::{find, introduction, ports, state};
-use ionet_cloud::Secret;
+use ionet_agent::guard::Start;
+use ionet_agent::{find, ports};
+use ionet_capsule::inside;
+use ionet_cloud::{Enrolled, Secret};
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, CloudFault};
 use ionet_private::Trouble;
 
+use super::world::Programs;
 use crate::effects::Shared;
 
+/// The names of what the agent reads, beside each other.
+const CONFIGURATION: &str = "agent.hcl";
+const CA: &str = "ca.pem";
+const CHAIN: &str = "chain.pem";
+const KEY: &str = "device-key.pem";
+
+/// Where things lie, as the agent sees it.
+pub(super) struct Layout {
+    program: PathBuf,
+    data_dir: PathBuf,
+    log_dir: PathBuf,
+    plugins: PathBuf,
+    /// What the agent reads.
+    read: PathBuf,
+}
+
 impl Shared {
+    pub(super) fn enrolled(&self) -> Result<Enrolled, AgentFault> {
+        let none = AgentFault::NoIntroduction(CloudFault::CertificateRefused);
+        self.tools.cloud.enrolled().ok_or(none)
+    }
+
+    pub(super) fn layout(&self, programs: &Programs) -> Layout {
+        let folders = &self.tools.folders;
+        if self.agent.world.capsule.is_some() {
+            return Layout {
+                program: inside::AGENT.into(),
+                data_dir: inside::AGENT_DATA.into(),
+                log_dir: inside::LOGS.into(),
+                plugins: inside::PLUGINS.into(),
+                read: inside::CONFIGURATION.into(),
+            };
+        }
+        Layout {
+            program: programs.agent.clone(),
+            data_dir: folders.agent_data(),
+            log_dir: folders.agent_logs(),
+            plugins: folders.agent_plugins(),
+            read: folders.agent_configuration(),
+        }
+    }
+
     pub(super) fn plan(
         &self,
+        enrolled: &Enrolled,
+        layout: &Layout,
         tags: BTreeMap<String, String>,
         cards: BTreeSet<String>,
         engine: Option<&EngineFacts>,
     ) -> Result<Plan, AgentFault> {
-        let enrolled =
-            self.tools.cloud.enrolled().ok_or(AgentFault::NoIntroduction(CloudFault::CertificateRefused))?;
         let ports = ports::free().map_err(|_| AgentFault::PortInUse)?;
         Ok(Plan {
-            name: enrolled.device,
-            region: enrolled.region,
-            datacenter: enrolled.datacenter,
-            node_pool: enrolled.node_pool,
-            servers: enrolled.servers,
-            data_dir: self.tools.folders.agent_data(),
-            log_dir: self.tools.folders.agent_logs(),
-            ca_file: enrolled.ca,
-            cert_file: enrolled.chain,
-            key_file: enrolled.key,
+            name: enrolled.device.clone(),
+            region: enrolled.region.clone(),
+            datacenter: enrolled.datacenter.clone(),
+            node_pool: enrolled.node_pool.clone(),
+            servers: enrolled.servers.clone(),
+            data_dir: layout.data_dir.clone(),
+            log_dir: layout.log_dir.clone(),
+            ca_file: layout.read.join(CA),
+            cert_file: layout.read.join(CHAIN),
+            key_file: layout.read.join(KEY),
             ports,
             tags,
-            drivers: self.drivers().with_labels(engine.is_some_and(|facts| facts.labels)),
-            plugins: self.tools.folders.agent_plugins(),
+            drivers: self.agent.world.drivers().with_labels(engine.is_some_and(|facts| facts.labels)),
+            plugins: layout.plugins.clone(),
             // What the engine cannot give is not offered.
             cards: if engine.is_none_or(|facts| facts.cards) { cards } else { BTreeSet::new() },
         })
@@ -53,86 +97,85 @@ impl Shared {
         gpus.into_iter().map(|gpu| gpu.uuid).collect()
     }
 
-    /// Where what is ours lies and runs.
-    pub(super) fn place(&self) -> Place {
-        Place {
-            data_dir: self.tools.folders.agent_data(),
-            docker_socket: self.drivers().docker_socket().map(ToOwned::to_owned),
-        }
-    }
-
-    fn drivers(&self) -> Drivers {
-        drivers(gate_socket(&self.guard_run))
-    }
-}
-
-/// What jobs may be. A rehearsal runs them as plain processes, unless it is told to rehearse containers too.
-#[cfg(feature = "rehearsal")]
-fn drivers(gate: PathBuf) -> Drivers {
-    match std::env::var_os("IONET_ENGINE") {
-        Some(engine) => Drivers::production(engine, gate),
-        None => Drivers::rehearsal(),
+    /// This PC's certificate and key, as they are now, where the agent reads them.
+    pub(super) async fn certificate(
+        &self,
+        enrolled: &Enrolled,
+        layout: &Layout,
+    ) -> Result<BTreeMap<PathBuf, String>, AgentFault> {
+        let files = [(CA, &enrolled.ca), (CHAIN, &enrolled.chain), (KEY, &enrolled.key)];
+        let files = files.map(|(name, file)| (layout.read.join(name), file.clone()));
+        let read = move || {
+            let read = files.into_iter().map(|(to, from)| Ok((to, std::fs::read_to_string(from)?)));
+            read.collect::<io::Result<BTreeMap<_, _>>>()
+        };
+        let unreadable = |why: &str| AgentFault::CertificateUnreadable(why.to_owned());
+        let read = disk::read(&self.tools.folders.identity(), READ_WITHIN, read).await;
+        read.ok_or_else(|| unreadable("the disk does not answer"))?.map_err(|error| unreadable(&error.to_string()))
     }
 }
 
-#[cfg(not(feature = "rehearsal"))]
-fn drivers(gate: PathBuf) -> Drivers {
-    Drivers::production("/var/run/docker.sock", gate)
-}
+/// A disk that sleeps takes its time to turn.
+const READ_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// All that a start is made of.
 pub(super) struct Prepared {
     pub(super) id: StartId,
-    pub(super) program: PathBuf,
-    pub(super) card_plugin: PathBuf,
+    pub(super) layout: Layout,
     pub(super) plan: Plan,
-    pub(super) place: Place,
-    pub(super) token: Secret<String>,
+    pub(super) place: ionet_agent::Place,
+    pub(super) certificate: BTreeMap<PathBuf, String>,
+    pub(super) introduction: Secret<String>,
 }
 
 impl Prepared {
-    /// Writes what the agent reads at its start.
-    pub(super) fn write(self, config_file: &Path) -> io::Result<Start> {
-        let plan = self.plan;
-        for folder in [&plan.data_dir, &plan.log_dir] {
-            ionet_private::folder(folder)?;
-        }
-        find::place_card_plugin(&self.card_plugin, &plan.plugins)?;
-        state::belong_to(&plan.data_dir, &plan.name)?;
-        introduction::place(&plan.data_dir, self.token.reveal())?;
-        ionet_private::replace(config_file, config::render(&plan).as_bytes())?;
+    pub(super) fn start(self) -> Start {
+        let (plan, configuration) = (self.plan, self.layout.read.join(CONFIGURATION));
+        let mut files = self.certificate;
+        files.insert(configuration.clone(), config::render(&plan));
         // A clean environment: nothing of the owner's session reaches the agent, and so no job.
         let env = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
             ("HOME", plan.data_dir.display().to_string()),
             ("LANG", "C.UTF-8".to_owned()),
         ];
-        Ok(Start {
+        let played = played(self.place.docker_socket.is_some());
+        Start {
             id: self.id,
-            program: self.program,
-            args: vec!["agent".to_owned(), "-config".to_owned(), config_file.display().to_string()],
-            env: env.into_iter().chain(played()).map(|(name, value)| (name.to_owned(), value)).collect(),
+            program: self.layout.program,
+            args: vec!["agent".to_owned(), "-config".to_owned(), configuration.display().to_string()],
+            env: env.into_iter().chain(played).map(|(name, value)| (name.to_owned(), value)).collect(),
             cwd: plan.data_dir.clone(),
-            files: BTreeMap::new(),
+            node: plan.name.clone(),
+            introduction: Some(self.introduction.reveal().clone()),
+            files,
             cards: plan.cards.iter().cloned().collect(),
             place: self.place,
             log: plan.log_dir.join("last-words.txt"),
             agent_log: Some(plan.log_file()),
             http: Some(plan.ports.http_address()),
-        })
+        }
     }
 }
 
 /// Where a rehearsal's card is played: what gives jobs their cards sees the same one as the app.
 #[cfg(feature = "rehearsal")]
-fn played() -> impl Iterator<Item = (&'static str, String)> {
-    let names = ["LD_LIBRARY_PATH", "IONET_NVML_SCRIPT"];
-    names.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)))
+fn played(inside_capsule: bool) -> impl Iterator<Item = (&'static str, String)> {
+    let names = [("LD_LIBRARY_PATH", inside::PLAYED.to_owned()), ("IONET_NVML_SCRIPT", format!("{}/script", inside::PLAYED))];
+    names.into_iter().filter_map(move |(name, there)| {
+        let here = std::env::var(name).ok()?;
+        Some((name, if inside_capsule { there } else { here }))
+    })
 }
 
 #[cfg(not(feature = "rehearsal"))]
-fn played() -> impl Iterator<Item = (&'static str, String)> {
+fn played(_inside_capsule: bool) -> impl Iterator<Item = (&'static str, String)> {
     std::iter::empty()
+}
+
+/// The program that gives jobs their cards, where the agent looks for it. In a capsule it lies there already.
+pub(super) fn place_card_plugin(programs: &Programs, plugins: &Path) -> io::Result<()> {
+    find::place_card_plugin(&programs.card_plugin, plugins)
 }
 
 /// What the disk says of it, or that it says nothing.

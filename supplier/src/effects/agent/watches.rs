@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ionet_agent::{disk, engine, images};
+use ionet_agent::{disk, engine};
 use ionet_core::event::EngineSeen;
 use ionet_core::fault::AgentFault;
 use ionet_core::{Signal, StartId};
@@ -15,33 +15,10 @@ use crate::runners::Runner;
 /// A disk that fills up or fails takes no job for longer than this.
 const DISK_EVERY: Duration = Duration::from_secs(60);
 
-/// An image of twenty gigabytes is worth having for the next job, and not for ever.
-const IMAGES_STAY: Duration = Duration::from_secs(3_600);
-const IMAGES_EVERY: Duration = Duration::from_secs(600);
-
 impl Shared {
-    /// As long as the program runs, with an agent or without: Nomad's own clean-up begins anew with each agent.
-    pub(in crate::effects) fn collect_images(self: &Arc<Self>) {
-        let place = self.place();
-        let Some(engine) = place.docker_socket else { return };
-        let collecting = move || {
-            let (data_dir, engine) = (place.data_dir.clone(), engine.clone());
-            async move {
-                loop {
-                    tokio::time::sleep(IMAGES_EVERY).await;
-                    let removed = images::collect(&data_dir, &engine, IMAGES_STAY).await;
-                    if removed > 0 {
-                        tracing::info!(removed, "images that no job uses any more are gone");
-                    }
-                }
-            }
-        };
-        self.tools.runners.start("images", collecting).for_ever();
-    }
-
     /// None where jobs need no engine: in a rehearsal that runs them as plain processes.
     pub(super) async fn ask_the_engine(&self) -> Result<Option<engine::EngineFacts>, AgentFault> {
-        match self.place().docker_socket {
+        match self.agent.world.engine() {
             Some(socket) => engine::ask(&socket, true).await.map(Some).map_err(AgentFault::Engine),
             None => Ok(None),
         }
@@ -58,7 +35,7 @@ impl Shared {
     }
 
     fn watch_the_engine(self: &Arc<Self>, id: StartId, facts: Option<engine::EngineFacts>) -> Option<Runner> {
-        let socket = self.place().docker_socket?;
+        let socket = self.agent.world.engine()?;
         let shared = self.clone();
         Some(self.tools.runners.start("engine", move || {
             let (shared, socket, facts) = (shared.clone(), socket.clone(), facts.clone());
@@ -98,11 +75,11 @@ impl Shared {
         self.tools.runners.start("jobs' disk", move || {
             let shared = shared.clone();
             async move {
-                let data_dir = shared.place().data_dir;
+                let drive = shared.agent.world.drive().to_owned();
                 let mut last = Ok(());
                 loop {
                     tokio::time::sleep(DISK_EVERY).await;
-                    let now = plan::written(disk::try_out(&data_dir).await);
+                    let now = plan::written(disk::try_out(&drive).await);
                     if now != last {
                         if let Err(fault) = &now {
                             tracing::warn!(%fault, "jobs' files have no place");

@@ -116,7 +116,7 @@ impl Door {
             }
             Route::Pull(image) => Asked::Pull(self.images.pull(image).await?),
             Route::Image(image) => {
-                self.images.uses(&image);
+                self.images.uses(&image).await;
                 Asked::Image
             }
             Route::RemoveImage(image) => {

@@ -1,13 +1,15 @@
 //! What the guard does beside its loop, because it may take a while. Each comes back as one [`Done`].
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::{EngineFault, WorkFault};
+use ionet_private::Trouble;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -17,8 +19,8 @@ use super::processes::{Containers, Scope};
 use super::protocol::NotStarted;
 use super::{clear, work};
 use crate::disk;
-use crate::guard::Place;
-use crate::{api, files, state};
+use crate::guard::{Place, Start};
+use crate::{api, files, introduction, state};
 
 /// What the engine makes of a job's container: an error is this PC's and no job's.
 pub(super) type Tell = Arc<dyn Fn(Result<(), EngineFault>) + Send + Sync>;
@@ -28,6 +30,8 @@ pub(super) enum Done {
     Cleared(Result<Option<Scope>, NotStarted>),
     /// The agent's HTTP answers.
     Up(StartId),
+    /// Other files lie in the place of those that it has read.
+    Brought(StartId),
     /// What ran was frozen, or thawed.
     Looked {
         found: bool,
@@ -71,14 +75,15 @@ impl Beside {
         Arc::new(move |result| drop(say.send(Done::Containers(id, result))))
     }
 
-    pub(super) fn clear(&mut self, data_dir: Option<PathBuf>) {
+    /// Makes room for that start, and lays out what its agent reads.
+    pub(super) fn clear(&mut self, start: Option<Start>) {
         let say = self.say.clone();
         self.clearing = Arc::default();
         let called_off = Arc::clone(&self.clearing);
         tokio::spawn(async move {
             let cleared = async {
-                match data_dir {
-                    Some(data_dir) => cleared(data_dir).await.map(Some),
+                match start {
+                    Some(start) => cleared(start).await.map(Some),
                     None => Ok(None),
                 }
             };
@@ -95,6 +100,24 @@ impl Beside {
         tokio::task::spawn_blocking(move || {
             if files::write_private(&file, words.as_bytes()).is_err() {
                 tracing::warn!("the agent's last words could not be kept");
+            }
+        });
+    }
+
+    /// Other files for that start's agent, which is told when they are there.
+    pub(super) fn bring(&self, of: Option<StartId>, files: BTreeMap<PathBuf, String>) {
+        let (Some(id), say) = (of, self.say.clone()) else { return };
+        tokio::task::spawn_blocking(move || match bring(&files) {
+            Ok(()) => drop(say.send(Done::Brought(id))),
+            Err(error) => tracing::warn!(%error, "the agent's new files could not be written"),
+        });
+    }
+
+    /// It has read it.
+    pub(super) fn forget_introduction(&self, data_dir: PathBuf) {
+        tokio::task::spawn_blocking(move || {
+            if introduction::remove(&data_dir).is_err() {
+                tracing::warn!("the agent's introduction could not be removed");
             }
         });
     }
@@ -177,16 +200,39 @@ impl Beside {
     }
 }
 
-async fn cleared(data_dir: PathBuf) -> Result<Scope, NotStarted> {
-    let other = |why: String| NotStarted::Other { why };
+async fn cleared(start: Start) -> Result<Scope, NotStarted> {
+    let data_dir = start.place.data_dir.clone();
     let ended = work::end_agents(&data_dir).await;
-    ended.map_err(|_| other("another agent holds its folder".to_owned()))?;
-    let there = data_dir.clone();
-    let made = disk::change(&data_dir, move || {
-        files::private_folder(&there)?;
-        state::mend(&there);
-        Ok::<_, std::io::Error>(Scope::of_guard(&there))
-    });
-    let silent = || other("the disk of its folder does not answer".to_owned());
-    made.await.ok_or_else(silent)?.map_err(|error| other(error.to_string()))
+    let held = |_| NotStarted::Other { why: "another agent holds its folder".to_owned() };
+    ended.map_err(held)?;
+    let made = disk::change(&data_dir, move || laid_out(&start));
+    let silent = || NotStarted::Folder { full: false, why: "the disk of its folder does not answer".to_owned() };
+    made.await.ok_or_else(silent)?.map_err(|error| {
+        let full = Trouble::of(&error) == Trouble::Full;
+        NotStarted::Folder { full, why: error.to_string() }
+    })
+}
+
+fn laid_out(start: &Start) -> std::io::Result<Scope> {
+    let data_dir = &start.place.data_dir;
+    files::private_folder(data_dir)?;
+    state::mend(data_dir);
+    state::belong_to(data_dir, &start.node)?;
+    if let Some(token) = &start.introduction {
+        introduction::place(data_dir, token)?;
+    }
+    bring(&start.files)?;
+    if let Some(log) = start.agent_log.as_deref().and_then(Path::parent) {
+        files::private_folder(log)?;
+    }
+    Ok(Scope::of_guard(data_dir))
+}
+
+/// Files that an agent reads.
+pub(super) fn bring(brought: &BTreeMap<PathBuf, String>) -> std::io::Result<()> {
+    for (file, content) in brought {
+        files::private_folder(file.parent().unwrap_or(file))?;
+        files::write_private(file, content.as_bytes())?;
+    }
+    Ok(())
 }

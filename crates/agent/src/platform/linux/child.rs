@@ -15,7 +15,7 @@ use super::output::Output;
 use super::processes;
 use super::protocol::{NotStarted, Say};
 use crate::guard::{MARK, Start};
-use crate::{agent_log, files, registration};
+use crate::{agent_log, registration};
 
 pub(super) type Registration = Result<(), RegistrationFault>;
 
@@ -47,7 +47,6 @@ pub(super) enum Told {
 impl Agent {
     /// A clean environment, a group of its own, everything it prints read.
     pub(super) fn spawn(start: &Start) -> Result<Self, NotStarted> {
-        bring(start).map_err(|error| NotStarted::Other { why: error.to_string() })?;
         let data_dir = &start.place.data_dir;
         let row = processes::row(getpid().as_raw_nonzero().get());
         let mark =
@@ -107,15 +106,6 @@ impl Agent {
             Some(told) = self.said.recv() => told,
         }
     }
-}
-
-/// What it reads, where that came with its start.
-fn bring(start: &Start) -> io::Result<()> {
-    for (file, content) in &start.files {
-        files::private_folder(file.parent().unwrap_or(file))?;
-        files::write_private(file, content.as_bytes())?;
-    }
-    Ok(())
 }
 
 fn not_spawned(start: &Start, error: io::Error) -> NotStarted {

@@ -1,5 +1,6 @@
 //! The resident program's side of the guard.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -97,6 +98,26 @@ impl Guard {
                 spawned = Some(spawn(run_dir, program)?);
             }
             sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The guard of this folder, which somebody else has started.
+    ///
+    /// # Errors
+    /// `NoGuard` when none answers in that time.
+    pub async fn reached(
+        run_dir: &Path,
+        within: Duration,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<GuardEvent>), AgentFault> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(found) = Self::connect(run_dir).await {
+                return Ok(found);
+            }
+            if Instant::now() >= deadline {
+                return Err(AgentFault::NoGuard("it does not answer".to_owned()));
+            }
+            sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -201,10 +222,11 @@ impl Guard {
         }
     }
 
-    /// Has the running agent read its certificate again. Without one there is nothing to do.
-    pub async fn reload(&self) {
+    /// Gives the running agent other files in the place of those, and has it read its certificate again. Without one there is
+    /// nothing to do.
+    pub async fn reload(&self, files: BTreeMap<PathBuf, String>) {
         // A guard that is gone is told as an event of its own.
-        let _ = self.write(&Ask::Reload);
+        let _ = self.write(&Ask::Reload { files });
     }
 
     fn over(

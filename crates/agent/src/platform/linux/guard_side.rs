@@ -163,7 +163,9 @@ impl GuardSide {
                 let held = self.supervisor.thaw();
                 self.question(Question { number: question, freeze: false }, held).await;
             }
-            Ask::Reload => self.signal(Kill::HUP),
+            Ask::Reload { files } => {
+                self.beside.bring(self.agent.as_ref().map(|agent| agent.id), files);
+            }
             Ask::Status => {
                 let running = self.running();
                 self.say(Say::Status { running }).await;
@@ -217,8 +219,7 @@ impl GuardSide {
 
     /// Makes room: an agent that holds the folder and is nobody's ends first.
     fn prepare(&mut self) {
-        let data_dir = self.start.as_ref().map(|start| start.place.data_dir.clone());
-        self.beside.clear(data_dir);
+        self.beside.clear(self.start.clone());
     }
 
     async fn spawn(&mut self, cleared: Result<Option<Scope>, NotStarted>) {
@@ -327,6 +328,11 @@ impl GuardSide {
                 let said = agent.and_then(|agent| agent.hear_of_containers(result));
                 self.answer(said).await;
             }
+            Done::Brought(id) => {
+                if self.agent.as_ref().is_some_and(|agent| agent.id == id) {
+                    self.signal(Kill::HUP);
+                }
+            }
             Done::FilesLeft(id, left) => self.say(Say::FilesLeft { id, left }).await,
         }
     }
@@ -335,6 +341,9 @@ impl GuardSide {
         let Some(agent) = self.agent.as_mut().filter(|agent| agent.id == id) else { return };
         agent.up = true;
         tracing::info!(id = id.0, "the agent is up");
+        if let Some(start) = &self.start {
+            self.beside.forget_introduction(start.place.data_dir.clone());
+        }
         if let Some(running) = self.running() {
             self.say(Say::Started(running)).await;
         }

@@ -67,6 +67,8 @@ pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
         args: vec!["agent".to_owned(), "-config".to_owned(), "agent.hcl".to_owned()],
         env,
         cwd: stage.dir.path().to_owned(),
+        node: "d-test".to_owned(),
+        introduction: None,
         files: BTreeMap::new(),
         cards: Vec::new(),
         place: place(stage),

@@ -58,16 +58,17 @@ impl Images {
             if noted.is_none_or(|noted| noted.id != there.id) {
                 return Err(Refusal::of("an image under a name that is taken in its engine"));
             }
-            self.uses(&image);
+            self.uses(&image).await;
         }
         Ok(Pull(image))
     }
 
-    /// Looked at for a job, as before a container is made of it.
-    pub(super) fn uses(&self, image: &str) {
-        let Some(image) = reference(image) else { return };
-        let images = self.clone();
-        tokio::spawn(async move { images.change(move |data_dir| used(data_dir, &image)).await });
+    /// Looked at for a job, as before a container is made of it. Whoever asks goes on once it is noted, so that what comes after it is
+    /// noted after it.
+    pub(super) async fn uses(&self, image: &str) {
+        if let Some(image) = reference(image) {
+            self.change(move |data_dir| used(data_dir, &image)).await;
+        }
     }
 
     /// Whether it came with a job's pull, under whatever name.

@@ -9,6 +9,9 @@
 //! Where two share none, the resident program says `{"ask":"stop"}`, which every version understands for ever, and
 //! leaves: the guard ends what it holds, then itself, and a new one takes its folder.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, EngineFault, RegistrationFault, WorkFault};
 use serde::{Deserialize, Serialize};
@@ -63,8 +66,11 @@ pub(crate) enum Ask {
         question: u64,
         place: Place,
     },
-    /// Read the configuration's files again. No answer.
-    Reload,
+    /// These files are others by now: have the agent read them again. No answer.
+    Reload {
+        #[serde(default)]
+        files: BTreeMap<PathBuf, String>,
+    },
     Status,
 }
 
@@ -165,6 +171,11 @@ pub(crate) enum NotStarted {
     },
     /// A stop or a newer start came.
     CalledOff,
+    /// What it reads could not be laid out.
+    Folder {
+        full: bool,
+        why: String,
+    },
     Other {
         why: String,
     },
@@ -178,6 +189,8 @@ impl From<NotStarted> for AgentFault {
             NotStarted::Busy => Self::NoGuard("it holds another agent".to_owned()),
             NotStarted::Held { id } => Self::Held { id },
             NotStarted::CalledOff => Self::CalledOff,
+            NotStarted::Folder { full: true, .. } => Self::DiskFull,
+            NotStarted::Folder { why, .. } => Self::FolderUnwritable(why),
             NotStarted::Other { why } => Self::NoGuard(why),
         }
     }

@@ -1,0 +1,246 @@
+//! The holder as the resident program finds it: a process of its own that holds one capsule and does with it what its owner asks, over a
+//! socket in its folder. Beside that socket lie those that lead inside: see [`DOORS`].
+//!
+//! One question a conversation, one JSON object a line. A capsule goes on while its owner's program is started anew: it ends when it is
+//! asked to, or when nobody has spoken with the guard in it for [`ALONE`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::place::{Counted, Wish};
+
+/// Doors of the capsule that stand open in the holder's folder, each as `NAME.sock`.
+pub const DOORS: [&str; 2] = ["guard", "engine"];
+/// The guard inside waits ten seconds for a next resident program, and then leaves nothing running by itself.
+pub const ALONE: Duration = Duration::from_secs(20);
+
+/// A capsule is started within it, or not at all.
+const OPENED_WITHIN: Duration = Duration::from_secs(30);
+/// The kernel does it at once; a holder that is just opening another capsule hears it late.
+const FROZEN_WITHIN: Duration = Duration::from_secs(2);
+const ENDED_WITHIN: Duration = Duration::from_secs(15);
+
+/// What is asked of a holder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// A capsule like this: the one that is there, if it is one; else a new one in its place.
+    Open(Wish),
+    /// Stop all jobs where they stand, and whatever starts until a thaw.
+    Freeze,
+    Thaw,
+    Count,
+    /// End the capsule and everything in it; without one, clear away what an earlier one has left.
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum Say {
+    Done,
+    Counted(Counted),
+    Failed(Fault),
+}
+
+/// Where a holder is spoken with.
+pub fn socket(run: &Path) -> PathBuf {
+    run.join("hold.sock")
+}
+
+#[cfg(unix)]
+pub use client::Holder;
+#[cfg(not(unix))]
+pub use nobody::Holder;
+
+/// No capsule lives here yet.
+#[cfg(not(unix))]
+mod nobody {
+    use tokio::process::Command;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    pub struct Holder;
+
+    impl Holder {
+        pub fn at(_run: &Path) -> Self {
+            Self
+        }
+
+        /// # Errors
+        /// `Elsewhere`, always.
+        pub async fn open(&self, _wish: &Wish, _starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
+            Err(Fault::Elsewhere)
+        }
+
+        /// Nothing is there to end.
+        ///
+        /// # Errors
+        /// None.
+        pub async fn end(&self, _starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        /// # Errors
+        /// `Elsewhere`, always.
+        pub async fn freeze(&self) -> Result<(), Fault> {
+            Err(Fault::Elsewhere)
+        }
+
+        /// # Errors
+        /// `Elsewhere`, always.
+        pub async fn thaw(&self) -> Result<(), Fault> {
+            Err(Fault::Elsewhere)
+        }
+
+        /// # Errors
+        /// `Elsewhere`, always.
+        pub async fn counted(&self) -> Result<Counted, Fault> {
+            Err(Fault::Elsewhere)
+        }
+
+        /// Whether anybody is there.
+        pub async fn is_there(&self) -> bool {
+            false
+        }
+    }
+}
+
+#[cfg(unix)]
+mod client {
+    use std::io;
+
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::UnixStream;
+    use tokio::process::{Child, Command};
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::*;
+
+    /// One that is just ending holds its folder for as long.
+    const REACHED_WITHIN: Duration = Duration::from_secs(10);
+    /// An answer is a line, and no longer than this.
+    const LONGEST: u64 = 64 * 1024;
+
+    /// A holder by its folder. Nobody may be there.
+    #[derive(Debug, Clone)]
+    pub struct Holder {
+        run: PathBuf,
+    }
+
+    impl Holder {
+        pub fn at(run: &Path) -> Self {
+            Self { run: run.to_owned() }
+        }
+
+        /// Has it open a capsule; where there is no holder, by starting one with that command.
+        ///
+        /// # Errors
+        /// Why there is no capsule.
+        pub async fn open(
+            &self,
+            wish: &Wish,
+            starts: impl Fn() -> Option<Command>,
+        ) -> Result<(), Fault> {
+            let stream = self.reach(starts).await?;
+            done(self.asked(stream, &Ask::Open(wish.clone()), OPENED_WITHIN).await?)
+        }
+
+        /// Ends the capsule, if there is one or something of one.
+        ///
+        /// # Errors
+        /// What is left.
+        pub async fn end(&self, starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
+            let stream = self.reach(starts).await?;
+            done(self.asked(stream, &Ask::End, ENDED_WITHIN).await?)
+        }
+
+        /// # Errors
+        /// What the kernel says, or that nobody is there.
+        pub async fn freeze(&self) -> Result<(), Fault> {
+            done(self.ask(&Ask::Freeze).await?)
+        }
+
+        /// # Errors
+        /// As above.
+        pub async fn thaw(&self) -> Result<(), Fault> {
+            done(self.ask(&Ask::Thaw).await?)
+        }
+
+        /// # Errors
+        /// As above.
+        pub async fn counted(&self) -> Result<Counted, Fault> {
+            match self.ask(&Ask::Count).await? {
+                Say::Counted(counted) => Ok(counted),
+                Say::Failed(fault) => Err(fault),
+                Say::Done => Err(Fault::at("holder", "it has no figures")),
+            }
+        }
+
+        /// Whether anybody is there.
+        pub async fn is_there(&self) -> bool {
+            self.connect().await.is_ok()
+        }
+
+        async fn ask(&self, ask: &Ask) -> Result<Say, Fault> {
+            let stream = self.connect().await.map_err(|error| Fault::at("holder", error))?;
+            self.asked(stream, ask, FROZEN_WITHIN).await
+        }
+
+        async fn asked(&self, stream: UnixStream, ask: &Ask, within: Duration) -> Result<Say, Fault> {
+            let wrong = |error: io::Error| Fault::at("holder", error);
+            let said = timeout(within, answer(stream, ask)).await;
+            said.map_err(|_| Fault::at("holder", "it does not answer"))?.map_err(wrong)
+        }
+
+        async fn connect(&self) -> io::Result<UnixStream> {
+            let stream = UnixStream::connect(socket(&self.run)).await?;
+            let peer = stream.peer_cred()?.uid();
+            // The system's service is root's.
+            let ours = peer == rustix::process::geteuid().as_raw() || peer == 0;
+            if ours { Ok(stream) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        }
+
+        async fn reach(&self, starts: impl Fn() -> Option<Command>) -> Result<UnixStream, Fault> {
+            let deadline = Instant::now() + REACHED_WITHIN;
+            let mut started: Option<Child> = None;
+            loop {
+                if let Ok(stream) = self.connect().await {
+                    if let Some(mut child) = started {
+                        tokio::spawn(async move { child.wait().await });
+                    }
+                    return Ok(stream);
+                }
+                if Instant::now() >= deadline {
+                    return Err(Fault::at("holder", "it does not answer"));
+                }
+                // One that ended at once has met another that was about to end.
+                if started.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None))) {
+                    let nobody = || Fault::at("holder", "nobody is there");
+                    let mut command = starts().ok_or_else(nobody)?;
+                    started = Some(command.spawn().map_err(|error| Fault::at("holder", error))?);
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    async fn answer(mut stream: UnixStream, ask: &Ask) -> io::Result<Say> {
+        let mut line = serde_json::to_vec(ask)?;
+        line.push(b'\n');
+        stream.write_all(&line).await?;
+        let mut said = String::new();
+        BufReader::new(stream.take(LONGEST)).read_line(&mut said).await?;
+        Ok(serde_json::from_str(&said)?)
+    }
+
+    fn done(said: Say) -> Result<(), Fault> {
+        match said {
+            Say::Failed(fault) => Err(fault),
+            Say::Done | Say::Counted(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The holder's own life: one capsule at the most, opened, frozen and ended as its owner asks.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ionet_private::Lock;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::uid_t;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::Here;
+use super::doors::{self, Doors};
+use crate::fault::Fault;
+use crate::holder::{ALONE, Ask, Say, socket};
+use crate::link::{End, Link};
+use crate::place::{Hold, Place as _, Spec, Wish};
+
+/// A question is a line, and no longer than this.
+const LONGEST: u64 = 64 * 1024;
+const ASKED_WITHIN: Duration = Duration::from_secs(5);
+/// What the kernel does not end in this time is said.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
+/// One that holds nothing and is asked nothing ends, if its owner has started it.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// What a holder is started with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub here: Here,
+    /// See [`Spec`].
+    pub name: String,
+    pub folder: PathBuf,
+    pub agent: Option<PathBuf>,
+    pub beside: std::collections::BTreeMap<PathBuf, PathBuf>,
+    /// Who may ask. For the system's service an administrator says who that is.
+    pub owner: uid_t,
+    /// The system's service, which stays when there is nothing to hold.
+    pub stays: bool,
+    /// How long nobody may speak with the guard: see [`ALONE`].
+    pub alone: Duration,
+}
+
+/// Holds capsules until there is nothing more to hold.
+///
+/// # Errors
+/// Another holder has its folder, or it cannot be used. What a capsule lacks is said to whoever asks for it.
+pub async fn serve(setup: Setup) -> Result<(), Fault> {
+    let run = setup.here.run.clone();
+    ionet_private::folder(&run).map_err(|error| Fault::at("run folder", error))?;
+    let _alone = Lock::take(&run.join("hold.lock")).map_err(|_| Fault::Busy)?;
+    let listener = doors::listen(&socket(&run), setup.owner)?;
+    let (say, mut heard) = mpsc::channel(16);
+    let owner = setup.owner;
+    let listening = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if doors::may(&stream, owner) {
+                tokio::spawn(timeout(ASKED_WITHIN + ALONE, answer(stream, say.clone())));
+            }
+        }
+    });
+    let mut holder = Holder { setup, open: None };
+    holder.live(&mut heard).await;
+    listening.abort();
+    let _ = std::fs::remove_file(socket(&run));
+    Ok(())
+}
+
+type Asked = (Ask, oneshot::Sender<Say>);
+
+async fn answer(stream: UnixStream, say: mpsc::Sender<Asked>) {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let read = timeout(ASKED_WITHIN, BufReader::new(read.take(LONGEST)).read_line(&mut line)).await;
+    let (Ok(Ok(_)), Ok(ask)) = (read, serde_json::from_str(&line)) else { return };
+    let (tell, told) = oneshot::channel();
+    if say.send((ask, tell)).await.is_err() {
+        return;
+    }
+    let Ok(said) = told.await else { return };
+    if let Ok(mut line) = serde_json::to_vec(&said) {
+        line.push(b'\n');
+        // Whoever asked may have gone.
+        let _ = write.write_all(&line).await;
+    }
+}
+
+struct Holder {
+    setup: Setup,
+    open: Option<Open>,
+}
+
+/// A capsule that is held.
+struct Open {
+    wish: Wish,
+    hold: Box<dyn Hold>,
+    /// Moves what goes through its doors; its end is that of the capsule's first process.
+    over: JoinHandle<()>,
+    guarded: watch::Receiver<usize>,
+    _doors: Doors,
+}
+
+enum News {
+    Asked(Asked),
+    Ended(String),
+    /// Nobody has spoken with its guard for long.
+    Alone,
+    Idle,
+}
+
+impl Holder {
+    async fn live(&mut self, heard: &mut mpsc::Receiver<Asked>) {
+        loop {
+            match self.news(heard).await {
+                News::Asked((ask, tell)) => {
+                    let said = self.done(ask).await.unwrap_or_else(Say::Failed);
+                    let _ = tell.send(said);
+                }
+                News::Ended(why) => {
+                    tracing::warn!(why, "the capsule ended by itself");
+                    self.end_and_say().await;
+                }
+                News::Alone => {
+                    tracing::info!("nobody speaks with the guard any more: the capsule ends");
+                    self.end_and_say().await;
+                }
+                News::Idle => return,
+            }
+        }
+    }
+
+    async fn news(&mut self, heard: &mut mpsc::Receiver<Asked>) -> News {
+        let (stays, most) = (self.setup.stays, self.setup.alone);
+        let Some(open) = &mut self.open else {
+            return tokio::select! {
+                asked = heard.recv() => asked.map_or(News::Idle, News::Asked),
+                () = sleep(IDLE), if !stays => News::Idle,
+            };
+        };
+        let (hold, over, guarded) = (&mut open.hold, &mut open.over, &mut open.guarded);
+        tokio::select! {
+            asked = heard.recv() => asked.map_or(News::Idle, News::Asked),
+            ended = hold.ended() => News::Ended(ended.why),
+            _ = over => News::Ended("its first process ended".to_owned()),
+            () = alone(guarded, most) => News::Alone,
+        }
+    }
+
+    async fn done(&mut self, ask: Ask) -> Result<Say, Fault> {
+        match ask {
+            Ask::Open(wish) => self.open(wish).await?,
+            Ask::End => self.end().await?,
+            Ask::Freeze => self.held()?.freeze().await?,
+            Ask::Thaw => self.held()?.thaw().await?,
+            Ask::Count => return self.held()?.counted().await.map(Say::Counted),
+        }
+        Ok(Say::Done)
+    }
+
+    fn held(&mut self) -> Result<&mut Box<dyn Hold>, Fault> {
+        self.open.as_mut().map(|open| &mut open.hold).ok_or_else(|| Fault::at("holder", "no capsule is open"))
+    }
+
+    async fn open(&mut self, wish: Wish) -> Result<(), Fault> {
+        if self.open.as_ref().is_some_and(|open| open.wish == wish) {
+            return Ok(());
+        }
+        self.end().await?;
+        let setup = &self.setup;
+        let spec = Spec {
+            name: setup.name.clone(),
+            folder: setup.folder.clone(),
+            agent: setup.agent.clone(),
+            beside: setup.beside.clone(),
+            wish: wish.clone(),
+        };
+        let capsule = setup.here.start(&spec).await?;
+        let led = wish.led.clone();
+        let (link, over) = Link::over(capsule.stream, End::Holder, move |talk| {
+            drop(tokio::spawn(doors::back(talk, led.clone())));
+        });
+        let doors = Doors::open(&link, &setup.here.run, setup.owner)?;
+        let guarded = doors.guarded();
+        self.open = Some(Open { wish, hold: capsule.hold, over: tokio::spawn(over), guarded, _doors: doors });
+        tracing::info!("a capsule is open");
+        Ok(())
+    }
+
+    /// Where none is open, one that was ended by force may have left something.
+    async fn end(&mut self) -> Result<(), Fault> {
+        match self.open.take() {
+            Some(open) => open.hold.end(ENDED_WITHIN).await,
+            None => self.setup.here.sweep(&self.setup.name).await,
+        }
+    }
+
+    async fn end_and_say(&mut self) {
+        if let Err(fault) = self.end().await {
+            tracing::warn!(%fault, "something of the capsule is left");
+        }
+    }
+}
+
+/// Until nobody has spoken with the guard for that long.
+async fn alone(guarded: &mut watch::Receiver<usize>, most: Duration) {
+    loop {
+        let nobody = guarded.wait_for(|guards| *guards == 0).await.is_ok();
+        if !nobody {
+            // The doors are closed, which is told elsewhere.
+            std::future::pending::<()>().await;
+        }
+        if timeout(most, guarded.wait_for(|guards| *guards > 0)).await.is_err() {
+            return;
+        }
+    }
+}

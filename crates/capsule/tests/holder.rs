@@ -1,0 +1,108 @@
+//! A holder as the resident program has it: a process of its own, asked over its socket.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+
+#[allow(dead_code, reason = "another test uses the rest of it")]
+mod held;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use held::{PROGRAM, inventory, lacks, nothing_left};
+use ionet_agent::guard::Guard;
+use ionet_capsule::holder::Holder;
+use ionet_capsule::{Fault, Wish};
+use tokio::process::Command;
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+fn wish() -> Wish {
+    Wish { disk: Some(2 << 30), memory: None, rate: None, granted: Vec::new(), led: Vec::new() }
+}
+
+/// How a holder of that name is started there.
+fn serve(name: &str, there: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "--name", name, "--folder"]).arg(there.join("disk")).arg("--run").arg(there.join("run"));
+    command.args(more).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_there_is_nothing_to_hold() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let holder = Holder::at(&run);
+    let starts = || Some(serve("test-holder", dir.path(), &[]));
+    assert!(holder.freeze().await.is_err(), "nobody is there");
+
+    holder.open(&wish(), starts).await.unwrap();
+    let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
+    let first = inventory("test-holder", dir.path());
+    holder.open(&wish(), || None).await.unwrap();
+    assert_eq!(inventory("test-holder", dir.path()), first, "the same one goes on");
+    holder.freeze().await.unwrap();
+    holder.thaw().await.unwrap();
+    holder.counted().await.unwrap();
+    holder.freeze().await.unwrap();
+    holder.end(|| None).await.unwrap();
+
+    drop(guard);
+    assert!(matches!(holder.freeze().await, Err(Fault::Failed { .. })), "no capsule is open");
+    nothing_left("test-holder", dir.path());
+    assert!(!holder.is_there().await, "a holder of nothing has gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capsule_whose_owners_program_does_not_come_back_ends_although_its_jobs_are_frozen() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let holder = Holder::at(&run);
+    holder.open(&wish(), || Some(serve("test-alone", dir.path(), &["--alone", "1"]))).await.unwrap();
+    let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
+    holder.freeze().await.unwrap();
+
+    drop(guard);
+
+    nothing_left("test-alone", dir.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_its_owner_and_root_speaks_with_a_holder() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    const STRANGER: u32 = 54_322;
+    let dir = tempfile::tempdir().unwrap();
+    let holder = Holder::at(&dir.path().join("run"));
+    holder.end(|| Some(serve("test-stranger", dir.path(), &[]))).await.unwrap();
+    for folder in [dir.path(), &dir.path().join("run")] {
+        std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let socket = dir.path().join("run/hold.sock");
+    std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+
+    let asks = |user: u32| {
+        let script = format!(
+            "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect('{}'); \
+             s.sendall(b'{{\"ask\":\"end\"}}\\n'); print(s.recv(100).decode())",
+            socket.display()
+        );
+        let user = user.to_string();
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "python3", "-c", &script]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(asks(0).contains("done"));
+    assert_eq!(asks(STRANGER).trim(), "", "not a word");
+}

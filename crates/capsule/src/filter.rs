@@ -105,8 +105,9 @@ pub fn cap(rate: u64) -> String {
         .concat()
 }
 
-/// What root inside lays over its own bridge: no container reaches another or the capsule itself. It is the second wall: the moat does
-/// not see what never leaves the capsule.
+/// What root inside lays over its own bridge: no container reaches another or the capsule itself, and nobody in the capsule begins anything
+/// with a container, for then the agent would do so for another one. It is the second wall: the moat does not see what never leaves the
+/// capsule.
 pub fn inside() -> String {
     let (net, bits) = CONTAINERS;
     format!(
@@ -116,7 +117,10 @@ pub fn inside() -> String {
          \t\tip saddr {net}/{bits} ip daddr {net}/{bits} drop\n\
          \t\tip saddr {net}/{bits} oifname \"{INSIDE}\" accept\n\t}}\n\
          \tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\
-         \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\t}}\n}}\n\
+         \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\t}}\n\
+         \tchain output {{\n\t\ttype filter hook output priority filter; policy accept;\n\
+         \t\toifname \"lo\" accept\n\t\tct state established,related accept\n\
+         \t\tip daddr {net}/{bits} reject with icmpx type admin-prohibited\n\t}}\n}}\n\
          table bridge inside {{\n\tchain forward {{\n\t\ttype filter hook forward priority filter; policy drop;\n\t}}\n}}\n"
     )
 }

@@ -181,9 +181,17 @@ fn among_themselves() -> Vec<Attack> {
         Attack::new(name, by, Layer::Filter, Deed::Own(deed))
     };
     vec![
-        own("another job", By::Job, |stage| neighbour(stage, "")).alone(),
+        own("another job", By::Job, |stage| neighbour(stage, By::Job, "")).alone(),
+        own("another job, by what the agent does for a job", By::Agent, |stage| {
+            neighbour(stage, By::Agent, "")
+        })
+        .alone(),
         own("another job, where bridges pass no rules", By::Job, |stage| {
-            neighbour(stage, "echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null; true")
+            neighbour(
+                stage,
+                By::Job,
+                "echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null; true",
+            )
         })
         .alone(),
         own("the capsule's own services at its bridge", By::Job, |stage| services(stage, "192.0.0.129"))
@@ -201,7 +209,7 @@ fn among_themselves() -> Vec<Attack> {
 }
 
 /// Whether one that listens hears the other; the first hears itself, or nothing is known.
-fn neighbour(stage: &Stage, before: &str) -> Result<Verdict> {
+fn neighbour(stage: &Stage, by: By, before: &str) -> Result<Verdict> {
     stage.shell(By::PrivilegedJob, before)?;
     let other = stage.engine.start(&["/bin/sh", "-c", LISTEN], &[], &json!({"NetworkMode": "bridge"}))?;
     let seen = stage.engine.look(&other)?;
@@ -214,7 +222,7 @@ fn neighbour(stage: &Stage, before: &str) -> Result<Verdict> {
             .is_ok_and(|said| said.status == 0)
     };
     let up = until(Duration::from_secs(5), hears);
-    let said = stage.act(By::Job, &words(&format!("tcp {to} 8080")));
+    let said = stage.act(by, &words(&format!("tcp {to} 8080")));
     stage.engine.remove(&other);
     ensure!(up, "the other does not listen");
     let said = said?;

@@ -115,6 +115,16 @@ impl Held {
         self.child.kill().unwrap();
     }
 
+    /// What another holder says of the same disk.
+    pub(crate) fn another(&self, name: &str) -> String {
+        let mut hold = Command::new(PROGRAM);
+        hold.args(["hold", "--name", name]).arg("--folder").arg(self.folder());
+        hold.arg("--run").arg(self.dir.path().join("another"));
+        let said = hold.stdin(Stdio::null()).output().unwrap();
+        assert!(!said.status.success(), "{}", self.errors());
+        String::from_utf8_lossy(&said.stderr).trim().to_owned()
+    }
+
     pub(crate) fn image(&self) {
         let root = self.dir.path().join("image");
         fs::create_dir_all(root.join("bin")).unwrap();

@@ -224,13 +224,13 @@ fn hold(mut moat: Moat, capsule: Capsule, groups: Groups) -> io::Result<()> {
             };
             if !ready[2].revents().is_empty() {
                 let _ = end(&capsule, &groups);
-                return moat.say(&Say::Ended { why: "nobody answers for names any more".to_owned() });
+                return moat.say_unasked(&Say::Ended { why: "nobody answers for names any more".to_owned() });
             }
             if !ready[1].revents().is_empty() {
                 let ended = waitpid(Some(capsule.pid), WaitOptions::empty());
                 let why = ended.ok().flatten().map(|(_, status)| format!("{status:?}")).unwrap_or_default();
                 let _ = groups.clear(CLEARED_WITHIN);
-                return moat.say(&Say::Ended { why });
+                return moat.say_unasked(&Say::Ended { why });
             }
         }
         match moat.hear() {

@@ -41,6 +41,27 @@ pub const CLOSED: [&str; 14] = [
     "224.0.0.0/3",
 ];
 
+/// Addresses that have their first bits in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network {
+    pub first: Ipv4Addr,
+    pub bits: u8,
+}
+
+impl Network {
+    /// The one of that size which the address is in.
+    pub fn around(address: Ipv4Addr, bits: u8) -> Self {
+        let beyond = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
+        Self { first: Ipv4Addr::from_bits(address.to_bits() & !beyond), bits }
+    }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, into: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(into, "{}/{}", self.first, self.bits)
+    }
+}
+
 /// Whether that address is of one of them.
 pub fn is_closed(address: Ipv4Addr) -> bool {
     let within = |network: &&str| {
@@ -55,15 +76,14 @@ pub fn is_closed(address: Ipv4Addr) -> bool {
 /// What the wall is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wall {
-    /// Addresses of this PC, whatever network they are of.
-    pub own: Vec<Ipv4Addr>,
+    /// Networks that this PC is in, whatever numbers they have.
+    pub own: Vec<Network>,
     pub granted: Vec<SocketAddr>,
 }
 
 impl Wall {
     /// The whole rule set, which replaces the one before it in one step.
     pub fn rules(&self) -> String {
-        let own = self.own.iter().filter(|address| !address.is_loopback());
         format!(
             "table inet moat\ndelete table inet moat\ntable inet moat {{\n\
              {closed}{own}{granted}\
@@ -85,7 +105,7 @@ impl Wall {
              \tchain after {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\
              \t\toifname \"{WAN}\" masquerade\n\t}}\n}}\n",
             closed = set("closed", "ipv4_addr; flags interval", CLOSED),
-            own = set("own", "ipv4_addr", own),
+            own = set("own", "ipv4_addr; flags interval; auto-merge", &self.own),
             granted = set(
                 "granted",
                 "ipv4_addr . inet_proto . inet_service",
@@ -145,7 +165,10 @@ mod tests {
     #[test]
     fn everything_is_closed_but_the_internet_one_resolver_and_what_is_granted_by_name() {
         let wall = Wall {
-            own: vec![Ipv4Addr::new(192, 168, 7, 5), Ipv4Addr::LOCALHOST, Ipv4Addr::new(81, 2, 69, 142)],
+            own: vec![
+                Network::around(Ipv4Addr::new(192, 168, 7, 5), 24),
+                Network::around(Ipv4Addr::new(81, 2, 69, 142), 32),
+            ],
             granted: vec!["10.4.0.9:4647".parse().unwrap(), "[fd00::1]:4647".parse().unwrap()],
         };
 

@@ -13,7 +13,7 @@ use crate::packets::{ICMP, IPIP, TCP, UDP};
 use crate::servers::{MUCH, WEB_PORT};
 use crate::sides::{By, Layer};
 use crate::stage::Stage;
-use crate::world::{LAN, NET, OWN, OWN_PUBLIC, Place, REGION, ROUTER, address, told};
+use crate::world::{LAN, NET, OWN, OWN_PUBLIC, PUBLIC_LAN, Place, REGION, ROUTER, address, told};
 
 /// A port that is nobody's.
 const PORT: u16 = 20_001;
@@ -36,6 +36,7 @@ fn closed_networks() -> Vec<Attack> {
         ("a host in the LAN by TCP", "tcp", LAN, PORT, Lan, &[Job, Agent, Any][..]),
         ("a host in the LAN by UDP", "udp", LAN, PORT, Lan, &[Job, Agent]),
         ("a host in the LAN by an echo", "ping", LAN, 7, Lan, &[Job, Any]),
+        ("a host in the LAN under its public number", "tcp", PUBLIC_LAN, PORT, Lan, &[Job, Agent, Any]),
         ("the router's pages", "tcp", ROUTER, 80, Router, &[Job, Agent]),
         ("the LAN's resolver", "udp", ROUTER, 53, Router, &[Job, Agent]),
         ("the cloud's metadata", "tcp", "169.254.169.254", 80, Router, &[Job, Agent, Any]),

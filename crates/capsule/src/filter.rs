@@ -73,6 +73,14 @@ pub fn is_closed(address: Ipv4Addr) -> bool {
     CLOSED.iter().any(within)
 }
 
+/// Conversations with the internet at once, of all and of one address. The user-mode network and the kernel keep something for each.
+const CONVERSATIONS: u32 = 4096;
+const OF_ONE: u32 = 1024;
+/// Packets to who answers for names, of one address in a second, after so many at once. Beyond them they are not even looked at.
+const ASKED: (u32, u32) = (200, 400);
+/// As many addresses as the containers have, and the capsule's.
+const ADDRESSES: u32 = 256;
+
 /// What the wall is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wall {
@@ -84,22 +92,31 @@ pub struct Wall {
 impl Wall {
     /// The whole rule set, which replaces the one before it in one step.
     pub fn rules(&self) -> String {
+        let (asked, at_once) = ASKED;
         format!(
             "table inet moat\ndelete table inet moat\ntable inet moat {{\n\
              {closed}{own}{granted}\
+             \tset talking {{\n\t\ttype ipv4_addr; flags dynamic; size {ADDRESSES}\n\t}}\n\
+             \tset asking {{\n\t\ttype ipv4_addr; flags dynamic,timeout; timeout 10s; size {ADDRESSES}\n\t}}\n\
              \tcounter sent {{ }}\n\tcounter received {{ }}\n\tcounter refused {{ }}\n\
              \tchain refuse {{\n\t\tcounter name refused\n\t\treject with icmpx type admin-prohibited\n\t}}\n\
+             \tchain begin {{\n\t\tct count over {CONVERSATIONS} jump refuse\n\
+             \t\tadd @talking {{ ip saddr ct count over {OF_ONE} }} jump refuse\n\
+             \t\tcounter name sent accept\n\t}}\n\
              \tchain forward {{\n\t\ttype filter hook forward priority filter; policy drop;\n\
              \t\tiifname \"{WAN}\" oifname \"{LINE}\" ct state established,related counter name received accept\n\
              \t\tiifname != \"{LINE}\" drop\n\t\toifname != \"{WAN}\" drop\n\
              \t\tmeta nfproto ipv6 counter name refused drop\n\
              \t\tct state established,related counter name sent accept\n\
-             \t\tip daddr . meta l4proto . th dport @granted counter name sent accept\n\
+             \t\tip daddr . meta l4proto . th dport @granted goto begin\n\
              \t\tip daddr @closed jump refuse\n\t\tip daddr @own jump refuse\n\
              \t\ttcp dport 25 jump refuse\n\
-             \t\tmeta l4proto {{ tcp, udp, icmp }} counter name sent accept\n\t}}\n\
+             \t\tmeta l4proto {{ tcp, udp, icmp }} goto begin\n\t}}\n\
              \tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\
-             \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\
+             \t\tiifname \"lo\" accept\n\
+             \t\tiifname \"{LINE}\" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 \
+             update @asking {{ ip saddr limit rate over {asked}/second burst {at_once} packets }} drop\n\
+             \t\tct state established,related accept\n\
              \t\tiifname \"{LINE}\" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 accept\n\
              \t\tiifname \"{LINE}\" jump refuse\n\t}}\n\
              \tchain after {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\

@@ -30,6 +30,8 @@ use crate::place::Counted;
 
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
 const NETWORK_WITHIN: Duration = Duration::from_secs(10);
+/// Conversations in which nobody says a word (RFC 5382).
+const REMEMBERED: Duration = Duration::from_secs(7_440);
 
 /// The whole life of this process. Its standard input is the socket to its holder, its standard output the capsule's stream.
 pub fn run() -> ExitCode {
@@ -108,6 +110,10 @@ fn network(plan: &Plan) -> Result<(), Fault> {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{setting}/disable_ipv6"), "1");
     }
     tell("nft", &["-f", "-"], &plan.rules)?;
+    // Each counts for as long as the kernel remembers it: five days after its last word, where nobody says less.
+    let remembered = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
+    std::fs::write(remembered, REMEMBERED.as_secs().to_string())
+        .map_err(|error| Fault::at("filter", error))?;
     tell("ip", &["-batch", "-"], &format!("link set lo up\naddr add {RESOLVER}/32 dev lo\n"))
 }
 

@@ -9,8 +9,9 @@ use super::words;
 use crate::attack::{Attack, Deed, Verdict, last_line};
 use crate::capsule::RATE;
 use crate::eyes::Seen;
+use crate::inside::FIRST_OF_MANY;
 use crate::packets::{ICMP, IPIP, TCP, UDP};
-use crate::servers::{MUCH, WEB_PORT};
+use crate::servers::{MUCH, SILENT, WEB_PORT};
 use crate::sides::{By, Layer};
 use crate::stage::Stage;
 use crate::world::{LAN, NET, OWN, OWN_PUBLIC, PUBLIC_LAN, Place, REGION, ROUTER, address, told};
@@ -200,6 +201,8 @@ fn among_themselves() -> Vec<Attack> {
         own("the capsule's own services at its other end", By::Job, |stage| services(stage, "192.0.0.2"))
             .alone(),
         own("a job's port from the LAN", By::Job, published),
+        own("the names of all others, kept waiting", By::Job, names),
+        own("more conversations with the internet than its share", By::Job, many).alone(),
         own("more of the owner's link than its share, downwards", By::Job, |stage| {
             link(stage, &["take", NET, &WEB_PORT.to_string()])
         }),
@@ -264,6 +267,34 @@ fn published(stage: &Stage) -> Result<Verdict> {
     stage.engine.remove(&other);
     ensure!(open?, "the LAN does not reach the owner's own port");
     Ok(Verdict { succeeded: reached?, detail: "asked for port 8090 from the LAN".to_owned() })
+}
+
+/// Who asks for names that nobody ever answers to, and who waits for one meanwhile.
+fn names(stage: &Stage) -> Result<Verdict> {
+    let asks = || stage.shell(By::Agent, "timeout 2 getent ahostsv4 web.walls.example");
+    let control = asks()?;
+    ensure!(control.text.contains(NET), "nobody has it anyway: {control:?}");
+    let said = stage.act(By::Job, &words(&format!("names {SILENT} 2000")))?;
+    ensure!(last_line(&said.text).starts_with("asked"), "it asked nothing: {said:?}");
+    let other = asks()?;
+    Ok(Verdict { succeeded: !other.text.contains(NET), detail: last_line(&other.text) })
+}
+
+/// By a job of its own, whose share is spent for a while then.
+fn many(stage: &Stage) -> Result<Verdict> {
+    const SHARE: usize = 1024;
+    let count = 1400;
+    let job = stage.engine.start(&["/bin/sleep", "60"], &[], &json!({"NetworkMode": "bridge"}))?;
+    stage.eyes.forget();
+    let said =
+        stage.engine.exec(&job, &["/walls", "inside", "many", NET, &count.to_string()]).inspect(|_| {
+            // What was let through arrives while nothing else does.
+            until(Duration::from_secs(3), || stage.eyes.ports(Place::Net, UDP, FIRST_OF_MANY).len() > SHARE);
+        });
+    stage.engine.remove(&job);
+    let (said, arrived) = (said?, stage.eyes.ports(Place::Net, UDP, FIRST_OF_MANY).len());
+    ensure!(arrived > SHARE / 2, "not even its share arrives: {arrived}, {said:?}");
+    Ok(Verdict { succeeded: arrived > SHARE, detail: format!("{arrived} of {count} arrived") })
 }
 
 /// How fast it was, by what the other end saw, and how fast without the cap.

@@ -160,7 +160,7 @@ fn whoever_of_a_capsule_is_killed_while_its_jobs_are_frozen_nothing_is_left() {
         return;
     }
     let mut dir = tempfile::tempdir().unwrap();
-    for role in ["holder", "moat", "init", "network"] {
+    for role in ["holder", "moat", "names", "init", "network"] {
         let mut held = Held::again("test-frozen", dir, |hold| hold);
         held.image();
         for _ in 0..3 {
@@ -207,7 +207,7 @@ fn whoever_is_killed_whenever_either_all_goes_on_or_nothing_is_left() {
         println!("kill {nth}: {role}");
         kill(pids[next(pids.len())]);
         match role {
-            "holder" | "moat" | "init" | "network" => {
+            "holder" | "moat" | "names" | "init" | "network" => {
                 let left = held.take().unwrap().gone();
                 nothing_left("test-kills", left.path());
                 dir = Some(left);

@@ -29,9 +29,27 @@ pub(crate) fn may(what: &str) -> io::Result<()> {
             "restart" => allowed(libc::syscall(libc::SYS_reboot, 0xfee1_dead_u32, 672_274_793, 0x1111, 0)),
             #[cfg(target_arch = "x86_64")]
             "touch-ports" => allowed(libc::syscall(libc::SYS_iopl, 3)),
+            "talk-to-hypervisor" => socket_of(libc::AF_VSOCK),
+            "talk-to-wire" => socket_of(libc::AF_PACKET),
+            "talk-otherwise" => socket_of_any_other(),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
+}
+
+/// A family that this kernel knows, of whichever kind its sockets are.
+fn socket_of(family: libc::c_int) -> io::Result<()> {
+    let kinds = [libc::SOCK_DGRAM, libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
+    // SAFETY: the call takes numbers, and what it opens ends with this process.
+    let opens = |kind: &libc::c_int| unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) } >= 0;
+    if kinds.iter().any(opens) { Ok(()) } else { Err(Errno::AFNOSUPPORT.into()) }
+}
+
+/// Up to the last that the kernel counts, without those that every program needs and the two that have a deed of their own.
+fn socket_of_any_other() -> io::Result<()> {
+    let known = [libc::AF_INET6, libc::AF_NETLINK, libc::AF_PACKET, libc::AF_VSOCK];
+    let found = (3..46).filter(|family| !known.contains(family)).find(|family| socket_of(*family).is_ok());
+    say(&format!("of family {}", found.ok_or(Errno::AFNOSUPPORT)?))
 }
 
 /// A request that makes no sense is one that would have been granted; one for what this kernel lacks is not.

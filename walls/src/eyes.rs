@@ -50,6 +50,13 @@ impl Eyes {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).contains(what)
     }
 
+    /// The ports from that one on which something came to.
+    pub(crate) fn ports(&self, place: Place, protocol: u8, from: u16) -> HashSet<u16> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = |seen: &&Seen| seen.place == place && seen.protocol == protocol && seen.port >= from;
+        seen.iter().filter(there).map(|seen| seen.port).collect()
+    }
+
     /// Whether that comes in before the time is over.
     pub(crate) fn will_see(&self, what: &Seen, within: Duration) -> bool {
         let deadline = Instant::now() + within;

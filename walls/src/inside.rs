@@ -13,6 +13,10 @@ use crate::deeds;
 use crate::packets::{ICMP, UDP, datagram, message, packet};
 
 const PATIENCE: Duration = Duration::from_millis(400);
+/// Who answers for names in the capsule.
+const RESOLVER: &str = "192.0.0.53";
+/// The first port of those that one after the other are sent to.
+pub(crate) const FIRST_OF_MANY: u16 = 30_000;
 
 pub(crate) fn run(args: &[String]) -> io::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -23,6 +27,8 @@ fn over_a_network(args: &[&str]) -> io::Result<()> {
     match *args {
         ["tcp", to, port] => tcp(to, number(port)?).map(|_| ()),
         ["udp", to, port] => udp(to, number(port)?),
+        ["many", to, count] => many(to, number(count)?),
+        ["names", below, count] => names(below, number(count)?),
         ["ping", to, mark] => deeds::send_raw(four(to)?, ICMP, &message(8, 0, number(mark)?, b"walls")),
         ["raw", protocol, to] => deeds::send_raw(four(to)?, number(protocol)?, b"walls"),
         ["error", from, to, mark] => error(four(from)?, four(to)?, number(mark)?),
@@ -93,6 +99,41 @@ fn udp(to: &str, port: u16) -> io::Result<()> {
     let socket = UdpSocket::bind(if to.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" })?;
     socket.set_broadcast(true)?;
     socket.send_to(b"walls", to).map(drop)
+}
+
+/// As many conversations, each to a port of its own.
+fn many(to: &str, count: u16) -> io::Result<()> {
+    let all: io::Result<Vec<UdpSocket>> = (0..count)
+        .map(|one| {
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            // Where one is refused the next may be let through.
+            let _ = socket.send_to(b"walls", (to, FIRST_OF_MANY + one));
+            Ok(socket)
+        })
+        .collect();
+    deeds::say(&format!("began {}", all?.len()))
+}
+
+/// Asks for as many names, and waits for no answer.
+fn names(below: &str, count: u32) -> io::Result<()> {
+    let asked = |name: &str| {
+        let labels = name.split('.').map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+        [
+            &[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+            labels.collect::<Vec<_>>().concat().as_slice(),
+            &[0, 0, 1, 0, 1],
+        ]
+        .concat()
+    };
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    for one in 0..count {
+        socket.send_to(&asked(&format!("name{one}.{below}")), (RESOLVER, 53))?;
+        // Faster than anybody answers, and no faster than they can be heard.
+        if one % 16 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    deeds::say(&format!("asked {count}"))
 }
 
 /// An error about an answer that came from there, sent to somebody else.

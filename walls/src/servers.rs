@@ -103,6 +103,9 @@ fn resolve(socket: &UdpSocket) {
     }
 }
 
+/// To such names nobody ever answers.
+pub(crate) const SILENT: &str = "silent.walls.example";
+
 /// To one question, of one name.
 fn answer(query: &[u8]) -> Option<Vec<u8>> {
     let (mut name, mut at) = (String::new(), 12);
@@ -111,6 +114,9 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
         name += &String::from_utf8_lossy(query.get(at + 1..=at + length)?).to_lowercase();
         name.push('.');
         at += length + 1;
+    }
+    if name.trim_end_matches('.').ends_with(SILENT) {
+        return None;
     }
     let kind = u16::from_be_bytes(query.get(at + 1..at + 3)?.try_into().ok()?);
     let found = match kind {

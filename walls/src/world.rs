@@ -27,6 +27,9 @@ pub(crate) const PLACES: [Place; 4] = [Place::Own, Place::Lan, Place::Router, Pl
 pub(crate) const OWN: &str = "192.168.7.5";
 /// The owner's second address, in no closed network.
 pub(crate) const OWN_PUBLIC: &str = "45.0.0.77";
+/// Its LAN has public numbers too.
+pub(crate) const OWN_IN_PUBLIC_LAN: &str = "46.0.0.5";
+pub(crate) const PUBLIC_LAN: &str = "46.0.0.2";
 pub(crate) const LAN: &str = "192.168.7.2";
 pub(crate) const ROUTER: &str = "192.168.7.1";
 pub(crate) const NET: &str = "45.0.0.10";
@@ -72,9 +75,10 @@ impl World {
     fn lan(&self) -> Result<()> {
         let router = self.name(Place::Router);
         self.ip(Place::Router, &format!("link add br0 type bridge\naddr add {ROUTER}/24 dev br0\naddr add fd00:7::1/64 dev br0 nodad\nlink set br0 up\n"))?;
-        for (place, link, address, six) in
-            [(Place::Own, "own", OWN, "fd00:7::5"), (Place::Lan, "lan", LAN, "fd00:7::2")]
-        {
+        for (place, link, address, public, six) in [
+            (Place::Own, "own", OWN, OWN_IN_PUBLIC_LAN, "fd00:7::5"),
+            (Place::Lan, "lan", LAN, PUBLIC_LAN, "fd00:7::2"),
+        ] {
             self.ip(place, &format!("link add lan0 type veth peer name {link} netns {router}\n"))?;
             self.ip(Place::Router, &format!("link set {link} master br0 up\n"))?;
             if place == Place::Own {
@@ -86,7 +90,7 @@ impl World {
             self.ip(
                 place,
                 &format!(
-                    "link set lan0 up\naddr add {address}/24 dev lan0\naddr add {six}/64 dev lan0 nodad\n\
+                    "link set lan0 up\naddr add {address}/24 dev lan0\naddr add {public}/24 dev lan0\naddr add {six}/64 dev lan0 nodad\n\
                      route add default via {ROUTER}\nroute add default via fd00:7::1\n"
                 ),
             )?;

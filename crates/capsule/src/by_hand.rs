@@ -58,6 +58,7 @@ pub(crate) fn run(serves: bool, args: impl Iterator<Item = String>) -> ExitCode 
 /// What is said by it, and by those inside that have nobody else to tell, lies in one file of its owner's.
 fn log_into(file: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
+    ionet_private::folder(file.parent().unwrap_or(file)).map_err(std::io::Error::other)?;
     let log = std::fs::File::options().create(true).append(true).mode(0o600).open(file)?;
     if log.metadata()?.len() > LONGEST_LOG {
         log.set_len(0)?;

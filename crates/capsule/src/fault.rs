@@ -34,8 +34,8 @@ pub enum Fault {
     /// The drive that it is to lie on.
     #[error("the disk of the capsule cannot be used: {0}")]
     Disk(String),
-    /// Another capsule of this name lives.
-    #[error("another capsule of this name is there")]
+    /// Another capsule of this name lives, or one on the same disk.
+    #[error("another capsule of this name, or on this disk, is there")]
     Busy,
     /// A step of the start, and what was said.
     #[error("{step}: {why}")]

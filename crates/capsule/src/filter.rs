@@ -41,6 +41,27 @@ pub const CLOSED: [&str; 14] = [
     "224.0.0.0/3",
 ];
 
+/// Addresses that have their first bits in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network {
+    pub first: Ipv4Addr,
+    pub bits: u8,
+}
+
+impl Network {
+    /// The one of that size which the address is in.
+    pub fn around(address: Ipv4Addr, bits: u8) -> Self {
+        let beyond = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
+        Self { first: Ipv4Addr::from_bits(address.to_bits() & !beyond), bits }
+    }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, into: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(into, "{}/{}", self.first, self.bits)
+    }
+}
+
 /// Whether that address is of one of them.
 pub fn is_closed(address: Ipv4Addr) -> bool {
     let within = |network: &&str| {
@@ -52,40 +73,56 @@ pub fn is_closed(address: Ipv4Addr) -> bool {
     CLOSED.iter().any(within)
 }
 
+/// Conversations with the internet at once, of all and of one address. The user-mode network and the kernel keep something for each.
+const CONVERSATIONS: u32 = 4096;
+const OF_ONE: u32 = 1024;
+/// Packets to who answers for names, of one address in a second, after so many at once. Beyond them they are not even looked at.
+const ASKED: (u32, u32) = (200, 400);
+/// As many addresses as the containers have, and the capsule's.
+const ADDRESSES: u32 = 256;
+
 /// What the wall is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wall {
-    /// Addresses of this PC, whatever network they are of.
-    pub own: Vec<Ipv4Addr>,
+    /// Networks that this PC is in, whatever numbers they have.
+    pub own: Vec<Network>,
     pub granted: Vec<SocketAddr>,
 }
 
 impl Wall {
     /// The whole rule set, which replaces the one before it in one step.
     pub fn rules(&self) -> String {
-        let own = self.own.iter().filter(|address| !address.is_loopback());
+        let (asked, at_once) = ASKED;
         format!(
             "table inet moat\ndelete table inet moat\ntable inet moat {{\n\
              {closed}{own}{granted}\
+             \tset talking {{\n\t\ttype ipv4_addr; flags dynamic; size {ADDRESSES}\n\t}}\n\
+             \tset asking {{\n\t\ttype ipv4_addr; flags dynamic,timeout; timeout 10s; size {ADDRESSES}\n\t}}\n\
              \tcounter sent {{ }}\n\tcounter received {{ }}\n\tcounter refused {{ }}\n\
              \tchain refuse {{\n\t\tcounter name refused\n\t\treject with icmpx type admin-prohibited\n\t}}\n\
+             \tchain begin {{\n\t\tct count over {CONVERSATIONS} jump refuse\n\
+             \t\tadd @talking {{ ip saddr ct count over {OF_ONE} }} jump refuse\n\
+             \t\tcounter name sent accept\n\t}}\n\
              \tchain forward {{\n\t\ttype filter hook forward priority filter; policy drop;\n\
              \t\tiifname \"{WAN}\" oifname \"{LINE}\" ct state established,related counter name received accept\n\
              \t\tiifname != \"{LINE}\" drop\n\t\toifname != \"{WAN}\" drop\n\
              \t\tmeta nfproto ipv6 counter name refused drop\n\
              \t\tct state established,related counter name sent accept\n\
-             \t\tip daddr . meta l4proto . th dport @granted counter name sent accept\n\
+             \t\tip daddr . meta l4proto . th dport @granted goto begin\n\
              \t\tip daddr @closed jump refuse\n\t\tip daddr @own jump refuse\n\
              \t\ttcp dport 25 jump refuse\n\
-             \t\tmeta l4proto {{ tcp, udp, icmp }} counter name sent accept\n\t}}\n\
+             \t\tmeta l4proto {{ tcp, udp, icmp }} goto begin\n\t}}\n\
              \tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\
-             \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\
+             \t\tiifname \"lo\" accept\n\
+             \t\tiifname \"{LINE}\" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 \
+             update @asking {{ ip saddr limit rate over {asked}/second burst {at_once} packets }} drop\n\
+             \t\tct state established,related accept\n\
              \t\tiifname \"{LINE}\" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 accept\n\
              \t\tiifname \"{LINE}\" jump refuse\n\t}}\n\
              \tchain after {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\
              \t\toifname \"{WAN}\" masquerade\n\t}}\n}}\n",
             closed = set("closed", "ipv4_addr; flags interval", CLOSED),
-            own = set("own", "ipv4_addr", own),
+            own = set("own", "ipv4_addr; flags interval; auto-merge", &self.own),
             granted = set(
                 "granted",
                 "ipv4_addr . inet_proto . inet_service",
@@ -105,8 +142,9 @@ pub fn cap(rate: u64) -> String {
         .concat()
 }
 
-/// What root inside lays over its own bridge: no container reaches another or the capsule itself. It is the second wall: the moat does
-/// not see what never leaves the capsule.
+/// What root inside lays over its own bridge: no container reaches another or the capsule itself, and nobody in the capsule begins anything
+/// with a container, for then the agent would do so for another one. It is the second wall: the moat does not see what never leaves the
+/// capsule.
 pub fn inside() -> String {
     let (net, bits) = CONTAINERS;
     format!(
@@ -116,7 +154,10 @@ pub fn inside() -> String {
          \t\tip saddr {net}/{bits} ip daddr {net}/{bits} drop\n\
          \t\tip saddr {net}/{bits} oifname \"{INSIDE}\" accept\n\t}}\n\
          \tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\
-         \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\t}}\n}}\n\
+         \t\tiifname \"lo\" accept\n\t\tct state established,related accept\n\t}}\n\
+         \tchain output {{\n\t\ttype filter hook output priority filter; policy accept;\n\
+         \t\toifname \"lo\" accept\n\t\tct state established,related accept\n\
+         \t\tip daddr {net}/{bits} reject with icmpx type admin-prohibited\n\t}}\n}}\n\
          table bridge inside {{\n\tchain forward {{\n\t\ttype filter hook forward priority filter; policy drop;\n\t}}\n}}\n"
     )
 }
@@ -141,7 +182,10 @@ mod tests {
     #[test]
     fn everything_is_closed_but_the_internet_one_resolver_and_what_is_granted_by_name() {
         let wall = Wall {
-            own: vec![Ipv4Addr::new(192, 168, 7, 5), Ipv4Addr::LOCALHOST, Ipv4Addr::new(81, 2, 69, 142)],
+            own: vec![
+                Network::around(Ipv4Addr::new(192, 168, 7, 5), 24),
+                Network::around(Ipv4Addr::new(81, 2, 69, 142), 32),
+            ],
             granted: vec!["10.4.0.9:4647".parse().unwrap(), "[fd00::1]:4647".parse().unwrap()],
         };
 

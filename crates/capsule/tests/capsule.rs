@@ -78,6 +78,26 @@ fn the_disk_holds_no_more_than_its_size_and_gives_back_what_a_job_frees() {
     drop(held);
 }
 
+#[test]
+fn a_disk_has_one_holder_whatever_the_names_and_goes_on_to_the_next_when_that_is_killed() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let mut held = Held::start("test-one");
+    assert_eq!(held.another("test-two"), "another capsule of this name, or on this disk, is there");
+    held.image();
+    held.kill_holder();
+    let dir = held.gone();
+
+    // The first one's capsule may still be at its end.
+    let held = Held::again("test-two", dir, |hold| hold);
+    assert_eq!(held.run("true", json!({"Memory": MEMORY})).0, 0, "the image that the first has loaded");
+    let dir = held.let_go();
+    nothing_left("test-one", dir.path());
+    nothing_left("test-two", dir.path());
+}
+
 /// The guard inside is the one that there is outside, and the same client speaks with it.
 #[tokio::test]
 async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothing_of_the_owners() {
@@ -142,7 +162,7 @@ fn whoever_of_a_capsule_is_killed_while_its_jobs_are_frozen_nothing_is_left() {
         return;
     }
     let mut dir = tempfile::tempdir().unwrap();
-    for role in ["holder", "moat", "init", "network"] {
+    for role in ["holder", "moat", "names", "init", "network"] {
         let mut held = Held::again("test-frozen", dir, |hold| hold);
         held.image();
         for _ in 0..3 {
@@ -189,7 +209,7 @@ fn whoever_is_killed_whenever_either_all_goes_on_or_nothing_is_left() {
         println!("kill {nth}: {role}");
         kill(pids[next(pids.len())]);
         match role {
-            "holder" | "moat" | "init" | "network" => {
+            "holder" | "moat" | "names" | "init" | "network" => {
                 let left = held.take().unwrap().gone();
                 nothing_left("test-kills", left.path());
                 dir = Some(left);

@@ -9,11 +9,12 @@ use super::words;
 use crate::attack::{Attack, Deed, Verdict, last_line};
 use crate::capsule::RATE;
 use crate::eyes::Seen;
+use crate::inside::FIRST_OF_MANY;
 use crate::packets::{ICMP, IPIP, TCP, UDP};
-use crate::servers::{MUCH, WEB_PORT};
+use crate::servers::{MUCH, SILENT, WEB_PORT};
 use crate::sides::{By, Layer};
 use crate::stage::Stage;
-use crate::world::{LAN, NET, OWN, OWN_PUBLIC, Place, REGION, ROUTER, address, told};
+use crate::world::{LAN, NET, OWN, OWN_PUBLIC, PUBLIC_LAN, Place, REGION, ROUTER, address, told};
 
 /// A port that is nobody's.
 const PORT: u16 = 20_001;
@@ -36,6 +37,7 @@ fn closed_networks() -> Vec<Attack> {
         ("a host in the LAN by TCP", "tcp", LAN, PORT, Lan, &[Job, Agent, Any][..]),
         ("a host in the LAN by UDP", "udp", LAN, PORT, Lan, &[Job, Agent]),
         ("a host in the LAN by an echo", "ping", LAN, 7, Lan, &[Job, Any]),
+        ("a host in the LAN under its public number", "tcp", PUBLIC_LAN, PORT, Lan, &[Job, Agent, Any]),
         ("the router's pages", "tcp", ROUTER, 80, Router, &[Job, Agent]),
         ("the LAN's resolver", "udp", ROUTER, 53, Router, &[Job, Agent]),
         ("the cloud's metadata", "tcp", "169.254.169.254", 80, Router, &[Job, Agent, Any]),
@@ -111,8 +113,8 @@ fn past_its_own_rules() -> Vec<Attack> {
             .between(&translated, "nft delete table ip t")
             .while_the_owner(&tcp)
             .alone(),
-        root("the LAN by packets past its own stack", &format!("frame 192.0.0.2 {LAN} {PORT}"), lan_udp)
-            .alone(),
+        // The kernel gives nobody inside such a socket.
+        root("the LAN by packets past its own stack", &format!("frame 192.0.0.2 {LAN} {PORT}"), lan_udp),
         root("the LAN by packets in the owner's name", &format!("frame {OWN} {LAN} {PORT}"), lan_udp),
         root("the LAN by packets within packets", &format!("raw 4 {LAN}"), aim(Place::Lan, LAN, IPIP, 0)),
         root(
@@ -181,9 +183,17 @@ fn among_themselves() -> Vec<Attack> {
         Attack::new(name, by, Layer::Filter, Deed::Own(deed))
     };
     vec![
-        own("another job", By::Job, |stage| neighbour(stage, "")).alone(),
+        own("another job", By::Job, |stage| neighbour(stage, By::Job, "")).alone(),
+        own("another job, by what the agent does for a job", By::Agent, |stage| {
+            neighbour(stage, By::Agent, "")
+        })
+        .alone(),
         own("another job, where bridges pass no rules", By::Job, |stage| {
-            neighbour(stage, "echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null; true")
+            neighbour(
+                stage,
+                By::Job,
+                "echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null; true",
+            )
         })
         .alone(),
         own("the capsule's own services at its bridge", By::Job, |stage| services(stage, "192.0.0.129"))
@@ -191,6 +201,8 @@ fn among_themselves() -> Vec<Attack> {
         own("the capsule's own services at its other end", By::Job, |stage| services(stage, "192.0.0.2"))
             .alone(),
         own("a job's port from the LAN", By::Job, published),
+        own("the names of all others, kept waiting", By::Job, names),
+        own("more conversations with the internet than its share", By::Job, many).alone(),
         own("more of the owner's link than its share, downwards", By::Job, |stage| {
             link(stage, &["take", NET, &WEB_PORT.to_string()])
         }),
@@ -201,7 +213,7 @@ fn among_themselves() -> Vec<Attack> {
 }
 
 /// Whether one that listens hears the other; the first hears itself, or nothing is known.
-fn neighbour(stage: &Stage, before: &str) -> Result<Verdict> {
+fn neighbour(stage: &Stage, by: By, before: &str) -> Result<Verdict> {
     stage.shell(By::PrivilegedJob, before)?;
     let other = stage.engine.start(&["/bin/sh", "-c", LISTEN], &[], &json!({"NetworkMode": "bridge"}))?;
     let seen = stage.engine.look(&other)?;
@@ -214,7 +226,7 @@ fn neighbour(stage: &Stage, before: &str) -> Result<Verdict> {
             .is_ok_and(|said| said.status == 0)
     };
     let up = until(Duration::from_secs(5), hears);
-    let said = stage.act(By::Job, &words(&format!("tcp {to} 8080")));
+    let said = stage.act(by, &words(&format!("tcp {to} 8080")));
     stage.engine.remove(&other);
     ensure!(up, "the other does not listen");
     let said = said?;
@@ -255,6 +267,34 @@ fn published(stage: &Stage) -> Result<Verdict> {
     stage.engine.remove(&other);
     ensure!(open?, "the LAN does not reach the owner's own port");
     Ok(Verdict { succeeded: reached?, detail: "asked for port 8090 from the LAN".to_owned() })
+}
+
+/// Who asks for names that nobody ever answers to, and who waits for one meanwhile.
+fn names(stage: &Stage) -> Result<Verdict> {
+    let asks = || stage.shell(By::Agent, "timeout 2 getent ahostsv4 web.walls.example");
+    let control = asks()?;
+    ensure!(control.text.contains(NET), "nobody has it anyway: {control:?}");
+    let said = stage.act(By::Job, &words(&format!("names {SILENT} 2000")))?;
+    ensure!(last_line(&said.text).starts_with("asked"), "it asked nothing: {said:?}");
+    let other = asks()?;
+    Ok(Verdict { succeeded: !other.text.contains(NET), detail: last_line(&other.text) })
+}
+
+/// By a job of its own, whose share is spent for a while then.
+fn many(stage: &Stage) -> Result<Verdict> {
+    const SHARE: usize = 1024;
+    let count = 1400;
+    let job = stage.engine.start(&["/bin/sleep", "60"], &[], &json!({"NetworkMode": "bridge"}))?;
+    stage.eyes.forget();
+    let said =
+        stage.engine.exec(&job, &["/walls", "inside", "many", NET, &count.to_string()]).inspect(|_| {
+            // What was let through arrives while nothing else does.
+            until(Duration::from_secs(3), || stage.eyes.ports(Place::Net, UDP, FIRST_OF_MANY).len() > SHARE);
+        });
+    stage.engine.remove(&job);
+    let (said, arrived) = (said?, stage.eyes.ports(Place::Net, UDP, FIRST_OF_MANY).len());
+    ensure!(arrived > SHARE / 2, "not even its share arrives: {arrived}, {said:?}");
+    Ok(Verdict { succeeded: arrived > SHARE, detail: format!("{arrived} of {count} arrived") })
 }
 
 /// How fast it was, by what the other end saw, and how fast without the cap.

@@ -30,6 +30,9 @@ fn asked_of_the_kernel() -> Vec<Attack> {
         ("a file of its own as the PC's swap", "swap", &[Any]),
         ("the hardware's ports", "touch-ports", &[Any]),
         ("a file by its number, past all folders", "open-by-number", &[Job, Any]),
+        ("a way to the hypervisor, past the filter", "talk-to-hypervisor", &[Job, Any]),
+        ("a way onto the wire, past its own stack", "talk-to-wire", &[Job, Any]),
+        ("a way to the kernel that hardly anybody uses", "talk-otherwise", &[Job, Any]),
     ];
     let each = |&(name, what, by): &(&str, &str, &[By])| {
         by.iter().map(|by| may(name, *by, &format!("may {what}"))).collect::<Vec<_>>()

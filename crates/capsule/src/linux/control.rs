@@ -1,4 +1,5 @@
-//! What the holder and the moat say to each other: one JSON object a line, over a socket that only they have.
+//! What the holder and the moat say to each other, over a socket that only they have: a number and what is said, one JSON line each. An
+//! answer has its question's number, so that one that comes too late is nobody else's; what is not asked for has none's.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -75,22 +76,29 @@ pub(crate) enum Version {
     Two,
 }
 
+/// Of nothing that was asked.
+pub(crate) const UNASKED: u64 = 0;
+
 /// The moat's end: it has one thread, and waits for one thing after the other.
 pub(crate) struct Moat {
     read: BufReader<UnixStream>,
     write: UnixStream,
+    /// The number of what was heard last.
+    heard: u64,
 }
 
 impl Moat {
     pub(crate) fn over(stream: UnixStream) -> std::io::Result<Self> {
-        Ok(Self { read: BufReader::new(stream.try_clone()?), write: stream })
+        Ok(Self { read: BufReader::new(stream.try_clone()?), write: stream, heard: UNASKED })
     }
 
     /// None when the holder is gone.
     pub(crate) fn hear(&mut self) -> Option<Ask> {
         let mut line = String::new();
         self.read.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        serde_json::from_str(&line).ok()
+        let (number, ask) = serde_json::from_str(&line).ok()?;
+        self.heard = number;
+        Some(ask)
     }
 
     /// Something was read that is still to be heard.
@@ -98,8 +106,17 @@ impl Moat {
         !self.read.buffer().is_empty()
     }
 
+    /// Answers what was heard last.
     pub(crate) fn say(&mut self, say: &Say) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(say)?;
+        self.tell(self.heard, say)
+    }
+
+    pub(crate) fn say_unasked(&mut self, say: &Say) -> std::io::Result<()> {
+        self.tell(UNASKED, say)
+    }
+
+    fn tell(&mut self, number: u64, say: &Say) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(&(number, say))?;
         line.push(b'\n');
         self.write.write_all(&line)
     }

@@ -6,7 +6,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
 use super::{loops, share};
@@ -17,6 +20,8 @@ use crate::place::Way;
 const IMAGE: &str = "disk.img";
 /// A capsule has room for an engine and an image at least.
 const LEAST: u64 = 1 << 30;
+/// A capsule whose holder was killed ends by itself, and the kernel then lets go of its disk.
+const FREE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Once, before any thread is started: what is mounted for a capsule is in no list of the owner's, and goes with its holder.
 ///
@@ -33,6 +38,8 @@ pub fn keep_mounts_to_ourselves() -> io::Result<()> {
 pub(crate) struct Disk {
     at: PathBuf,
     mounted: bool,
+    /// The holder's alone: whoever it starts is given none of it.
+    _lock: fs::File,
 }
 
 impl Disk {
@@ -45,16 +52,18 @@ impl Disk {
         }
         let at = folder.join("data");
         fs::create_dir_all(&at).map_err(wrong)?;
+        let lock = locked(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(wrong)?;
         match way {
-            Way::User => Ok(Self { at, mounted: false }),
+            Way::User => Ok(Self { at, mounted: false, _lock: lock }),
             Way::Service => {
+                free(&folder.join(IMAGE))?;
                 image_of(&folder.join(IMAGE), size)?;
                 let (_open, device) = loops::device_of(folder, IMAGE).map_err(wrong)?;
                 run(Command::new(find("mount")?)
                     .args(["-t", "ext4", "-o", "discard,noatime,nosuid,nodev"])
                     .args([&device, &at]))?;
-                Ok(Self { at, mounted: true })
+                Ok(Self { at, mounted: true, _lock: lock })
             }
         }
     }
@@ -68,6 +77,36 @@ impl Drop for Disk {
     fn drop(&mut self) {
         if self.mounted && unmount(&self.at, UnmountFlags::DETACH).is_err() {
             tracing::warn!("the capsule's disk could not be unmounted");
+        }
+    }
+}
+
+/// One holder has a folder: two would write to one disk.
+fn locked(folder: &Path) -> Result<fs::File, Fault> {
+    let lock = fs::File::open(folder).map_err(wrong)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => Err(Fault::Busy),
+        Err(error) => Err(wrong(error)),
+    }
+}
+
+/// Until no device has the image any more of a capsule that was there before.
+fn free(image: &Path) -> Result<(), Fault> {
+    let image = match fs::File::open(image) {
+        Ok(image) => image,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(wrong(error)),
+    };
+    let deadline = Instant::now() + FREE_WITHIN;
+    loop {
+        match flock(&image, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(Errno::WOULDBLOCK) => return Err(Fault::Busy),
+            Err(error) => return Err(wrong(error)),
         }
     }
 }
@@ -106,4 +145,34 @@ fn run(command: &mut Command) -> Result<(), Fault> {
 
 fn wrong(why: impl std::fmt::Display) -> Fault {
     Fault::Disk(why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_holder_and_the_next_has_it_when_that_has_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Disk::open(Way::User, folder.path(), LEAST);
+
+        let first = open().unwrap();
+        assert_eq!(open().unwrap_err(), Fault::Busy);
+        drop(first);
+        open().unwrap();
+    }
+
+    #[test]
+    fn an_image_that_a_device_still_has_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join(IMAGE);
+        free(&image).unwrap();
+        fs::write(&image, "").unwrap();
+        let device = fs::File::open(&image).unwrap();
+        flock(&device, FlockOperation::NonBlockingLockExclusive).unwrap();
+
+        let waits = std::thread::spawn(move || free(&image));
+        drop(device);
+        waits.join().unwrap().unwrap();
+    }
 }

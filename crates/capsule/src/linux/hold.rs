@@ -71,7 +71,7 @@ impl Here {
         fs::create_dir_all(&root).map_err(|error| Fault::at("run folder", error))?;
         let (mut talk, stream, mut moat, pid) = self.moat().await?;
         let network = network::start(self.way, pid, &self.run).await?;
-        let wall = Wall { own: network::own_addresses(), granted: spec.wish.granted.clone() };
+        let wall = Wall { own: network::own_networks(), granted: spec.wish.granted.clone() };
         let plan = Plan {
             root,
             data: disk.path().to_owned(),
@@ -144,7 +144,7 @@ impl Held {
 
     /// This PC's addresses change with the networks that it is in.
     async fn walled(&mut self) -> Result<(), Fault> {
-        let wall = Wall { own: network::own_addresses(), granted: self.granted.clone() };
+        let wall = Wall { own: network::own_networks(), granted: self.granted.clone() };
         if wall == self.wall {
             return Ok(());
         }

@@ -1,12 +1,13 @@
 //! A file as a device that can be mounted. The kernel tells everybody which file that is, by the path it was opened under: so it is opened
-//! under one that leads nowhere, and no word of the owner's folders stands in it.
+//! under one that leads nowhere, and no word of the owner's folders stands in it. It is locked as it is opened: so it stays locked for as
+//! long as the device is anybody's, also where its holder was killed.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 const GET_FREE: libc::c_ulong = 0x4c82;
@@ -38,6 +39,7 @@ pub(crate) fn device_of(folder: &Path, image: &str) -> io::Result<(File, PathBuf
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
     )?;
     let file = openat(&nowhere, image, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     let control = File::options().read(true).write(true).open("/dev/loop-control")?;
     let config = Config {
         file: file.as_raw_fd() as u32,

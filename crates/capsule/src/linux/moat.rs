@@ -30,6 +30,8 @@ use crate::place::Counted;
 
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
 const NETWORK_WITHIN: Duration = Duration::from_secs(10);
+/// Conversations in which nobody says a word (RFC 5382).
+const REMEMBERED: Duration = Duration::from_secs(7_440);
 
 /// The whole life of this process. Its standard input is the socket to its holder, its standard output the capsule's stream.
 pub fn run() -> ExitCode {
@@ -108,6 +110,10 @@ fn network(plan: &Plan) -> Result<(), Fault> {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{setting}/disable_ipv6"), "1");
     }
     tell("nft", &["-f", "-"], &plan.rules)?;
+    // Each counts for as long as the kernel remembers it: five days after its last word, where nobody says less.
+    let remembered = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
+    std::fs::write(remembered, REMEMBERED.as_secs().to_string())
+        .map_err(|error| Fault::at("filter", error))?;
     tell("ip", &["-batch", "-"], &format!("link set lo up\naddr add {RESOLVER}/32 dev lo\n"))
 }
 
@@ -224,13 +230,13 @@ fn hold(mut moat: Moat, capsule: Capsule, groups: Groups) -> io::Result<()> {
             };
             if !ready[2].revents().is_empty() {
                 let _ = end(&capsule, &groups);
-                return moat.say(&Say::Ended { why: "nobody answers for names any more".to_owned() });
+                return moat.say_unasked(&Say::Ended { why: "nobody answers for names any more".to_owned() });
             }
             if !ready[1].revents().is_empty() {
                 let ended = waitpid(Some(capsule.pid), WaitOptions::empty());
                 let why = ended.ok().flatten().map(|(_, status)| format!("{status:?}")).unwrap_or_default();
                 let _ = groups.clear(CLEARED_WITHIN);
-                return moat.say(&Say::Ended { why });
+                return moat.say_unasked(&Say::Ended { why });
             }
         }
         match moat.hear() {

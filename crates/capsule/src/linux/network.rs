@@ -1,18 +1,18 @@
 //! The way out: a user-mode network in the moat, whose other end is an ordinary program outside. Nothing of the owner's firewall, routes or
 //! interfaces is changed.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::sys::socket::SockaddrStorage;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use super::said::pass_on;
 use super::tools::{find, follow};
 use crate::fault::{Fault, Missing};
-use crate::filter::{OWNERS_RESOLVER, WAN};
+use crate::filter::{Network, OWNERS_RESOLVER, WAN};
 use crate::place::Way;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -66,17 +66,61 @@ async fn ended(child: Child) -> Fault {
     Fault::at("network", said.lines().last().unwrap_or("it ended at once"))
 }
 
-/// The addresses that this PC has now, of whatever network.
-pub(crate) fn own_addresses() -> Vec<Ipv4Addr> {
-    let mut own: Vec<Ipv4Addr> = getifaddrs()
-        .into_iter()
-        .flatten()
-        .filter_map(|interface| {
-            interface.address.as_ref().and_then(|at| at.as_sockaddr_in()).map(|at| at.ip())
-        })
-        .filter(|address| !address.is_loopback())
-        .collect();
+/// What is wider is no network of neighbours: a tunnel says so of the whole internet.
+const WIDEST: u8 = 8;
+
+/// The networks that this PC is in now: its own addresses, and all that are beside them.
+pub(crate) fn own_networks() -> Vec<Network> {
+    let mut own: Vec<Network> =
+        getifaddrs().into_iter().flatten().flat_map(|interface| networks_of(&interface)).collect();
     own.sort_unstable();
     own.dedup();
     own
+}
+
+fn networks_of(interface: &InterfaceAddress) -> Vec<Network> {
+    let four = |address: &Option<SockaddrStorage>| Some(address.as_ref()?.as_sockaddr_in()?.ip());
+    let Some(address) = four(&interface.address).filter(|address| !address.is_loopback()) else {
+        return Vec::new();
+    };
+    let bits = four(&interface.netmask).map_or(32, |mask| mask.to_bits().leading_ones() as u8);
+    let bits = if bits < WIDEST { 32 } else { bits };
+    // At the other end of a line is somebody else's address.
+    let other_end = four(&interface.destination).map(|other| Network::around(other, 32));
+    [Some(Network::around(address, bits)), other_end].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use nix::net::if_::InterfaceFlags;
+
+    use super::*;
+
+    fn interface(address: [u8; 4], mask: [u8; 4], other_end: Option<[u8; 4]>) -> InterfaceAddress {
+        let storage = |octets: [u8; 4]| SockaddrStorage::from(SocketAddrV4::new(Ipv4Addr::from(octets), 0));
+        InterfaceAddress {
+            interface_name: "lan0".to_owned(),
+            flags: InterfaceFlags::empty(),
+            address: Some(storage(address)),
+            netmask: Some(storage(mask)),
+            broadcast: None,
+            destination: other_end.map(storage),
+        }
+    }
+
+    #[test]
+    fn whoever_is_beside_this_pc_is_of_its_own_networks_whatever_their_numbers() {
+        let of = |interface: &InterfaceAddress| {
+            networks_of(interface).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+
+        assert_eq!(of(&interface([81, 2, 69, 142], [255, 255, 255, 0], None)), ["81.2.69.0/24"]);
+        assert_eq!(of(&interface([81, 2, 69, 142], [255; 4], None)), ["81.2.69.142/32"]);
+        let line = interface([81, 2, 69, 142], [255; 4], Some([62, 0, 0, 1]));
+        assert_eq!(of(&line), ["81.2.69.142/32", "62.0.0.1/32"]);
+        assert_eq!(of(&interface([45, 0, 0, 2], [0; 4], None)), ["45.0.0.2/32"], "not all of the internet");
+        assert_eq!(of(&interface([127, 0, 0, 1], [255, 0, 0, 0], None)), [""; 0]);
+    }
 }

@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use super::control::{Ask, Say};
+use super::control::{Ask, Say, UNASKED};
 use crate::fault::Fault;
 
 /// A step of a start, or an answer.
@@ -16,30 +16,44 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 pub(super) struct Talk {
     lines: Lines<BufReader<OwnedReadHalf>>,
     write: OwnedWriteHalf,
+    /// The number of what was asked last.
+    asked: u64,
 }
 
 impl Talk {
     pub(super) fn over(control: UnixStream) -> Self {
         let (read, write) = control.into_split();
-        Self { lines: BufReader::new(read).lines(), write }
+        Self { lines: BufReader::new(read).lines(), write, asked: UNASKED }
     }
 
     pub(super) async fn ask(&mut self, ask: &Ask) -> Result<(), Fault> {
-        let mut line = serde_json::to_vec(ask).map_err(|error| Fault::at("moat", error))?;
+        let wrong = |why: &dyn std::fmt::Display| Fault::at("moat", why);
+        self.asked += 1;
+        let mut line = serde_json::to_vec(&(self.asked, ask)).map_err(|error| wrong(&error))?;
         line.push(b'\n');
-        self.write.write_all(&line).await.map_err(|error| Fault::at("moat", error))
+        self.write.write_all(&line).await.map_err(|error| wrong(&error))
     }
 
-    /// What is taken from the moat's next word.
+    /// What is taken from the moat's answer to what was asked last.
     pub(super) async fn hear<T>(&mut self, step: &str, of: impl Fn(&Say) -> Option<T>) -> Result<T, Fault> {
-        let line = timeout(ANSWERED_WITHIN, self.lines.next_line()).await;
-        let line = line.map_err(|_| Fault::at(step, "no answer"))?.map_err(|error| Fault::at(step, error))?;
-        let line = line.ok_or_else(|| Fault::at(step, "it ended"))?;
-        let say: Say = serde_json::from_str(&line).map_err(|error| Fault::at(step, error))?;
+        let say = timeout(ANSWERED_WITHIN, self.answer()).await;
+        let say = say.map_err(|_| Fault::at(step, "no answer"))?.map_err(|error| Fault::at(step, error))?;
         if let Say::Failed(fault) = say {
             return Err(fault);
         }
         of(&say).ok_or_else(|| Fault::at(step, format!("it said {say:?}")))
+    }
+
+    /// Those that come too late are left out.
+    async fn answer(&mut self) -> std::io::Result<Say> {
+        loop {
+            let line = self.lines.next_line().await?;
+            let line = line.ok_or_else(|| std::io::Error::other("it ended"))?;
+            let (number, say): (u64, Say) = serde_json::from_str(&line)?;
+            if number == self.asked || number == UNASKED {
+                return Ok(say);
+            }
+        }
     }
 
     pub(super) async fn done(&mut self, step: &str) -> Result<(), Fault> {
@@ -48,5 +62,36 @@ impl Talk {
 
     pub(super) async fn unshared(&mut self) -> Result<(), Fault> {
         self.hear("moat", |say| matches!(say, Say::Unshared).then_some(())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::control::Moat;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_too_late_is_not_taken_for_the_next_ones() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut talk = Talk::over(ours);
+        let theirs = theirs.into_std().unwrap();
+        theirs.set_nonblocking(false).unwrap();
+        let mut moat = Moat::over(theirs).unwrap();
+        moat.say(&Say::Unshared).unwrap();
+        talk.unshared().await.unwrap();
+
+        talk.ask(&Ask::Freeze).await.unwrap();
+        assert!(talk.done("freeze").await.is_err(), "nobody answers in time");
+        talk.ask(&Ask::Thaw).await.unwrap();
+        assert!(matches!(moat.hear(), Some(Ask::Freeze)));
+        moat.say(&Say::Done).unwrap();
+        assert!(matches!(moat.hear(), Some(Ask::Thaw)));
+        moat.say(&Say::Failed(Fault::Busy)).unwrap();
+        assert_eq!(talk.done("thaw").await, Err(Fault::Busy));
+
+        talk.ask(&Ask::Count).await.unwrap();
+        moat.say_unasked(&Say::Ended { why: "by itself".to_owned() }).unwrap();
+        let ended = talk.done("count").await.unwrap_err().to_string();
+        assert!(ended.contains("by itself"), "{ended}");
     }
 }

@@ -17,6 +17,8 @@ use tempfile::TempDir;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ionet-capsule");
 const BUSYBOX: &str = "/bin/busybox";
 const WITHIN: Duration = Duration::from_secs(30);
+/// In a capsule's folder: who began, with what number, and when.
+const BEGAN: &str = "began";
 
 /// A script in a folder of its own, for an agent.
 pub(crate) fn script(dir: &TempDir, text: &str) -> PathBuf {
@@ -76,7 +78,18 @@ impl Held {
         let held = Self { name: name.to_owned(), dir, child, stdin, said };
         assert_eq!(held.said.recv_timeout(WITHIN).ok().as_deref(), Some("ready"), "{}", held.errors());
         wait("an engine", || held.ask("GET", "/_ping", NOTHING).ok());
+        held.note_who_began();
         held
+    }
+
+    /// Those who are in no control group of its own, so that an orphan among them is known for what it is.
+    fn note_who_began(&self) {
+        let processes = self.processes();
+        let began = ["holder", "moat", "names", "network"].into_iter().map(|role| {
+            let pid = processes[role][0];
+            format!("{role} {pid} {}\n", born(pid).unwrap())
+        });
+        fs::write(self.dir.path().join(BEGAN), began.collect::<String>()).unwrap();
     }
 
     pub(crate) fn errors(&self) -> String {
@@ -113,6 +126,16 @@ impl Held {
 
     pub(crate) fn kill_holder(&mut self) {
         self.child.kill().unwrap();
+    }
+
+    /// What another holder says of the same disk.
+    pub(crate) fn another(&self, name: &str) -> String {
+        let mut hold = Command::new(PROGRAM);
+        hold.args(["hold", "--name", name]).arg("--folder").arg(self.folder());
+        hold.arg("--run").arg(self.dir.path().join("another"));
+        let said = hold.stdin(Stdio::null()).output().unwrap();
+        assert!(!said.status.success(), "{}", self.errors());
+        String::from_utf8_lossy(&said.stderr).trim().to_owned()
     }
 
     pub(crate) fn image(&self) {
@@ -192,11 +215,16 @@ impl Held {
     pub(crate) fn processes(&self) -> BTreeMap<&'static str, Vec<i32>> {
         let mut found = BTreeMap::<&'static str, Vec<i32>>::new();
         let of_capsule = self.members();
-        for (pid, line) in command_lines() {
+        let (lines, holder) = (command_lines(), Some(self.child.id() as i32));
+        let moat = lines.iter().find(|(pid, line)| parent(*pid) == holder && line.ends_with("moat"));
+        let moat = moat.map(|(pid, _)| *pid);
+        for (pid, line) in &lines {
+            let (pid, of) = (*pid, parent(*pid));
             let role = match line {
-                _ if pid == self.child.id() as i32 => "holder",
+                _ if Some(pid) == holder => "holder",
+                _ if Some(pid) == moat => "moat",
                 line if line.contains(&format!("{}/run/network.pid", self.dir.path().display())) => "network",
-                line if parent(pid) == Some(self.child.id() as i32) && line.ends_with("moat") => "moat",
+                line if moat.is_some() && of == moat && line.ends_with("names") => "names",
                 _ if !of_capsule.contains(&pid) => continue,
                 line if line.ends_with("init") => "init",
                 line if line.ends_with("guard") => "guard",
@@ -239,6 +267,8 @@ pub(crate) fn inventory(name: &str, dir: &Path) -> Vec<String> {
             .filter(|(_, line)| line.contains(&dir))
             .map(|(pid, line)| format!("{pid} {line}")),
     );
+    let began = fs::read_to_string(Path::new(&dir).join(BEGAN)).unwrap_or_default();
+    left.extend(began.lines().filter(|line| lives(line)).map(str::to_owned));
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     left.extend(mounts.lines().filter(|line| line.contains(&dir)).map(|line| format!("mount {line}")));
     left.extend(loops(Path::new(&dir)).into_iter().map(|device| format!("loop {device}")));
@@ -296,9 +326,28 @@ fn command_lines() -> Vec<(i32, String)> {
     .collect()
 }
 
+/// Whether that is still the process which began as this, and not only a number that nobody has taken back.
+fn lives(began: &str) -> bool {
+    let mut words = began.split(' ').skip(1);
+    let pid = words.next().and_then(|pid| pid.parse().ok());
+    pid.is_some_and(|pid| {
+        born(pid).as_deref() == words.next() && stat(pid, 0).is_some_and(|state| state != "Z")
+    })
+}
+
 fn parent(pid: i32) -> Option<i32> {
+    stat(pid, 1)?.parse().ok()
+}
+
+/// In ticks since this PC's start.
+fn born(pid: i32) -> Option<String> {
+    stat(pid, 19)
+}
+
+/// One of the kernel's words about it, counted from its state.
+fn stat(pid: i32, nth: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.get(stat.rfind(')')? + 1..)?.split_whitespace().nth(1)?.parse().ok()
+    stat.get(stat.rfind(')')? + 1..)?.split_whitespace().nth(nth).map(str::to_owned)
 }
 
 pub(crate) fn kill(pid: i32) {

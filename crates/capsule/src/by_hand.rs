@@ -20,7 +20,7 @@ hold:  [--rate BITS] [--disk BYTES] [--memory BYTES] [--grant ADDRESS:PORT]… [
        Holds a capsule until standard input ends. Lines there: freeze, thaw, count, look.
 serve: [--owner UID] [--stays yes] [--alone SECONDS] [--log FILE]
        Holds what is asked for at DIR/hold.sock.
-DIR/engine.sock is the capsule's engine, DIR/guard.sock its guard.";
+DIR/engine.sock is the capsule's engine, DIR/guard.sock its guard, DIR/files.sock its logs.";
 
 pub(crate) fn usage() -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{USAGE}");

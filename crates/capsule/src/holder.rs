@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::place::{Counted, Wish};
 
 /// Doors of the capsule that stand open in the holder's folder, each as `NAME.sock`.
-pub const DOORS: [&str; 2] = ["guard", "engine"];
+pub const DOORS: [&str; 3] = ["guard", "engine", "files"];
 /// The guard inside waits ten seconds for a next resident program, and then leaves nothing running by itself.
 pub const ALONE: Duration = Duration::from_secs(20);
 

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::hold::Hold;
+pub(super) use self::world::door_to_logs;
 use self::world::{Capsule, Programs, World};
 use super::{Shared, Tools, lock, unsaid};
 use crate::runners::Runner;

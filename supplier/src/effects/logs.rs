@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ionet_cloud::{Cloud, CloudFault, LogFault, UploadGrant, UploadObject};
 use ionet_core::Outcome;
 use ionet_core::effect::Logs;
-use ionet_logbook::{Object, Sources, Store};
+use ionet_logbook::{Door, Object, Sources, Store};
 
 use super::Shared;
 
@@ -59,7 +59,10 @@ impl Shared {
 
 /// Where the agent and its jobs write.
 pub fn sources(folders: &ionet_wire::paths::Folders) -> Sources {
-    Sources { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") }
+    match super::agent::door_to_logs(folders) {
+        Some(door) => Sources::Beyond(Door::at(&door)),
+        None => Sources::Here { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") },
+    }
 }
 
 /// The host alone: path and query of a grant are a secret.

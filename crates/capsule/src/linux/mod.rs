@@ -16,6 +16,7 @@ mod control;
 pub mod disk;
 pub mod doors;
 mod engine;
+pub mod files;
 mod groups;
 mod groups_inside;
 pub mod guard;

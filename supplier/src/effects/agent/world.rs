@@ -34,7 +34,7 @@ pub(super) struct Programs {
 
 impl World {
     pub(super) fn of(folders: &Folders, program: &OwnProgram) -> Self {
-        let run = service().unwrap_or_else(|| folders.guard_run());
+        let run = run_folder(folders);
         let capsule = Capsule {
             holder: Holder::at(&run),
             program: program.beside(&format!("ionet-capsule{}", std::env::consts::EXE_SUFFIX)),
@@ -127,6 +127,15 @@ impl Capsule {
         command.process_group(0);
         command
     }
+}
+
+/// Where the logs of agent and jobs are asked for, where they live in a capsule.
+pub(in crate::effects) fn door_to_logs(folders: &Folders) -> Option<PathBuf> {
+    is_wanted().then(|| run_folder(folders).join("files.sock"))
+}
+
+fn run_folder(folders: &Folders) -> PathBuf {
+    service().unwrap_or_else(|| folders.guard_run())
 }
 
 /// Its name below the folder of what is brought.

@@ -90,6 +90,9 @@ impl Held {
                 // Outside and, between containers, inside.
                 let masked = "table ip open { chain after { type nat hook postrouting priority srcnat; oifname \"wan\" masquerade; }; }";
                 told(&mut self.in_moat("nft", &["-f", "-"]), &format!("flush ruleset\n{masked}\n"))?;
+                // Some systems have the kernel look at senders, too.
+                let any = "for at in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$at; done";
+                told(&mut self.in_moat("/bin/sh", &["-c", any]), "")?;
                 told(&mut inside(self.init, &["--net"], "nft", &["-f", "-"]), "flush ruleset\n")
             }
             Layer::Disk => self.open_disk(),

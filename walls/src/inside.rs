@@ -15,6 +15,8 @@ use crate::packets::{ICMP, UDP, datagram, message, packet};
 const PATIENCE: Duration = Duration::from_millis(400);
 /// Who answers for names in the capsule.
 const RESOLVER: &str = "192.0.0.53";
+/// What is sent as it is, with a head of one's own.
+const WHOLE: u8 = 255;
 /// The first port of those that one after the other are sent to.
 pub(crate) const FIRST_OF_MANY: u16 = 30_000;
 
@@ -32,6 +34,10 @@ fn over_a_network(args: &[&str]) -> io::Result<()> {
         ["ping", to, mark] => deeds::send_raw(four(to)?, ICMP, &message(8, 0, number(mark)?, b"walls")),
         ["raw", protocol, to] => deeds::send_raw(four(to)?, number(protocol)?, b"walls"),
         ["error", from, to, mark] => error(four(from)?, four(to)?, number(mark)?),
+        ["forged", from, to, port] => {
+            let body = datagram(number(port)?, b"walls");
+            deeds::send_raw(four(to)?, WHOLE, &packet(four(from)?, four(to)?, UDP, &body))
+        }
         ["frame", from, to, port] => {
             let body = datagram(number(port)?, b"walls");
             deeds::send_frame(&packet(four(from)?, four(to)?, UDP, &body))

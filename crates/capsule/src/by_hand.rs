@@ -14,12 +14,13 @@ use ionet_capsule::linux::{Here, disk, way};
 use ionet_capsule::{Fault, Place as _, Spec, Way, Wish};
 use tokio::sync::mpsc;
 
-const USAGE: &str = "usage: ionet-capsule hold|serve --name NAME --folder DIR --run DIR [--agent NOMAD] [--beside NAME=FILE]…
+const USAGE: &str = "usage: ionet-capsule hold|serve|sweep --name NAME --folder DIR --run DIR [--agent NOMAD] [--beside NAME=FILE]…
        [--group PATH]
 hold:  [--rate BITS] [--disk BYTES] [--memory BYTES] [--grant ADDRESS:PORT]… [--lead PORT]…
        Holds a capsule until standard input ends. Lines there: freeze, thaw, count, look.
 serve: [--owner UID] [--stays yes] [--alone SECONDS] [--log FILE]
        Holds what is asked for at DIR/hold.sock.
+sweep: Clears away what a capsule of that name has left that was ended by force.
 DIR/engine.sock is the capsule's engine, DIR/guard.sock its guard, DIR/files.sock its logs.";
 
 pub(crate) fn usage() -> ExitCode {
@@ -33,7 +34,14 @@ struct Asked {
     log: Option<PathBuf>,
 }
 
-pub(crate) fn run(serves: bool, args: impl Iterator<Item = String>) -> ExitCode {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deed {
+    Hold,
+    Serve,
+    Sweep,
+}
+
+pub(crate) fn run(deed: Deed, args: impl Iterator<Item = String>) -> ExitCode {
     let Some(asked) = read(args) else { return usage() };
     let held = || -> Result<(), Fault> {
         if let Some(log) = &asked.log {
@@ -44,7 +52,11 @@ pub(crate) fn run(serves: bool, args: impl Iterator<Item = String>) -> ExitCode 
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Fault::at("start", error))?;
-        if serves { runtime.block_on(holder::serve(asked.setup)) } else { runtime.block_on(hold(asked)) }
+        match deed {
+            Deed::Hold => runtime.block_on(hold(asked)),
+            Deed::Serve => runtime.block_on(holder::serve(asked.setup)),
+            Deed::Sweep => runtime.block_on(asked.setup.here.sweep(&asked.setup.name)),
+        }
     };
     match held() {
         Ok(()) => ExitCode::SUCCESS,

@@ -92,12 +92,10 @@ pub struct Wall {
 impl Wall {
     /// The whole rule set, which replaces the one before it in one step.
     pub fn rules(&self) -> String {
-        let (asked, at_once) = ASKED;
+        let ((net, bits), (asked, at_once)) = (CONTAINERS, ASKED);
         format!(
             "table inet moat\ndelete table inet moat\ntable inet moat {{\n\
-             {closed}{own}{granted}\
-             \tset talking {{\n\t\ttype ipv4_addr; flags dynamic; size {ADDRESSES}\n\t}}\n\
-             \tset asking {{\n\t\ttype ipv4_addr; flags dynamic,timeout; timeout 10s; size {ADDRESSES}\n\t}}\n\
+             {sets}\
              \tcounter sent {{ }}\n\tcounter received {{ }}\n\tcounter refused {{ }}\n\
              \tchain refuse {{\n\t\tcounter name refused\n\t\treject with icmpx type admin-prohibited\n\t}}\n\
              \tchain begin {{\n\t\tct count over {CONVERSATIONS} jump refuse\n\
@@ -106,6 +104,7 @@ impl Wall {
              \tchain forward {{\n\t\ttype filter hook forward priority filter; policy drop;\n\
              \t\tiifname \"{WAN}\" oifname \"{LINE}\" ct state established,related counter name received accept\n\
              \t\tiifname != \"{LINE}\" drop\n\t\toifname != \"{WAN}\" drop\n\
+             \t\tip saddr != {{ {CAPSULE}, {net}/{bits} }} counter name refused drop\n\
              \t\tmeta nfproto ipv6 counter name refused drop\n\
              \t\tct state established,related counter name sent accept\n\
              \t\tip daddr . meta l4proto . th dport @granted goto begin\n\
@@ -114,6 +113,7 @@ impl Wall {
              \t\tmeta l4proto {{ tcp, udp, icmp }} goto begin\n\t}}\n\
              \tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\
              \t\tiifname \"lo\" accept\n\
+             \t\tiifname \"{LINE}\" ip saddr != {{ {CAPSULE}, {net}/{bits} }} counter name refused drop\n\
              \t\tiifname \"{LINE}\" ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport 53 \
              update @asking {{ ip saddr limit rate over {asked}/second burst {at_once} packets }} drop\n\
              \t\tct state established,related accept\n\
@@ -121,17 +121,24 @@ impl Wall {
              \t\tiifname \"{LINE}\" jump refuse\n\t}}\n\
              \tchain after {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\
              \t\toifname \"{WAN}\" masquerade\n\t}}\n}}\n",
-            closed = set("closed", "ipv4_addr; flags interval", CLOSED),
-            own = set("own", "ipv4_addr; flags interval; auto-merge", &self.own),
-            granted = set(
-                "granted",
-                "ipv4_addr . inet_proto . inet_service",
-                self.granted.iter().filter_map(|to| match to.ip() {
-                    IpAddr::V4(address) => Some(format!("{address} . tcp . {}", to.port())),
-                    IpAddr::V6(_) => None,
-                })
-            ),
+            sets = self.sets(),
         )
+    }
+
+    /// Whom there is a rule for, and who is counted.
+    fn sets(&self) -> String {
+        let granted = self.granted.iter().filter_map(|to| match to.ip() {
+            IpAddr::V4(address) => Some(format!("{address} . tcp . {}", to.port())),
+            IpAddr::V6(_) => None,
+        });
+        [
+            set("closed", "ipv4_addr; flags interval", CLOSED),
+            set("own", "ipv4_addr; flags interval; auto-merge", &self.own),
+            set("granted", "ipv4_addr . inet_proto . inet_service", granted),
+            counting("talking", "dynamic"),
+            counting("asking", "dynamic,timeout; timeout 10s"),
+        ]
+        .concat()
     }
 }
 
@@ -164,6 +171,11 @@ pub fn inside() -> String {
 
 /// The capsule's interface towards the moat.
 pub const INSIDE: &str = "eth0";
+
+/// Of addresses that come by themselves.
+fn counting(name: &str, how: &str) -> String {
+    format!("\tset {name} {{\n\t\ttype ipv4_addr; flags {how}; size {ADDRESSES}\n\t}}\n")
+}
 
 fn set<T: std::fmt::Display>(name: &str, kind: &str, elements: impl IntoIterator<Item = T>) -> String {
     let mut text = format!("\tset {name} {{\n\t\ttype {kind}\n");

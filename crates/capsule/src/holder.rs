@@ -80,7 +80,7 @@ mod nobody {
         ///
         /// # Errors
         /// None.
-        pub async fn end(&self, _starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
+        pub async fn end(&self, _sweeps: impl FnOnce() -> Option<Command>) -> Result<(), Fault> {
             Ok(())
         }
 
@@ -149,13 +149,21 @@ mod client {
             done(self.asked(stream, &Ask::Open(wish.clone()), OPENED_WITHIN).await?)
         }
 
-        /// Ends the capsule, if there is one or something of one.
+        /// Ends the capsule; where nobody holds one, clears away with that command what one has left that was ended by force.
         ///
         /// # Errors
         /// What is left.
-        pub async fn end(&self, starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
-            let stream = self.reach(starts).await?;
-            done(self.asked(stream, &Ask::End, ENDED_WITHIN).await?)
+        pub async fn end(&self, sweeps: impl FnOnce() -> Option<Command>) -> Result<(), Fault> {
+            if let Ok(stream) = self.connect().await {
+                return done(self.asked(stream, &Ask::End, ENDED_WITHIN).await?);
+            }
+            let Some(mut sweep) = sweeps() else { return Ok(()) };
+            match timeout(ENDED_WITHIN, sweep.kill_on_drop(true).status()).await {
+                Ok(Ok(ended)) if ended.success() => Ok(()),
+                Ok(Ok(ended)) => Err(Fault::at("sweep", ended)),
+                Ok(Err(error)) => Err(Fault::at("sweep", error)),
+                Err(_) => Err(Fault::at("sweep", "it does not end")),
+            }
         }
 
         /// # Errors

@@ -8,6 +8,7 @@ mod by_hand;
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
+    use by_hand::Deed;
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
         Some("guard") => ionet_capsule::linux::guard::run(std::env::args().nth(2).as_deref() == Some("first")),
@@ -16,8 +17,9 @@ fn main() -> ExitCode {
         Some("init") => {
             ionet_capsule::linux::init::run(std::env::args().skip(2).filter_map(|port| port.parse().ok()))
         }
-        Some("hold") => by_hand::run(false, std::env::args().skip(2)),
-        Some("serve") => by_hand::run(true, std::env::args().skip(2)),
+        Some("hold") => by_hand::run(Deed::Hold, std::env::args().skip(2)),
+        Some("serve") => by_hand::run(Deed::Serve, std::env::args().skip(2)),
+        Some("sweep") => by_hand::run(Deed::Sweep, std::env::args().skip(2)),
         _ => by_hand::usage(),
     }
 }

@@ -85,7 +85,7 @@ async fn nobody_but_its_owner_and_root_speaks_with_a_holder() {
     const STRANGER: u32 = 54_322;
     let dir = tempfile::tempdir().unwrap();
     let holder = Holder::at(&dir.path().join("run"));
-    holder.end(|| Some(serve("test-stranger", dir.path(), &[]))).await.unwrap();
+    holder.open(&wish(), || Some(serve("test-stranger", dir.path(), &[]))).await.unwrap();
     for folder in [dir.path(), &dir.path().join("run")] {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }

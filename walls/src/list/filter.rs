@@ -25,6 +25,7 @@ pub(super) fn all() -> Vec<Attack> {
     all.extend(among_themselves());
     // Last: what odd packets leave behind in a way that was opened is nobody's to clear away.
     all.extend(past_its_own_rules());
+    all.push(in_nobodys_name());
     all.extend(version_six());
     all
 }
@@ -126,6 +127,14 @@ fn past_its_own_rules() -> Vec<Attack> {
             .between(&format!("for at in /proc/[0-9]*/ns/net; do nsenter --net=$at $W {tcp}; done; true"), "")
             .alone(),
     ]
+}
+
+/// Each has a share by its address.
+fn in_nobodys_name() -> Attack {
+    let name = "the internet in nobody's name, past every share";
+    attack(name, By::CapsuleRoot, &format!("forged 192.0.0.99 {NET} {PORT}"), aim(Place::Net, NET, UDP, PORT))
+        .while_the_owner(&format!("udp {NET} {PORT}"))
+        .alone()
 }
 
 impl Attack {

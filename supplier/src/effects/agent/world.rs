@@ -88,13 +88,13 @@ pub(super) struct Capsule {
 impl Capsule {
     /// Opens it; one that is open already stays.
     pub(super) async fn open(&self, programs: &Programs, servers: &[String]) -> Result<(), AgentFault> {
-        let opened = self.holder.open(&wish(servers), || Some(self.starts(Some(programs)))).await;
+        let opened = self.holder.open(&wish(servers), || Some(self.holds(programs))).await;
         opened.map_err(fault)
     }
 
     /// Ends it and everything in it, and clears away what one has left that was ended by force.
     pub(super) async fn end(&self) -> Result<(), WorkFault> {
-        self.holder.end(|| self.program.exists().then(|| self.starts(None))).await.map_err(|fault| {
+        self.holder.end(|| self.program.exists().then(|| self.runs("sweep"))).await.map_err(|fault| {
             tracing::warn!(%fault, "the capsule has not ended");
             WorkFault::StillThere { left: 1 }
         })
@@ -109,18 +109,21 @@ impl Capsule {
     }
 
     /// The holder outlives whoever starts it: its own group, no standard streams, nothing of the session.
-    fn starts(&self, programs: Option<&Programs>) -> Command {
+    fn holds(&self, programs: &Programs) -> Command {
+        let mut command = self.runs("serve");
+        command.arg("--agent").arg(&programs.agent);
+        let brought = [(card_plugin(&programs.card_plugin), programs.card_plugin.clone())];
+        for (name, file) in brought.into_iter().chain(played()) {
+            command.arg("--beside").arg(format!("{name}={}", file.display()));
+        }
+        command
+    }
+
+    fn runs(&self, deed: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("serve").args(["--name", &self.name]);
+        command.arg(deed).args(["--name", &self.name]);
         for (option, path) in [("--folder", &self.folder), ("--run", &self.run), ("--log", &self.log)] {
             command.arg(option).arg(path);
-        }
-        if let Some(programs) = programs {
-            command.arg("--agent").arg(&programs.agent);
-            let brought = [(card_plugin(&programs.card_plugin), programs.card_plugin.clone())];
-            for (name, file) in brought.into_iter().chain(played()) {
-                command.arg("--beside").arg(format!("{name}={}", file.display()));
-            }
         }
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         #[cfg(unix)]

@@ -90,7 +90,7 @@ impl Board {
     }
 
     pub(crate) fn left_out(&self, bytes: u64) {
-        self.change(|known| known.left_out += bytes);
+        self.change(|known| known.left_out = known.left_out.saturating_add(bytes));
     }
 
     pub(crate) fn lost_lines(&self, lines: u64) {

@@ -51,6 +51,7 @@ use crate::names::Clock;
 use crate::queue::Writing;
 use crate::tail::Stop;
 
+pub use ionet_foreign::Door;
 pub use pace::LONGEST_REST;
 pub use ship::{Object, Shipper, Store, backoff};
 pub use tail::Sources;

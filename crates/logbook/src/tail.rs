@@ -4,6 +4,9 @@
 //! stream of ours, and how far that went is saved before the stream's file is closed and after a new one is begun; so a
 //! restart cuts the stream's open file back to what is known and reads on, and no line is lost or doubled.
 //!
+//! They lie in folders of this PC, or in a capsule beyond a door. Where nobody answers there, nothing is known to be gone: all stays
+//! as it is, and whoever answers anew is asked for each log by its mark, as after a restart of ours.
+//!
 //! A job may write whatever it likes. So everything has a limit: bytes in a turn and in an hour, logs at a time and new
 //! ones in an hour, entries of a folder. What is left out is counted, and said in the stream where it is missing.
 
@@ -22,13 +25,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ionet_foreign::{Answered, Door, Root, Source, Unheard};
 use ionet_redact::Redactor;
 
 use crate::Limits;
 use crate::board::Board;
 use crate::looks::Looks;
 use crate::names::{Clock, Names, object_part};
-use crate::platform::Folder;
 use crate::roll::Roll;
 use allocations::Allocations;
 use memory::Memory;
@@ -45,15 +48,22 @@ const MOST_NEW_STREAMS: u64 = 128;
 
 /// Where the foreign logs lie.
 #[derive(Debug, Clone)]
-pub struct Sources {
-    /// The folder of the agent's `client.log` and its predecessors, `client-<unix nanoseconds>.log`.
-    pub agent: PathBuf,
-    /// Nomad's allocations: `ALLOC/alloc/logs/TASK.{stdout,stderr}.N` lie below it.
-    pub allocations: PathBuf,
+pub enum Sources {
+    /// In folders of this PC.
+    Here {
+        /// The folder of the agent's `client.log` and its predecessors, `client-<unix nanoseconds>.log`.
+        agent: PathBuf,
+        /// Nomad's allocations: `ALLOC/alloc/logs/TASK.{stdout,stderr}.N` lie below it.
+        allocations: PathBuf,
+    },
+    /// The same two in a capsule, for as long as it lives.
+    Beyond(Door),
 }
 
 pub(crate) struct Follow {
-    agent: PathBuf,
+    /// Somebody has to answer here first.
+    door: Option<Door>,
+    agent: Source,
     allocations: Allocations,
     kit: Kit,
     streams: BTreeMap<String, Stream>,
@@ -87,9 +97,17 @@ pub(crate) struct Followed {
 impl Follow {
     pub(crate) fn new(sources: Sources, kit: Kit, looks: Looks) -> Self {
         kit.close_unmarked();
+        let (door, agent, allocations) = match sources {
+            Sources::Here { agent, allocations } => (None, Source::Here(agent), Source::Here(allocations)),
+            Sources::Beyond(door) => {
+                let beyond = |root| Source::Beyond(door.clone(), root);
+                (Some(door.clone()), beyond(Root::Agent), beyond(Root::Allocations))
+            }
+        };
         Self {
-            agent: sources.agent,
-            allocations: Allocations::new(sources.allocations, looks),
+            door,
+            agent,
+            allocations: Allocations::new(allocations, looks),
             kit,
             streams: BTreeMap::new(),
             newcomers: BTreeMap::new(),
@@ -98,11 +116,44 @@ impl Follow {
         }
     }
 
-    /// Reads what is new, for one turn. One log that fails does not keep the others back.
+    /// Reads what is new, for one turn. Where nobody answers there is nothing to read, and all stays as it is.
     pub(crate) fn poll(&mut self, stop: &Stop) -> io::Result<Followed> {
         let mut turn = Turn::new(stop);
-        let mut result = self.poll_agent(&mut turn);
-        self.allocations.look();
+        let read = if self.is_answered() { self.read(&mut turn) } else { self.take_up() };
+        let kept = self.close_old().and(self.close_largest()).and(self.kit.memory.save());
+        let came = worse(read, kept.map(|()| Came::ToTheEnd))?;
+        let heard = self.door.as_ref().is_none_or(Door::is_heard);
+        Ok(Followed { more: came == Came::Far && heard, news: turn.news })
+    }
+
+    /// What an earlier life left open gets as old as anything else, though nobody comes who could go on with it.
+    fn take_up(&mut self) -> io::Result<Came> {
+        let known: Vec<_> = self.kit.memory.names().cloned().collect();
+        for name in known {
+            if let Entry::Vacant(new) = self.streams.entry(name) {
+                let stream = self.kit.stream(new.key())?;
+                new.insert(stream);
+            }
+        }
+        Ok(Came::ToTheEnd)
+    }
+
+    /// Whoever answers anew has nothing open; each log goes on by its mark.
+    fn is_answered(&mut self) -> bool {
+        let answered = self.door.as_ref().map_or(Answered::AsBefore, Door::knock);
+        if answered == Answered::Anew {
+            self.allocations.let_go();
+            self.streams.values_mut().for_each(Stream::let_go);
+        }
+        answered != Answered::Nobody
+    }
+
+    /// One log that fails does not keep the others back.
+    fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<Came> {
+        let mut result = worse(Ok(Came::ToTheEnd), self.poll_agent(turn));
+        if self.allocations.look().is_err() {
+            return worse(result, Ok(Came::Far));
+        }
         self.say_crowded();
         let logs = self.in_turn();
         for (name, id, log) in &logs {
@@ -111,15 +162,18 @@ impl Follow {
                 result = worse(result, Ok(Came::Far));
                 break;
             }
-            result = worse(result, self.poll_job(name, id, log, &mut turn));
+            let came = self.poll_job(name, id, log, turn);
+            if came.as_ref().is_err_and(|error| Unheard::of(error) == Some(Unheard::Away)) {
+                self.next.clone_from(name);
+                return worse(result, came);
+            }
+            result = worse(result, came);
         }
         let alive: BTreeSet<_> = logs.into_iter().map(|(name, _, _)| name).collect();
         for name in self.gone(&alive) {
-            result = worse(result, self.end(&name, &mut turn));
+            result = worse(result, self.end(&name, turn));
         }
-        let kept = self.close_old().and(self.close_largest()).and(self.kit.memory.save());
-        let came = worse(result, kept.map(|()| Came::ToTheEnd))?;
-        Ok(Followed { more: came == Came::Far, news: turn.news })
+        result
     }
 
     /// Closes every stream's open file.
@@ -132,12 +186,10 @@ impl Follow {
     }
 
     fn poll_agent(&mut self, turn: &mut Turn<'_>) -> io::Result<Came> {
-        let Ok(folder) = Folder::open(&self.agent) else { return Ok(Came::ToTheEnd) };
+        let Ok(folder) = self.agent.open() else { return Ok(Came::ToTheEnd) };
         let stream = match self.streams.entry(AGENT.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                new.insert(self.kit.stream(AGENT, Some(Redactor::of_this_pc().of_agent()))?)
-            }
+            Entry::Vacant(new) => new.insert(self.kit.stream(AGENT)?),
         };
         stream.poll_agent(&folder, &mut self.kit, turn)
     }
@@ -152,7 +204,7 @@ impl Follow {
                 return Ok(Came::ToTheEnd);
             }
             hourly.take(1);
-            self.streams.insert(name.to_owned(), self.kit.stream(name, None)?);
+            self.streams.insert(name.to_owned(), self.kit.stream(name)?);
         }
         let Some(stream) = self.streams.get_mut(name) else { return Ok(Came::ToTheEnd) };
         stream.poll_job(folder, log, numbers, &mut self.kit, turn)
@@ -268,7 +320,8 @@ impl Kit {
         }
     }
 
-    fn stream(&mut self, name: &str, redactor: Option<Redactor>) -> io::Result<Stream> {
+    fn stream(&mut self, name: &str) -> io::Result<Stream> {
+        let redactor = (name == AGENT).then(|| Redactor::of_this_pc().of_agent());
         Stream::new(name, self.roll(name), redactor, self)
     }
 
@@ -277,8 +330,13 @@ impl Kit {
     }
 }
 
-/// Goes on with the others, but tells the first failure.
+/// Goes on with the others, but tells the first failure. What somebody beyond has not said is none: their turn comes again.
 fn worse(first: io::Result<Came>, second: io::Result<Came>) -> io::Result<Came> {
+    let second = second.or_else(|error| match Unheard::of(&error) {
+        Some(Unheard::Away) => Ok(Came::Far),
+        Some(Unheard::No) => Ok(Came::ToTheEnd),
+        None => Err(error),
+    });
     match (first, second) {
         (Ok(Came::ToTheEnd), Ok(Came::ToTheEnd)) => Ok(Came::ToTheEnd),
         (Ok(_), Ok(_)) => Ok(Came::Far),

@@ -1,10 +1,10 @@
 //! The logbook as a whole, in a folder of its own and by a clock that the test moves.
 
-mod bounds;
+#[cfg(unix)]
+mod beyond;
 mod clock;
 mod disk;
-mod follow;
-mod rewritten;
+mod here;
 mod shipping;
 
 use std::collections::BTreeMap;
@@ -27,6 +27,9 @@ struct Shelf {
     book: Arc<Book>,
     _writing: Writing,
     time: Time,
+    /// Who answers beyond the door, for what is followed there.
+    #[cfg(unix)]
+    served: Option<beyond::Served>,
     folder: TempDir,
 }
 
@@ -76,14 +79,24 @@ impl Shelf {
 
     fn in_folder(folder: TempDir, time: Time, limits: Limits) -> Self {
         let (book, _writing) = Book::open(&folder.path().join("logs"), limits, time.clock()).unwrap();
-        Self { book: Arc::new(book), _writing, time, folder }
+        let book = Arc::new(book);
+        Self {
+            book,
+            _writing,
+            time,
+            #[cfg(unix)]
+            served: None,
+            folder,
+        }
     }
 
     /// Another life on the same folder.
     fn restart(self, limits: Limits) -> Self {
-        let Self { book, _writing, time, folder } = self;
-        drop((book, _writing));
-        Self::in_folder(folder, time, limits)
+        drop((self.book, self._writing));
+        let again = Self::in_folder(self.folder, self.time, limits);
+        #[cfg(unix)]
+        let again = Self { served: self.served, ..again };
+        again
     }
 
     fn pass(&self, time: Duration) {

@@ -59,7 +59,7 @@ impl Shared {
 
 /// Where the agent and its jobs write.
 pub fn sources(folders: &ionet_wire::paths::Folders) -> Sources {
-    Sources { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") }
+    Sources::Here { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") }
 }
 
 /// The host alone: path and query of a grant are a secret.

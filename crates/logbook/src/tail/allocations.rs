@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ionet_foreign::{Folder, Seen, Source, unless_away};
 
 use super::Looks;
 use super::series::{MOST_ENTRIES, job_series};
-use crate::platform::{Folder, Seen};
 
 /// More streams of one allocation are not taken over: a job can make files without end.
 const MOST_STREAMS: usize = 64;
@@ -18,7 +18,7 @@ const PATIENCE: u32 = 1000;
 const SETTLED: Duration = Duration::from_secs(2);
 
 pub(crate) struct Allocations {
-    path: PathBuf,
+    source: Source,
     root: Option<Listed>,
     known: BTreeMap<String, Logs>,
     looks: Looks,
@@ -41,18 +41,24 @@ pub(crate) struct Logs {
 }
 
 impl Allocations {
-    pub(crate) fn new(path: PathBuf, looks: Looks) -> Self {
-        Self { path, root: None, known: BTreeMap::new(), looks }
+    pub(crate) fn new(source: Source, looks: Looks) -> Self {
+        Self { source, root: None, known: BTreeMap::new(), looks }
     }
 
-    /// Brings itself up to date.
-    pub(crate) fn look(&mut self) {
-        let Some(root) = up_to_date(&mut self.root, &self.path) else {
+    /// Forgets what was open: it has to be opened anew.
+    pub(crate) fn let_go(&mut self) {
+        self.root = None;
+        self.known.clear();
+    }
+
+    /// Brings itself up to date. Where nobody answers, nothing is known to be gone.
+    pub(crate) fn look(&mut self) -> io::Result<()> {
+        let Some(root) = up_to_date(&mut self.root, &self.source)? else {
             self.known.clear();
-            return;
+            return Ok(());
         };
-        if root.has_changed()
-            && let Ok(names) = root.list(&self.looks)
+        if root.has_changed()?
+            && let Some(names) = unless_away(root.list(&self.looks))?
         {
             let ids: Vec<_> = names.into_iter().filter(|name| is_id(name)).take(MOST_ALLOCATIONS).collect();
             self.known.retain(|id, _| ids.contains(id));
@@ -62,8 +68,9 @@ impl Allocations {
             self.known.values_mut().for_each(|logs| logs.tries = 0);
         }
         for (id, logs) in &mut self.known {
-            logs.look(&root.folder, id, &self.looks);
+            logs.look(&root.folder, id, &self.looks)?;
         }
+        Ok(())
     }
 
     /// Each allocation with each of its logs.
@@ -84,58 +91,67 @@ impl Allocations {
 }
 
 impl Logs {
-    fn look(&mut self, root: &Folder, id: &str, looks: &Looks) {
-        if self.listed.as_ref().is_some_and(|listed| listed.is_removed()) {
+    fn look(&mut self, root: &Folder, id: &str, looks: &Looks) -> io::Result<()> {
+        if let Some(listed) = &self.listed
+            && listed.is_removed()?
+        {
             *self = Self::default();
         }
         if self.listed.is_none() && self.tries < PATIENCE {
             self.tries += 1;
             let folder = root.folder(id).and_then(|folder| folder.folder("alloc")?.folder("logs"));
-            self.listed = folder.ok().map(|folder| Listed { folder, seen: None });
+            self.listed = unless_away(folder)?.map(|folder| Listed { folder, seen: None });
         }
-        let Some(listed) = self.listed.as_mut().filter(|listed| listed.has_changed()) else { return };
-        looks.count();
-        let seen = listed.folder.seen().ok();
-        if let Ok((series, more)) = job_series(&listed.folder, MOST_STREAMS) {
-            (self.series, self.more, listed.seen) = (series, more, seen);
+        let Some(listed) = &mut self.listed else { return Ok(()) };
+        if listed.has_changed()? {
+            looks.count();
+            let seen = unless_away(listed.folder.seen())?;
+            if let Some((series, more)) = unless_away(job_series(&listed.folder, MOST_STREAMS))? {
+                (self.series, self.more, listed.seen) = (series, more, seen);
+            }
         }
+        Ok(())
     }
 }
 
 impl Listed {
-    fn has_changed(&self) -> bool {
-        let now = self.folder.seen().ok();
-        now.is_none() || now != self.seen || now.is_some_and(|seen| !is_settled(seen))
+    fn has_changed(&self) -> io::Result<bool> {
+        let now = unless_away(self.folder.seen())?;
+        Ok(now.is_none() || now != self.seen || now.is_some_and(|seen| !is_settled(seen)))
     }
 
-    fn is_removed(&self) -> bool {
-        self.folder.seen().map_or(true, |seen| seen.removed)
+    fn is_removed(&self) -> io::Result<bool> {
+        Ok(unless_away(self.folder.seen())?.is_none_or(|seen| seen.removed))
     }
 
     fn list(&mut self, looks: &Looks) -> io::Result<Vec<String>> {
         looks.count();
-        let seen = self.folder.seen().ok();
+        let seen = unless_away(self.folder.seen())?;
         let names = self.folder.names(MOST_ENTRIES)?;
         self.seen = seen;
         Ok(names)
     }
 }
 
-/// The folder at `path`, opened again where it is another one by now.
-fn up_to_date<'a>(root: &'a mut Option<Listed>, path: &Path) -> Option<&'a mut Listed> {
-    if root.as_ref().is_some_and(Listed::is_removed) {
+/// The source's folder, opened again where it is another one by now.
+fn up_to_date<'a>(root: &'a mut Option<Listed>, source: &Source) -> io::Result<Option<&'a mut Listed>> {
+    if let Some(listed) = root
+        && listed.is_removed()?
+    {
         *root = None;
     }
     if root.is_none() {
-        *root = Folder::open(path).ok().map(|folder| Listed { folder, seen: None });
+        *root = unless_away(source.open())?.map(|folder| Listed { folder, seen: None });
     }
-    root.as_mut()
+    Ok(root.as_mut())
 }
 
 fn is_settled(seen: Seen) -> bool {
     let (seconds, _) = seen.modified;
-    let modified = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-    SystemTime::now().duration_since(modified).is_ok_and(|age| age > SETTLED)
+    // A time that this system cannot write down is none of the last seconds.
+    let modified = UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()));
+    let age = modified.map(|modified| SystemTime::now().duration_since(modified));
+    age.is_none_or(|age| age.is_ok_and(|age| age > SETTLED))
 }
 
 fn is_id(name: &str) -> bool {

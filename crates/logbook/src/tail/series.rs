@@ -1,13 +1,11 @@
 //! Which files make up a foreign log, in which order.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 
+use ionet_foreign::{File, Folder, unless_away};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::platform::Folder;
 
 pub(crate) const NEWEST: &str = "client.log";
 /// More entries of a folder are not looked at: whoever fills it with others loses his own logs at the most.
@@ -15,7 +13,7 @@ pub(crate) const MOST_ENTRIES: usize = 20_000;
 /// Files of one log that are kept in mind, the newest.
 const MOST_FILES: usize = 256;
 /// Enough of a file's beginning to hold its first line's time.
-const HEAD: u64 = 256;
+const HEAD: usize = 256;
 
 /// How a file begins: what it is known by when it is renamed. Inodes are used again, and are not to be had everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,20 +29,21 @@ impl Head {
     }
 
     /// Whether the file still begins like this.
-    pub(crate) fn is_of(&self, file: &File) -> bool {
-        Self::of_first(file, self.length).ok().flatten().is_some_and(|head| head == *self)
+    pub(crate) fn is_of(&self, file: &File) -> io::Result<bool> {
+        let length = usize::try_from(self.length).unwrap_or(HEAD).min(HEAD);
+        let head = unless_away(Self::of_first(file, length))?.flatten();
+        Ok(head.is_some_and(|head| head == *self))
     }
 
     /// A head taken when there was less to see of the file should be taken again.
     pub(crate) fn is_whole(&self) -> bool {
-        self.length >= HEAD
+        self.length >= HEAD as u64
     }
 
-    fn of_first(file: &File, length: u64) -> io::Result<Option<Self>> {
-        let mut file = file;
-        file.seek(SeekFrom::Start(0))?;
-        let mut start = Vec::new();
-        file.take(length).read_to_end(&mut start)?;
+    fn of_first(file: &File, length: usize) -> io::Result<Option<Self>> {
+        let mut start = vec![0; length];
+        let read = file.read_at(0, &mut start)?;
+        start.truncate(read);
         let head = Self { length: start.len() as u64, sha256: hex::encode(Sha256::digest(&start)) };
         Ok((head.length > 0).then_some(head))
     }
@@ -55,7 +54,10 @@ impl Head {
 pub(crate) fn agent_series(folder: &Folder) -> io::Result<Vec<File>> {
     let mut names = agent_names(folder)?;
     for _ in 0..10 {
-        let files: Vec<_> = names.iter().filter_map(|name| folder.file(name).ok()).collect();
+        let mut files = Vec::new();
+        for name in &names {
+            files.extend(unless_away(folder.file(name))?);
+        }
         let again = agent_names(folder)?;
         if again == names && files.len() == names.len() {
             return Ok(files);
@@ -66,8 +68,8 @@ pub(crate) fn agent_series(folder: &Folder) -> io::Result<Vec<File>> {
 }
 
 /// The file being written, alone.
-pub(crate) fn agent_newest(folder: &Folder) -> Option<File> {
-    folder.file(NEWEST).ok()
+pub(crate) fn agent_newest(folder: &Folder) -> io::Result<Option<File>> {
+    unless_away(folder.file(NEWEST))
 }
 
 fn agent_names(folder: &Folder) -> io::Result<Vec<String>> {
@@ -78,6 +80,7 @@ fn agent_names(folder: &Folder) -> io::Result<Vec<String>> {
         .filter_map(|name| if name == NEWEST { Some((u128::MAX, name)) } else { Some((nanos(&name)?, name)) })
         .collect();
     names.sort();
+    names.drain(..names.len().saturating_sub(MOST_FILES));
     Ok(names.into_iter().map(|(_, name)| name).collect())
 }
 

@@ -1,20 +1,17 @@
 //! One foreign log on its way into a stream of ours.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 
+use ionet_foreign::{File, Folder, PIECE, Seen, unless_away};
 use ionet_redact::Redactor;
 
 use super::Kit;
 use super::gap;
 use super::memory::Mark;
-use super::series::{Head, agent_newest, agent_series};
+use super::series::{Head, NEWEST, agent_newest, agent_series};
 use super::share::{Hourly, Turn};
-use crate::platform::{self, Folder, Seen};
 use crate::roll::Roll;
 
-/// Read at once. A line longer than this is not kept whole.
-const PIECE: usize = 64 << 10;
 /// What is remembered of the end of what was read, to know a file that was written anew.
 const TAIL: usize = 64;
 
@@ -75,6 +72,11 @@ impl Stream {
         self.roll.open_bytes()
     }
 
+    /// The file being read has to be opened anew; it is known by its mark, as after a restart.
+    pub(crate) fn let_go(&mut self) {
+        self.held = None;
+    }
+
     /// A job's files keep their names: `log.N`, then `log.N+1`.
     pub(crate) fn poll_job(
         &mut self,
@@ -85,7 +87,7 @@ impl Stream {
         turn: &mut Turn<'_>,
     ) -> io::Result<Came> {
         let (before, known) = (self.mark.number, self.mark.head.is_some());
-        if self.held.is_some() && !self.is_still_there(folder, log, numbers) {
+        if self.held.is_some() && !self.is_still_there(folder, log, numbers)? {
             if self.read(true, kit, turn)? == Came::Far {
                 return Ok(Came::Far);
             }
@@ -95,7 +97,7 @@ impl Stream {
         let last = numbers.last().copied().unwrap_or_default();
         let first = numbers.first().copied().unwrap_or_default();
         if known && first > before {
-            self.mark.gap.files += first - before - 1;
+            self.mark.gap.files = self.mark.gap.files.saturating_add(first - before - 1);
         }
         for number in numbers.iter().copied().filter(|number| *number >= before) {
             if number != self.mark.number {
@@ -103,7 +105,7 @@ impl Stream {
             }
             if self.held.is_none() {
                 // A link or a pipe in a log's place, or a file that went just now.
-                let Ok(file) = folder.file(&format!("{log}.{number}")) else { continue };
+                let Some(file) = unless_away(folder.file(&format!("{log}.{number}")))? else { continue };
                 self.hold(file);
             }
             if self.read(number != last, kit, turn)? == Came::Far {
@@ -123,11 +125,11 @@ impl Stream {
         kit: &mut Kit,
         turn: &mut Turn<'_>,
     ) -> io::Result<Came> {
-        if self.agent_goes_on(folder) {
+        if self.agent_goes_on(folder)? {
             return self.read(false, kit, turn);
         }
         let files = agent_series(folder)?;
-        let known = self.mark.head.as_ref().and_then(|head| files.iter().position(|file| head.is_of(file)));
+        let known = self.known_among(&files)?;
         if known.is_none() && self.held.is_some() && self.read(true, kit, turn)? == Came::Far {
             return Ok(Came::Far);
         }
@@ -178,31 +180,46 @@ impl Stream {
     }
 
     /// Whether the held file still has its name.
-    fn is_still_there(&self, folder: &Folder, log: &str, numbers: &[u64]) -> bool {
+    fn is_still_there(&self, folder: &Folder, log: &str, numbers: &[u64]) -> io::Result<bool> {
         let Some(held) = self.held.as_ref().filter(|_| numbers.contains(&self.mark.number)) else {
-            return false;
+            return Ok(false);
         };
-        let there = folder.look(&format!("{log}.{}", self.mark.number));
-        there.is_ok_and(|there| Seen::of(&held.file).is_ok_and(|held| held.id == there.id))
+        let there = unless_away(folder.look(&format!("{log}.{}", self.mark.number)))?;
+        let held = unless_away(held.file.seen())?;
+        Ok(there.is_some_and(|there| held.is_some_and(|held| held.id == there.id)))
     }
 
-    fn agent_goes_on(&mut self, folder: &Folder) -> bool {
+    fn agent_goes_on(&mut self, folder: &Folder) -> io::Result<bool> {
         let Some(held) = &self.held else {
-            let known = agent_newest(folder)
-                .filter(|file| self.mark.head.as_ref().is_some_and(|head| head.is_of(file)));
-            let goes_on = known.is_some();
-            known.into_iter().for_each(|file| self.hold(file));
-            return goes_on;
+            let Some(newest) = agent_newest(folder)? else { return Ok(false) };
+            let goes_on = self.begins_as_known(&newest)?;
+            if goes_on {
+                self.hold(newest);
+            }
+            return Ok(goes_on);
         };
-        let same =
-            |there: Seen| there.id.is_some() && Seen::of(&held.file).is_ok_and(|held| held.id == there.id);
-        match folder.look(super::series::NEWEST) {
-            Ok(there) if there.id.is_none() => agent_newest(folder)
-                .is_some_and(|file| self.mark.head.as_ref().is_some_and(|head| head.is_of(&file))),
-            Ok(there) if held.seen == Some(there) => true,
-            Ok(there) => same(there) && self.mark.head.as_ref().is_some_and(|head| head.is_of(&held.file)),
-            Err(_) => false,
+        let Some(there) = unless_away(folder.look(NEWEST))? else { return Ok(false) };
+        if there.id.is_none() {
+            return agent_newest(folder)?.map_or(Ok(false), |newest| self.begins_as_known(&newest));
         }
+        if held.seen == Some(there) {
+            return Ok(true);
+        }
+        let same = unless_away(held.file.seen())?.is_some_and(|held| held.id == there.id);
+        Ok(same && self.begins_as_known(&held.file)?)
+    }
+
+    fn begins_as_known(&self, file: &File) -> io::Result<bool> {
+        self.mark.head.as_ref().map_or(Ok(false), |head| head.is_of(file))
+    }
+
+    fn known_among(&self, files: &[File]) -> io::Result<Option<usize>> {
+        for (place, file) in files.iter().enumerate() {
+            if self.begins_as_known(file)? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads the held file to its end, or until the turn is over. `complete`: nobody writes to it any more.
@@ -222,15 +239,15 @@ impl Stream {
         turn: &mut Turn<'_>,
     ) -> io::Result<Came> {
         // A file that cannot be read is its writer's affair: it is tried again when it changes, and no fault of our disk.
-        let Ok(seen) = Seen::of(&held.file) else { return Ok(Came::ToTheEnd) };
+        let Some(seen) = unless_away(held.file.seen())? else { return Ok(Came::ToTheEnd) };
         if !complete && held.seen == Some(seen) {
             return Ok(Came::ToTheEnd);
         }
-        if self.mark.offset > 0 && self.is_anew(held, seen) {
+        if self.mark.offset > 0 && self.is_anew(held, seen)? {
             (self.mark.offset, self.mark.in_long_line) = (0, false);
         }
         if self.mark.offset == 0 || self.mark.head.as_ref().is_none_or(|head| !head.is_whole()) {
-            self.mark.head = Head::of(&held.file).ok().flatten();
+            self.mark.head = unless_away(Head::of(&held.file))?.flatten();
         }
         let mut left = turn.part();
         while left > 0 && !turn.is_over() {
@@ -243,15 +260,16 @@ impl Stream {
     }
 
     /// Cut short, or written anew, by its writer: what is there now is new.
-    fn is_anew(&self, held: &Held, seen: Seen) -> bool {
+    fn is_anew(&self, held: &Held, seen: Seen) -> io::Result<bool> {
         if seen.length < self.mark.offset
-            || self.mark.head.as_ref().is_some_and(|head| !head.is_of(&held.file))
+            || (self.mark.head.is_some() && !self.begins_as_known(&held.file)?)
         {
-            return true;
+            return Ok(true);
         }
         let mut tail = vec![0; held.tail.len()];
         let at = self.mark.offset - tail.len() as u64;
-        read_at(&held.file, at, &mut tail).is_ok_and(|read| read < tail.len() || tail != held.tail)
+        let read = unless_away(held.file.read_at(at, &mut tail))?;
+        Ok(read.is_some_and(|read| read < tail.len() || tail != held.tail))
     }
 
     /// One piece, or past what is left out.
@@ -263,28 +281,25 @@ impl Stream {
         turn: &mut Turn<'_>,
         left: &mut u64,
     ) -> io::Result<Came> {
-        let length = held.file.metadata().map_or(0, |metadata| metadata.len());
-        let behind = length.saturating_sub(self.mark.offset);
-        let data = platform::next_data(&held.file, self.mark.offset).unwrap_or_default();
-        let Some(data) = data.filter(|_| behind > 0) else {
+        let mut piece = vec![0; PIECE];
+        let next = unless_away(held.file.next(self.mark.offset, &mut piece))?.unwrap_or_default();
+        let behind = next.length.saturating_sub(self.mark.offset);
+        let Some(at) = next.at.filter(|_| behind > 0) else {
             // A hole at the end may be filled yet.
             self.skip(held, if complete { behind } else { 0 }, |gap| &mut gap.empty, kit);
             return Ok(Came::ToTheEnd);
         };
-        self.skip(held, data.start.saturating_sub(self.mark.offset), |gap| &mut gap.empty, kit);
+        self.skip(held, at.saturating_sub(self.mark.offset), |gap| &mut gap.empty, kit);
         let now = kit.clock.elapsed();
         let share = self.hourly.left(now).min(kit.share_of(&self.name, now));
         if share == 0 {
-            self.skip(held, length.saturating_sub(self.mark.offset), |gap| &mut gap.beyond, kit);
+            self.skip(held, next.length.saturating_sub(self.mark.offset), |gap| &mut gap.beyond, kit);
             // Whatever comes next may be the rest of a line.
             self.mark.in_long_line = self.redactor.is_some();
             return Ok(Came::ToTheEnd);
         }
-        let most = usize::try_from(data.end.saturating_sub(self.mark.offset)).unwrap_or(PIECE);
-        let mut piece = vec![0; most.min(PIECE)];
-        let read = read_at(&held.file, self.mark.offset, &mut piece).unwrap_or_default();
-        piece.truncate(read);
-        let counts = if read == 0 { 0 } else { turn.read(read as u64) };
+        piece.truncate(next.read);
+        let counts = if next.read == 0 { 0 } else { turn.read(next.read as u64) };
         *left = left.saturating_sub(counts);
         self.take(held, &piece, complete, kit)
     }
@@ -353,7 +368,8 @@ impl Stream {
         if bytes > 0 {
             held.tail.clear();
             self.mark.offset += bytes;
-            *why(&mut self.mark.gap) += bytes;
+            let left_out = why(&mut self.mark.gap);
+            *left_out = left_out.saturating_add(bytes);
             kit.board.left_out(bytes);
         }
     }
@@ -371,19 +387,4 @@ impl Stream {
 
 fn memchr(byte: u8, text: &[u8]) -> Option<usize> {
     text.iter().position(|other| *other == byte)
-}
-
-/// As much as there is, up to the whole of `piece`.
-fn read_at(mut file: &File, offset: u64, piece: &mut [u8]) -> io::Result<usize> {
-    file.seek(SeekFrom::Start(offset))?;
-    let mut length = 0;
-    while length < piece.len() {
-        match file.read(&mut piece[length..]) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }

@@ -6,27 +6,26 @@ use super::*;
 
 pub(super) const ALLOCATION: &str = "0a1b2c3d-0000-4000-8000-00000000cafe";
 
-fn sources(shelf: &Shelf) -> Sources {
-    let sources =
-        Sources { agent: shelf.logs().join("agent"), allocations: shelf.folder.path().join("data/alloc") };
-    fs::create_dir_all(&sources.agent).unwrap();
-    fs::create_dir_all(&sources.allocations).unwrap();
-    sources
+fn follow(shelf: &mut Shelf) -> (PathBuf, PathBuf) {
+    let (agent, allocations) = (shelf.logs().join("agent"), shelf.folder.path().join("data/alloc"));
+    fs::create_dir_all(&agent).unwrap();
+    fs::create_dir_all(&allocations).unwrap();
+    let sources = super::sources(shelf, agent.clone(), allocations.clone());
+    shelf.book.follow(sources);
+    (agent, allocations)
 }
 
 pub(super) fn following(limits: Limits) -> (Shelf, PathBuf, PathBuf) {
-    let shelf = Shelf::new(limits);
-    let sources = sources(&shelf);
-    let job = sources.allocations.join(ALLOCATION).join("alloc/logs");
+    let mut shelf = Shelf::new(limits);
+    let (agent, allocations) = follow(&mut shelf);
+    let job = allocations.join(ALLOCATION).join("alloc/logs");
     fs::create_dir_all(&job).unwrap();
-    let agent = sources.agent.clone();
-    shelf.book.follow(sources);
     (shelf, agent, job)
 }
 
 pub(super) fn restart(shelf: Shelf, limits: Limits) -> Shelf {
-    let shelf = shelf.restart(limits);
-    shelf.book.follow(sources(&shelf));
+    let mut shelf = shelf.restart(limits);
+    follow(&mut shelf);
     shelf
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 const USAGE: &str = "usage: ionet-capsule hold --name NAME --folder DIR --run DIR [--group PATH] [--rate BITS]
        [--disk BYTES] [--memory BYTES] [--grant ADDRESS:PORT]… [--agent NOMAD] [--lead PORT]…
 Holds a capsule until standard input ends. Lines there: freeze, thaw, count. DIR/engine.sock is its engine, DIR/guard.sock
-its guard.";
+its guard, DIR/files.sock its logs.";
 
 pub(crate) fn usage() -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{USAGE}");
@@ -53,7 +53,7 @@ async fn hold(asked: &Asked) -> Result<(), Fault> {
     let (link, over) =
         Link::over(capsule.stream, End::Holder, move |talk| drop(tokio::spawn(back(talk, led.clone()))));
     let mut over = std::pin::pin!(over);
-    for door in ["guard", "engine"] {
+    for door in ["guard", "engine", "files"] {
         lead(&link, door, &asked.here.run.join(door).with_extension("sock"))?;
     }
     say("ready");

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
         Some("guard") => ionet_capsule::linux::init::guard(),
+        Some("files") => ionet_capsule::linux::files::run(),
         Some("names") => ionet_capsule::linux::resolver::run(),
         Some("init") => {
             ionet_capsule::linux::init::run(std::env::args().skip(2).filter_map(|port| port.parse().ok()))

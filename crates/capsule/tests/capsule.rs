@@ -13,6 +13,7 @@ use std::time::Duration;
 use held::{Held, inventory, kill, lacks, nothing_left, wait};
 use ionet_agent::guard::{Guard, Place, Start};
 use ionet_core::StartId;
+use ionet_logbook::{Door, Limits, Logbook, Sources};
 use serde_json::json;
 
 const MEMORY: u64 = 64 << 20;
@@ -112,6 +113,40 @@ async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothin
     drop(guard);
     let (code, _) = held.run("true", json!({"Memory": MEMORY}));
     assert_eq!(code, 0, "the engine goes on");
+    drop(held);
+}
+
+/// What a job has planted between the logs leads nowhere: not in the capsule, and so less outside.
+#[test]
+fn logs_inside_are_taken_over_through_their_door_and_what_a_link_leads_to_is_not() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let held = Held::start("test-files");
+    held.image();
+    let id = "0a1b2c3d-0000-4000-8000-00000000cafe";
+    let logs = format!("/data/agent/alloc/{id}/alloc/logs");
+    let script = format!(
+        "/bin/busybox mkdir -p /data/logs {logs}; echo '{{\"@message\":\"said inside\"}}' > /data/logs/client.log; \
+         echo 'of a job' > {logs}/t.stdout.0; /bin/busybox ln -s /etc/hostname {logs}/u.stdout.0"
+    );
+    let (code, said) = held.run(&script, json!({"Memory": MEMORY, "Binds": ["/data:/data"]}));
+    assert_eq!(code, 0, "{said}");
+    let outside = tempfile::tempdir().unwrap();
+    let logbook = Logbook::open(outside.path(), Limits::default()).unwrap();
+    logbook.follow(Sources::Beyond(Door::at(held.run_folder().join("files.sock"))));
+    let taken_over = |stream: &str| fs::read_to_string(outside.path().join(stream).join("current.log")).ok();
+
+    let of_job = wait("the job's log", || {
+        logbook.take_over();
+        taken_over(&format!("jobs/{id}/t.stdout"))
+    });
+
+    assert_eq!(of_job, "of a job\n");
+    assert!(taken_over("agent").unwrap().contains("said inside"));
+    assert_eq!(taken_over(&format!("jobs/{id}/u.stdout")), None, "a link");
+    drop(logbook);
     drop(held);
 }
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixStream};
 
 use super::children::{keep, reap};
 use super::tools::{ended, tell};
-use super::{calls, engine, groups_inside, root};
+use super::{calls, engine, files, groups_inside, root};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
 use crate::link::{self, Conversation, End, Link};
 
@@ -45,6 +45,7 @@ fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
             () = doors => Ok(()),
             error = keep(engine) => Err(error),
             error = keep(guard_again) => Err(error),
+            error = keep(files::again) => Err(error),
             error = reap() => Err(error),
         }
     })
@@ -125,6 +126,7 @@ async fn door(mut talk: Conversation) {
     let behind = match name.as_str() {
         "guard" => UnixStream::connect(Path::new(GUARD).join("guard.sock")).await,
         "engine" => UnixStream::connect(crate::engine::SOCKET).await,
+        "files" => UnixStream::connect(files::SOCKET).await,
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     if let Err(error) = link::answer(talk, behind).await {

@@ -15,6 +15,7 @@ mod clone;
 mod control;
 pub mod disk;
 mod engine;
+pub mod files;
 mod groups;
 mod groups_inside;
 mod hold;

@@ -200,6 +200,7 @@ impl Held {
                 _ if !of_capsule.contains(&pid) => continue,
                 line if line.ends_with("init") => "init",
                 line if line.ends_with("guard") => "guard",
+                line if line.ends_with("files") => "files",
                 line if line.contains("dockerd") => "engine",
                 line if line.contains("containerd-shim") => "shim",
                 line if line.contains("containerd") => "containerd",

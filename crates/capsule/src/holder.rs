@@ -122,6 +122,7 @@ mod client {
 
     /// One that is just ending holds its folder for as long.
     const REACHED_WITHIN: Duration = Duration::from_secs(10);
+    const TRIES: usize = 3;
     /// An answer is a line, and no longer than this.
     const LONGEST: u64 = 64 * 1024;
 
@@ -145,8 +146,15 @@ mod client {
             wish: &Wish,
             starts: impl Fn() -> Option<Command>,
         ) -> Result<(), Fault> {
-            let stream = self.reach(starts).await?;
-            done(self.asked(stream, &Ask::Open(wish.clone()), OPENED_WITHIN).await?)
+            let ask = Ask::Open(wish.clone());
+            for _ in 0..TRIES {
+                let stream = self.reach(&starts).await?;
+                // One that was just about to end has said nothing.
+                if let Ok(said) = timeout(OPENED_WITHIN, answer(stream, &ask)).await.map_err(|_| silent())? {
+                    return done(said);
+                }
+            }
+            Err(silent())
         }
 
         /// Ends the capsule; where nobody holds one, clears away with that command what one has left that was ended by force.
@@ -200,8 +208,7 @@ mod client {
 
         async fn asked(&self, stream: UnixStream, ask: &Ask, within: Duration) -> Result<Say, Fault> {
             let wrong = |error: io::Error| Fault::at("holder", error);
-            let said = timeout(within, answer(stream, ask)).await;
-            said.map_err(|_| Fault::at("holder", "it does not answer"))?.map_err(wrong)
+            timeout(within, answer(stream, ask)).await.map_err(|_| silent())?.map_err(wrong)
         }
 
         async fn connect(&self) -> io::Result<UnixStream> {
@@ -212,7 +219,7 @@ mod client {
             if ours { Ok(stream) } else { Err(io::ErrorKind::PermissionDenied.into()) }
         }
 
-        async fn reach(&self, starts: impl Fn() -> Option<Command>) -> Result<UnixStream, Fault> {
+        async fn reach(&self, starts: &impl Fn() -> Option<Command>) -> Result<UnixStream, Fault> {
             let deadline = Instant::now() + REACHED_WITHIN;
             let mut started: Option<Child> = None;
             loop {
@@ -223,7 +230,7 @@ mod client {
                     return Ok(stream);
                 }
                 if Instant::now() >= deadline {
-                    return Err(Fault::at("holder", "it does not answer"));
+                    return Err(silent());
                 }
                 // One that ended at once has met another that was about to end.
                 if started.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None))) {
@@ -243,6 +250,10 @@ mod client {
         let mut said = String::new();
         BufReader::new(stream.take(LONGEST)).read_line(&mut said).await?;
         Ok(serde_json::from_str(&said)?)
+    }
+
+    fn silent() -> Fault {
+        Fault::at("holder", "it does not answer")
     }
 
     fn done(said: Say) -> Result<(), Fault> {

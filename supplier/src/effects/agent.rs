@@ -36,8 +36,8 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_millis(500);
 /// A guard in a capsule is there once its engine is: on a slow disk that takes its time.
 const GUARDED_WITHIN: Duration = Duration::from_secs(40);
 
-/// Beside its jobs' own time: an agent that lets go, and an engine that takes its containers away.
-const LEAVES_WITHIN: Duration = Duration::from_secs(1);
+/// Beside its jobs' own time, for an agent that lets go. What an engine has not taken away by then goes before the capsule's next start.
+const LEAVES_WITHIN: Duration = Duration::from_millis(250);
 
 pub(super) struct Room {
     world: World,

@@ -10,6 +10,7 @@ use tokio::net::unix::uid_t;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::Here;
 use super::doors::{self, Doors};
@@ -23,6 +24,8 @@ const LONGEST: u64 = 64 * 1024;
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// What the kernel does not end in this time is said.
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
+/// An answer is a line.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// One that holds nothing and is asked nothing ends, if its owner has started it.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -54,17 +57,24 @@ pub async fn serve(setup: Setup) -> Result<(), Fault> {
     let listener = doors::listen(&socket(&run), setup.owner)?;
     let (say, mut heard) = mpsc::channel(16);
     let owner = setup.owner;
+    let answering = TaskTracker::new();
+    let answers = answering.clone();
     let listening = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             if doors::may(&stream, owner) {
-                tokio::spawn(timeout(ASKED_WITHIN + ALONE, answer(stream, say.clone())));
+                answers.spawn(timeout(ASKED_WITHIN + ALONE, answer(stream, say.clone())));
             }
         }
     });
+    answering.close();
     let mut holder = Holder { setup, open: None };
     holder.live(&mut heard).await;
-    listening.abort();
+    // Whoever comes now finds nobody, and starts the next one.
     let _ = std::fs::remove_file(socket(&run));
+    listening.abort();
+    drop(heard);
+    // The last answers.
+    let _ = timeout(LAST_WORDS, answering.wait()).await;
     Ok(())
 }
 
@@ -115,8 +125,12 @@ impl Holder {
         loop {
             match self.news(heard).await {
                 News::Asked((ask, tell)) => {
+                    let last = ask == Ask::End && !self.setup.stays;
                     let said = self.done(ask).await.unwrap_or_else(Say::Failed);
                     let _ = tell.send(said);
+                    if last && self.open.is_none() {
+                        return;
+                    }
                 }
                 News::Ended(why) => {
                     tracing::warn!(why, "the capsule ended by itself");

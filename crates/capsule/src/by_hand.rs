@@ -111,7 +111,7 @@ async fn hold(Asked { setup, wish, .. }: Asked) -> Result<(), Fault> {
         match line.as_str() {
             "freeze" => hold.freeze().await.map(|()| say("frozen"))?,
             "thaw" => hold.thaw().await.map(|()| say("thawed"))?,
-            "count" => say(&format!("{:?}", hold.counted().await?)),
+            "count" => say(&format!("{:?}", hold.used().await?)),
             "look" => hold.look_again().await.map(|()| say("looked"))?,
             other => say(&format!("what is {other}?")),
         }

@@ -4,13 +4,15 @@
 //! One question a conversation, one JSON object a line. A capsule goes on while its owner's program is started anew: it ends when it is
 //! asked to, or when nobody has spoken with the guard in it for [`ALONE`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ionet_core::wall::{Saw, Sight};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::place::{Counted, Wish};
+use crate::place::{Used, Wish};
 
 /// Doors of the capsule that stand open in the holder's folder, each as `NAME.sock`.
 pub const DOORS: [&str; 3] = ["guard", "engine", "files"];
@@ -22,6 +24,8 @@ const OPENED_WITHIN: Duration = Duration::from_secs(30);
 /// The kernel does it at once; a holder that is just opening another capsule hears it late.
 const FROZEN_WITHIN: Duration = Duration::from_secs(2);
 const ENDED_WITHIN: Duration = Duration::from_secs(15);
+/// Some of whom it asks do not answer.
+const PROBED_WITHIN: Duration = Duration::from_secs(8);
 
 /// What is asked of a holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +36,12 @@ pub enum Ask {
     /// Stop all jobs where they stand, and whatever starts until a thaw.
     Freeze,
     Thaw,
-    Count,
+    /// What it takes now.
+    Use,
+    /// Try the wall from inside; a job may reach these, `host:port`.
+    Probe {
+        internet: Vec<String>,
+    },
     /// End the capsule and everything in it; without one, clear away what an earlier one has left.
     End,
 }
@@ -41,9 +50,15 @@ pub enum Ask {
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum Say {
     Done,
-    Counted(Counted),
+    Use(Used),
+    Seen {
+        seen: Seen,
+    },
     Failed(Fault),
 }
+
+/// What came of a try of the wall.
+pub type Seen = BTreeMap<Sight, Saw>;
 
 /// Where a holder is spoken with.
 pub fn socket(run: &Path) -> PathBuf {
@@ -98,7 +113,13 @@ mod nobody {
 
         /// # Errors
         /// `Elsewhere`, always.
-        pub async fn counted(&self) -> Result<Counted, Fault> {
+        pub async fn used(&self) -> Result<Used, Fault> {
+            Err(Fault::Elsewhere)
+        }
+
+        /// # Errors
+        /// `Elsewhere`, always.
+        pub async fn probe(&self, _internet: Vec<String>) -> Result<Seen, Fault> {
             Err(Fault::Elsewhere)
         }
 
@@ -188,11 +209,24 @@ mod client {
 
         /// # Errors
         /// As above.
-        pub async fn counted(&self) -> Result<Counted, Fault> {
-            match self.ask(&Ask::Count).await? {
-                Say::Counted(counted) => Ok(counted),
+        pub async fn used(&self) -> Result<Used, Fault> {
+            match self.ask(&Ask::Use).await? {
+                Say::Use(used) => Ok(used),
                 Say::Failed(fault) => Err(fault),
-                Say::Done => Err(Fault::at("holder", "it has no figures")),
+                Say::Done | Say::Seen { .. } => Err(senseless()),
+            }
+        }
+
+        /// What can be seen and reached from inside, tried now.
+        ///
+        /// # Errors
+        /// As above.
+        pub async fn probe(&self, internet: Vec<String>) -> Result<Seen, Fault> {
+            let stream = self.connect().await.map_err(|error| Fault::at("holder", error))?;
+            match self.asked(stream, &Ask::Probe { internet }, PROBED_WITHIN).await? {
+                Say::Seen { seen } => Ok(seen),
+                Say::Failed(fault) => Err(fault),
+                Say::Done | Say::Use(_) => Err(senseless()),
             }
         }
 
@@ -252,6 +286,10 @@ mod client {
         Ok(serde_json::from_str(&said)?)
     }
 
+    fn senseless() -> Fault {
+        Fault::at("holder", "its answer makes no sense")
+    }
+
     fn silent() -> Fault {
         Fault::at("holder", "it does not answer")
     }
@@ -259,7 +297,7 @@ mod client {
     fn done(said: Say) -> Result<(), Fault> {
         match said {
             Say::Failed(fault) => Err(fault),
-            Say::Done | Say::Counted(_) => Ok(()),
+            Say::Done | Say::Use(_) | Say::Seen { .. } => Ok(()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a capsule can live.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -114,11 +114,35 @@ pub trait Hold: Send {
     /// What is left after that time.
     async fn end(self: Box<Self>, within: Duration) -> Result<(), Fault>;
 
-    /// What the wall has let through and refused until now.
+    /// What it takes now, and what the wall has let through and refused until now.
     ///
     /// # Errors
     /// What the filter says instead.
-    async fn counted(&mut self) -> Result<Counted, Fault>;
+    async fn used(&mut self) -> Result<Used, Fault>;
+
+    /// Where in this PC's networks it stands.
+    fn around(&self) -> Around;
+}
+
+/// What whoever tries the wall from inside cannot know by himself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Around {
+    /// This PC's own addresses.
+    pub this_pc: Vec<Ipv4Addr>,
+    /// Others in its network.
+    pub home: Vec<Ipv4Addr>,
+    /// `host:port` of whom a job may reach.
+    pub internet: Vec<String>,
+}
+
+/// What a capsule takes of this PC now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Used {
+    pub counted: Counted,
+    /// Bytes that its disk holds, and how many it may hold; none where it is a folder among the owner's.
+    pub disk: Option<(u64, u64)>,
+    /// Bytes of memory.
+    pub memory: u64,
 }
 
 /// Bytes and packets at the moat.

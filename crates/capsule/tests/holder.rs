@@ -48,7 +48,8 @@ async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_
     assert_eq!(inventory("test-holder", dir.path()), first, "the same one goes on");
     holder.freeze().await.unwrap();
     holder.thaw().await.unwrap();
-    holder.counted().await.unwrap();
+    let used = holder.used().await.unwrap();
+    assert!(used.memory > 0 && used.disk.is_some_and(|(taken, of)| taken < of && of <= 2 << 30), "{used:?}");
     holder.freeze().await.unwrap();
     holder.end(|| None).await.unwrap();
 

@@ -68,6 +68,12 @@ impl Disk {
         }
     }
 
+    /// Bytes that it holds, and may hold. A folder lies among the owner's, and its share of that drive nobody tells.
+    pub(crate) fn taken(&self) -> Option<(u64, u64)> {
+        let all = rustix::fs::statvfs(&self.at).ok().filter(|_| self.mounted)?;
+        Some(((all.f_blocks - all.f_bfree) * all.f_frsize, all.f_blocks * all.f_frsize))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.at
     }

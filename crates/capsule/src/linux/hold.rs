@@ -19,7 +19,7 @@ use super::talk::Talk;
 use super::{ids, network, share, way};
 use crate::fault::Fault;
 use crate::filter::Wall;
-use crate::place::{Capsule, Counted, Ended, Hold, Place, Spec, Way};
+use crate::place::{Around, Capsule, Ended, Hold, Place, Spec, Used, Way};
 
 /// A moat whose capsule did not begin.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
@@ -81,7 +81,7 @@ impl Here {
             beside: spec.beside.clone(),
             led: spec.wish.led.clone(),
             rate: spec.wish.rate,
-            groups,
+            groups: groups.clone(),
         };
         talk.ask(&Ask::Build(Box::new(plan))).await?;
         let inside = talk.hear("capsule", |say| matches!(say, Say::Inside).then_some(())).await;
@@ -90,7 +90,7 @@ impl Here {
             return Err(fault);
         }
         let (here, name, granted) = (self.clone(), spec.name.clone(), spec.wish.granted.clone());
-        let hold = Held { here, name, talk, moat, network, wall, granted, _disk: disk };
+        let hold = Held { here, name, talk, moat, network, wall, granted, groups, disk };
         Ok(Capsule { stream: Box::new(stream), hold: Box::new(hold) })
     }
 
@@ -133,7 +133,8 @@ struct Held {
     network: Child,
     wall: Wall,
     granted: Vec<std::net::SocketAddr>,
-    _disk: Disk,
+    groups: Groups,
+    disk: Disk,
 }
 
 impl Held {
@@ -189,9 +190,14 @@ impl Hold for Held {
         }
     }
 
-    async fn counted(&mut self) -> Result<Counted, Fault> {
+    async fn used(&mut self) -> Result<Used, Fault> {
         self.talk.ask(&Ask::Count).await?;
         let counted = |say: &Say| if let Say::Counted(counted) = say { Some(*counted) } else { None };
-        self.talk.hear("moat", counted).await
+        let counted = self.talk.hear("moat", counted).await?;
+        Ok(Used { counted, disk: self.disk.taken(), memory: self.groups.memory().unwrap_or_default() })
+    }
+
+    fn around(&self) -> Around {
+        network::around()
     }
 }

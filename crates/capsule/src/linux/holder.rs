@@ -15,13 +15,15 @@ use tokio_util::task::TaskTracker;
 use super::Here;
 use super::doors::{self, Doors};
 use crate::fault::Fault;
-use crate::holder::{ALONE, Ask, Say, socket};
+use crate::holder::{ALONE, Ask, Say, Seen, socket};
 use crate::link::{End, Link};
-use crate::place::{Hold, Place as _, Spec, Wish};
+use crate::place::{Around, Hold, Place as _, Spec, Wish};
 
 /// A question is a line, and no longer than this.
 const LONGEST: u64 = 64 * 1024;
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
+/// Less than whoever asked waits for it.
+const PROBED_WITHIN: Duration = Duration::from_secs(6);
 /// What the kernel does not end in this time is said.
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// An answer is a line.
@@ -105,6 +107,7 @@ struct Holder {
 /// A capsule that is held.
 struct Open {
     wish: Wish,
+    link: Link,
     hold: Box<dyn Hold>,
     /// Moves what goes through its doors; its end is that of the capsule's first process.
     over: JoinHandle<()>,
@@ -168,13 +171,29 @@ impl Holder {
             Ask::End => self.end().await?,
             Ask::Freeze => self.held()?.freeze().await?,
             Ask::Thaw => self.held()?.thaw().await?,
-            Ask::Count => return self.held()?.counted().await.map(Say::Counted),
+            Ask::Use => return self.held()?.used().await.map(Say::Use),
+            Ask::Probe { internet } => return self.probe(internet).await.map(|seen| Say::Seen { seen }),
         }
         Ok(Say::Done)
     }
 
     fn held(&mut self) -> Result<&mut Box<dyn Hold>, Fault> {
         self.open.as_mut().map(|open| &mut open.hold).ok_or_else(|| Fault::at("holder", "no capsule is open"))
+    }
+
+    async fn probe(&mut self, internet: Vec<String>) -> Result<Seen, Fault> {
+        let around = Around { internet, ..self.held()?.around() };
+        let wrong = |error: std::io::Error| Fault::at("probe", error);
+        let link = self.open.as_ref().map(|open| open.link.clone()).ok_or(Fault::Busy)?;
+        let asked = async {
+            let mut talk = link.door("probe").await?;
+            talk.write_all(&serde_json::to_vec(&around)?).await?;
+            talk.shutdown().await?;
+            let mut said = Vec::new();
+            talk.take(LONGEST).read_to_end(&mut said).await?;
+            Ok(serde_json::from_slice(&said)?)
+        };
+        timeout(PROBED_WITHIN, asked).await.map_err(|_| Fault::at("probe", "it does not answer"))?.map_err(wrong)
     }
 
     async fn open(&mut self, wish: Wish) -> Result<(), Fault> {
@@ -197,7 +216,7 @@ impl Holder {
         });
         let doors = Doors::open(&link, &setup.here.run, setup.owner)?;
         let guarded = doors.guarded();
-        self.open = Some(Open { wish, hold: capsule.hold, over: tokio::spawn(over), guarded, _doors: doors });
+        self.open = Some(Open { wish, link, hold: capsule.hold, over: tokio::spawn(over), guarded, _doors: doors });
         tracing::info!("a capsule is open");
         Ok(())
     }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixStream};
 
 use super::children::{keep, reap};
 use super::tools::{ended, tell};
-use super::{calls, engine, files, groups_inside, root};
+use super::{calls, engine, files, groups_inside, probe, root};
 use crate::inside::{ENGINE, GUARD};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
 use crate::link::{self, Conversation, End, Link};
@@ -114,6 +114,12 @@ async fn lead_out(link: Link, port: u16) -> io::Result<()> {
 /// Who asks for which door is the holder alone.
 async fn door(mut talk: Conversation) {
     let Ok(name) = link::asked(&mut talk).await else { return };
+    if name == "probe" {
+        let (near, far) = tokio::io::duplex(16 << 10);
+        tokio::spawn(probe::answer(far));
+        let _ = link::answer(talk, Ok(near)).await;
+        return;
+    }
     let behind = match name.as_str() {
         "guard" => UnixStream::connect(Path::new(GUARD).join("guard.sock")).await,
         "engine" => UnixStream::connect(ENGINE).await,

@@ -27,6 +27,7 @@ pub mod init;
 mod loops;
 pub mod moat;
 mod network;
+mod probe;
 pub mod resolver;
 mod root;
 mod said;

@@ -1,6 +1,7 @@
 //! The way out: a user-mode network in the moat, whose other end is an ordinary program outside. Nothing of the owner's firewall, routes or
 //! interfaces is changed.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::said::pass_on;
 use super::tools::{find, follow};
 use crate::fault::{Fault, Missing};
 use crate::filter::{Network, OWNERS_RESOLVER, WAN};
-use crate::place::Way;
+use crate::place::{Around, Way};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -78,6 +79,28 @@ pub(crate) fn own_networks() -> Vec<Network> {
     own
 }
 
+/// Where this PC stands in its networks.
+pub(crate) fn around() -> Around {
+    let interfaces = getifaddrs().into_iter().flatten();
+    let own = interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    Around {
+        this_pc: own.filter(|address| !address.is_loopback()).collect(),
+        home: gateways(&routes).collect(),
+        internet: Vec::new(),
+    }
+}
+
+/// Of a default route: the kernel's form, in hex, in this machine's order.
+fn gateways(routes: &str) -> impl Iterator<Item = Ipv4Addr> {
+    routes.lines().skip(1).filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (to, by) = (fields.next()?, fields.next()?);
+        let by = u32::from_str_radix(by, 16).ok().filter(|by| to == "00000000" && *by != 0)?;
+        Some(Ipv4Addr::from(by.to_ne_bytes()))
+    })
+}
+
 fn networks_of(interface: &InterfaceAddress) -> Vec<Network> {
     let four = |address: &Option<SockaddrStorage>| Some(address.as_ref()?.as_sockaddr_in()?.ip());
     let Some(address) = four(&interface.address).filter(|address| !address.is_loopback()) else {
@@ -92,11 +115,17 @@ fn networks_of(interface: &InterfaceAddress) -> Vec<Network> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, SocketAddrV4};
+    use std::net::SocketAddrV4;
 
     use nix::net::if_::InterfaceFlags;
 
     use super::*;
+
+    #[test]
+    fn the_way_out_of_a_network_is_by_its_default_route() {
+        let routes = "Iface Destination Gateway Flags\nlan0 00000000 0101A8C0 0003\nlan0 0001A8C0 00000000 0001\n";
+        assert_eq!(gateways(routes).collect::<Vec<_>>(), [Ipv4Addr::new(192, 168, 1, 1)]);
+    }
 
     fn interface(address: [u8; 4], mask: [u8; 4], other_end: Option<[u8; 4]>) -> InterfaceAddress {
         let storage = |octets: [u8; 4]| SockaddrStorage::from(SocketAddrV4::new(Ipv4Addr::from(octets), 0));

@@ -113,7 +113,7 @@ fn texts(root: &Path) -> io::Result<()> {
 }
 
 /// What an NVIDIA card is used by. Which container gets which, the gate says.
-fn is_card(name: &str) -> bool {
+pub(super) fn is_card(name: &str) -> bool {
     let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
     matches!(name, "nvidiactl" | "nvidia-uvm" | "nvidia-uvm-tools" | "nvidia-modeset")
         || name.strip_prefix("nvidia").is_some_and(number)

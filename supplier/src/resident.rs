@@ -162,6 +162,7 @@ fn tools(
         logbook: logbook.clone(),
         words: Words::of_this_desktop(),
         runners,
+        wanting_figures: windows.wanting_figures(),
         enrolment_token: run.enrolment_token,
         sessions: !run.headless,
     })

@@ -86,7 +86,7 @@ impl World {
         let desktop_folder = root.path().join("desktop");
         std::fs::create_dir_all(&desktop_folder)?;
         let (stage, desktop) = tokio::join!(
-            Stage::start(stage_options(&root, &options, &programs)),
+            Stage::start(stage_options(&root, &programs)),
             Desktop::start(&desktop_folder)
         );
         let (stage, desktop) = (stage.context("the io.net side")?, desktop.context("the desktop")?);
@@ -196,7 +196,7 @@ impl World {
     }
 }
 
-fn stage_options(root: &Root, options: &Options, programs: &Path) -> ionet_stage::Options {
+fn stage_options(root: &Root, programs: &Path) -> ionet_stage::Options {
     let mut stage = ionet_stage::Options::new(root.path().join("stage"));
     stage.gateway = Some(programs.join("ionet-gateway"));
     let named = std::env::var_os("NOMAD").filter(|path| !path.is_empty());

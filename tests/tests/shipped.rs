@@ -4,7 +4,8 @@
 
 use std::process::Command;
 
-const SHIPPED: [&str; 4] = ["ionet-supplier", "ionet-supplier-window", "ionet-card-plugin", "ionet-gateway"];
+const SHIPPED: [&str; 5] =
+    ["ionet-supplier", "ionet-supplier-window", "ionet-capsule", "ionet-card-plugin", "ionet-gateway"];
 
 /// Crates and features that only tests, benches and the demo may have.
 const OURS_ALONE: [&str; 8] = [

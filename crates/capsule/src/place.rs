@@ -46,7 +46,7 @@ pub struct Spec {
 pub enum Way {
     /// By root, as a system service: a disk image, a control group of its own making.
     Service,
-    /// By an ordinary user: `newuidmap`, a delegated control group, a folder whose size is watched.
+    /// By an ordinary user: `newuidmap`, a delegated control group, a folder.
     User,
 }
 

@@ -122,6 +122,10 @@ impl Shared {
         (None, swept.err())
     }
 
+    pub(super) fn lives_in_a_capsule(&self) -> bool {
+        self.agent.world.capsule.is_some()
+    }
+
     /// A running agent reads its new certificate when it is told to.
     pub(super) async fn reload_agent(&self) {
         let (Some(guard), Ok(enrolled)) = (self.agent.hold.guard(), self.enrolled()) else { return };
@@ -216,8 +220,12 @@ impl Shared {
         stopped
     }
 
-    /// Jobs have their time to leave, and the agent its own. Whoever is still there then ends with the capsule.
+    /// Jobs have their time to leave, and the agent its own. Whoever is still there then ends with the capsule. Where they have none, all
+    /// end at once, and nothing that stood still runs again.
     async fn leave(&self, capsule: &Capsule, guard: &Guard, id: StartId, patience: Duration) -> Result<(), WorkFault> {
+        if patience.is_zero() {
+            return capsule.end().await;
+        }
         // Whoever is frozen hears nobody who asks them to leave.
         let _ = capsule.thaw().await;
         let place = self.agent.world.place();

@@ -36,6 +36,8 @@ pub struct Tools {
     pub logbook: Arc<Logbook>,
     pub words: Words,
     pub runners: Runners,
+    /// How many windows show live figures.
+    pub wanting_figures: watch::Receiver<usize>,
     /// Given on the command line: enrols this PC without an account's session.
     pub enrolment_token: Option<Secret<String>>,
     /// Whether somebody could be signed in here at all.

@@ -29,6 +29,7 @@ pub(super) fn broken_off(deed: &Settings) -> Outcome {
             left_over: None,
             enrolment_token: false,
             rehearsal: cfg!(feature = "rehearsal"),
+            capsule: false,
         }),
         Settings::Save(_) => Outcome::Saved(Err(SettingsFault::CannotWrite(unsaid()))),
     }
@@ -65,6 +66,7 @@ impl Shared {
             left_over,
             enrolment_token: tools.enrolment_token.is_some(),
             rehearsal: cfg!(feature = "rehearsal"),
+            capsule: self.lives_in_a_capsule(),
         }
     }
 

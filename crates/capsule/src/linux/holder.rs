@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::uid_t;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::Here;
@@ -26,6 +26,8 @@ const ASKED_WITHIN: Duration = Duration::from_secs(5);
 const PROBED_WITHIN: Duration = Duration::from_secs(6);
 /// What the kernel does not end in this time is said.
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
+/// A PC that comes into another network has its wall there within this.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// An answer is a line.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// One that holds nothing and is asked nothing ends, if its owner has started it.
@@ -69,7 +71,7 @@ pub async fn serve(setup: Setup) -> Result<(), Fault> {
         }
     });
     answering.close();
-    let mut holder = Holder { setup, open: None };
+    let mut holder = Holder { setup, look_at: Instant::now() + LOOK_EVERY, open: None };
     holder.live(&mut heard).await;
     // Whoever comes now finds nobody, and starts the next one.
     let _ = std::fs::remove_file(socket(&run));
@@ -101,6 +103,7 @@ async fn answer(stream: UnixStream, say: mpsc::Sender<Asked>) {
 
 struct Holder {
     setup: Setup,
+    look_at: Instant,
     open: Option<Open>,
 }
 
@@ -112,6 +115,7 @@ struct Open {
     /// Moves what goes through its doors; its end is that of the capsule's first process.
     over: JoinHandle<()>,
     guarded: watch::Receiver<usize>,
+    alone_since: Option<Instant>,
     _doors: Doors,
 }
 
@@ -120,6 +124,8 @@ enum News {
     Ended(String),
     /// Nobody has spoken with its guard for long.
     Alone,
+    /// It may be in other networks by now.
+    Look,
     Idle,
 }
 
@@ -143,6 +149,7 @@ impl Holder {
                     tracing::info!("nobody speaks with the guard any more: the capsule ends");
                     self.end_and_say().await;
                 }
+                News::Look => self.look_again().await,
                 News::Idle => return,
             }
         }
@@ -156,12 +163,24 @@ impl Holder {
                 () = sleep(IDLE), if !stays => News::Idle,
             };
         };
-        let (hold, over, guarded) = (&mut open.hold, &mut open.over, &mut open.guarded);
+        let (hold, over) = (&mut open.hold, &mut open.over);
+        let (guarded, since) = (&mut open.guarded, &mut open.alone_since);
         tokio::select! {
             asked = heard.recv() => asked.map_or(News::Idle, News::Asked),
             ended = hold.ended() => News::Ended(ended.why),
             _ = over => News::Ended("its first process ended".to_owned()),
-            () = alone(guarded, most) => News::Alone,
+            () = alone(guarded, since, most) => News::Alone,
+            () = sleep_until(self.look_at) => News::Look,
+        }
+    }
+
+    async fn look_again(&mut self) {
+        self.look_at = Instant::now() + LOOK_EVERY;
+        let Some(open) = &mut self.open else { return };
+        if let Err(fault) = open.hold.look_again().await {
+            // Behind a wall that does not follow its networks nobody is kept in.
+            tracing::error!(%fault, "the wall cannot follow this PC's networks: the capsule ends");
+            self.end_and_say().await;
         }
     }
 
@@ -216,7 +235,7 @@ impl Holder {
         });
         let doors = Doors::open(&link, &setup.here.run, setup.owner)?;
         let guarded = doors.guarded();
-        self.open = Some(Open { wish, link, hold: capsule.hold, over: tokio::spawn(over), guarded, _doors: doors });
+        self.open = Some(Open { wish, link, hold: capsule.hold, over: tokio::spawn(over), guarded, alone_since: None, _doors: doors });
         tracing::info!("a capsule is open");
         Ok(())
     }
@@ -236,15 +255,18 @@ impl Holder {
     }
 }
 
-/// Until nobody has spoken with the guard for that long.
-async fn alone(guarded: &mut watch::Receiver<usize>, most: Duration) {
+/// Until nobody has spoken with the guard for that long, counted on from where it was left off.
+async fn alone(guarded: &mut watch::Receiver<usize>, since: &mut Option<Instant>, most: Duration) {
     loop {
-        let nobody = guarded.wait_for(|guards| *guards == 0).await.is_ok();
-        if !nobody {
+        if *guarded.borrow() > 0 {
+            *since = None;
+        }
+        if guarded.wait_for(|guards| *guards == 0).await.is_err() {
             // The doors are closed, which is told elsewhere.
             std::future::pending::<()>().await;
         }
-        if timeout(most, guarded.wait_for(|guards| *guards > 0)).await.is_err() {
+        let until = *since.get_or_insert_with(Instant::now) + most;
+        if timeout_at(until, guarded.wait_for(|guards| *guards > 0)).await.is_err() {
             return;
         }
     }

@@ -40,14 +40,16 @@ pub(super) async fn answer(mut talk: DuplexStream) -> io::Result<()> {
 
 async fn look(around: &Around) -> Seen {
     let (this_pc, home) = (at(&around.this_pc, PORT), at(&around.home, PORT));
+    let (metadata, mail) = (at(&[METADATA], PORT), at(&[ANYWHERE], MAIL));
     let neighbour = Ipv4Addr::from_bits(CONTAINERS.0.to_bits() | 0x7e);
+    let others = at(&[neighbour], PORT);
     let (internet, this_pc, home, metadata, mail, others) = tokio::join!(
         internet(&around.internet),
         any(&this_pc),
         any(&home),
-        any(&at(&[METADATA], PORT)),
-        any(&at(&[ANYWHERE], MAIL)),
-        any(&at(&[neighbour], PORT)),
+        any(&metadata),
+        any(&mail),
+        any(&others),
     );
     [
         (Sight::Internet, internet),
@@ -152,7 +154,7 @@ impl<'a> Mount<'a> {
         const OWN: [&str; 9] =
             ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay", "nsfs"];
         const OF_THE_SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt/ionet"];
-        let below = |folder: &&str| self.at == **folder || self.at.starts_with(&format!("{folder}/"));
+        let below = |folder: &&str| self.at == *folder || self.at.starts_with(&format!("{folder}/"));
         let is_read_only = self.options.split(',').any(|option| option == "ro");
         let is_system = is_read_only && OF_THE_SYSTEM.iter().any(|folder| below(&folder));
         let is_own = OWN.contains(&self.kind) || ["/data", "/dev"].iter().any(|folder| below(&folder));

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use ionet_agent::guard::{Guard, GuardEvent, HoldId};
 use ionet_agent::startup;
 use ionet_core::fault::AgentFault;
+use ionet_core::wall::Refusals;
 use ionet_core::{Event, Signal, StartId};
 use tokio::sync::mpsc;
 
@@ -89,6 +90,11 @@ impl Hold {
                     tracing::warn!(%fault, "the container engine refuses jobs");
                 }
                 self.tell(Signal::Containers { id, result }).await;
+            }
+            GuardEvent::Refused { id, refusals } => {
+                let Refusals { count, what, .. } = &refusals;
+                tracing::warn!(count, what, "a job asked for more than it may have; it was not run");
+                self.tell(Signal::JobRefused { id, refusals }).await;
             }
             GuardEvent::FilesLeft { id, left } => {
                 tracing::warn!(left, "files of ended jobs could not be removed");

@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ionet_agent::{disk, engine};
+use ionet_capsule::place::Counted;
 use ionet_core::event::EngineSeen;
 use ionet_core::fault::AgentFault;
-use ionet_core::{Signal, StartId};
+use ionet_core::wall::{CapsuleUse, Wall};
+use ionet_core::{Bytes, Signal, StartId};
 
 use super::plan;
+use crate::clock;
 use crate::effects::{Shared, lock};
 use crate::runners::Runner;
 
 /// A disk that fills up or fails takes no job for longer than this.
 const DISK_EVERY: Duration = Duration::from_secs(60);
+/// As often as live figures are shown.
+const USE_EVERY: Duration = Duration::from_secs(2);
 
 impl Shared {
     /// None where jobs need no engine: in a rehearsal that runs them as plain processes.
@@ -30,8 +35,54 @@ impl Shared {
         id: StartId,
         facts: Option<engine::EngineFacts>,
     ) {
-        let engine = self.watch_the_engine(id, facts);
-        *lock(&self.agent.watches) = engine.into_iter().chain([self.watch_the_disk(id)]).collect();
+        let (engine, capsule) = (self.watch_the_engine(id, facts), self.watch_the_capsule(id));
+        let watches = engine.into_iter().chain(capsule).chain([self.watch_the_disk(id)]);
+        *lock(&self.agent.watches) = watches.collect();
+    }
+
+    /// Tries its wall once, before a job is there, then tells what it takes while somebody sees it.
+    fn watch_the_capsule(self: &Arc<Self>, id: StartId) -> Option<Runner> {
+        self.agent.world.capsule.as_ref()?;
+        let shared = self.clone();
+        Some(self.tools.runners.start("capsule", move || {
+            let shared = shared.clone();
+            async move {
+                shared.try_the_wall(id).await;
+                let mut wanted = shared.tools.wanting_figures.clone();
+                while wanted.wait_for(|windows| *windows > 0).await.is_ok() {
+                    shared.tell_what_it_takes(id).await;
+                    tokio::time::sleep(USE_EVERY).await;
+                }
+            }
+        }))
+    }
+
+    async fn try_the_wall(&self, id: StartId) {
+        let (Some(capsule), Ok(enrolled)) = (&self.agent.world.capsule, self.enrolled()) else { return };
+        match capsule.holder.probe(enrolled.servers).await {
+            Ok(saw) => {
+                let cards = self.cards().await;
+                self.tell(Signal::Wall { id, wall: Wall { at: clock::wall(), saw, cards } }).await;
+            }
+            // Nobody tells of it then, which is seen to where a wall is waited for.
+            Err(fault) => tracing::warn!(%fault, "the wall around jobs could not be tried"),
+        }
+    }
+
+    async fn tell_what_it_takes(&self, id: StartId) {
+        let Some(capsule) = &self.agent.world.capsule else { return };
+        let Ok(used) = capsule.holder.used().await else { return };
+        let Counted { sent, received, refused } = used.counted;
+        let used = CapsuleUse {
+            at: clock::wall(),
+            sent: Bytes(sent),
+            received: Bytes(received),
+            refused,
+            disk_used: Bytes(used.disk.map_or(0, |(taken, _)| taken)),
+            disk_size: used.disk.map(|(_, size)| Bytes(size)),
+            memory: Bytes(used.memory),
+        };
+        self.tell(Signal::Capsule { id, used }).await;
     }
 
     fn watch_the_engine(self: &Arc<Self>, id: StartId, facts: Option<engine::EngineFacts>) -> Option<Runner> {

@@ -1,29 +1,41 @@
 //! What the guard does beside its loop, because it may take a while. Each comes back as one [`Done`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ionet_core::StartId;
 use ionet_core::fault::{EngineFault, WorkFault};
-use ionet_private::Trouble;
-use tokio::sync::{Notify, mpsc};
+use ionet_core::wall::Refusals;
+use ionet_core::{StartId, UnixMs};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::containers::Pausing;
+use super::lay_out::{bring, cleared};
 use super::processes::{Containers, Scope};
 use super::protocol::NotStarted;
 use super::{clear, work};
-use crate::disk;
 use crate::guard::{Place, Start};
-use crate::{api, files, introduction, state};
+use crate::{api, files, introduction};
 
-/// What the engine makes of a job's container: an error is this PC's and no job's.
-pub(super) type Tell = Arc<dyn Fn(Result<(), EngineFault>) + Send + Sync>;
+/// What comes of jobs' containers at the gate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AtGate {
+    /// What the engine makes of one: an error is this PC's and no job's.
+    Engine(Result<(), EngineFault>),
+    /// A job asked for more than it may have: the rule, and nothing that it wrote.
+    Refused(Cow<'static, str>),
+}
+
+pub(super) type Tell = Arc<dyn Fn(AtGate) + Send + Sync>;
+
+/// A job that is refused is tried again by its scheduler, and another may ask without end.
+const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) enum Done {
     /// Nobody holds the data folder any more, and it can be used; with its links resolved. None where nothing is to start.
@@ -42,6 +54,8 @@ pub(super) enum Done {
     FilesLeft(StartId, u32),
     /// The engine ran a container, or refused one for what is this PC's.
     Containers(StartId, Result<(), EngineFault>),
+    /// All that the gate of that start has refused.
+    Refused(StartId, Refusals),
 }
 
 pub(super) struct Beside {
@@ -71,8 +85,14 @@ impl Beside {
 
     /// For the gate of this start.
     pub(super) fn tell(&self, id: StartId) -> Tell {
-        let say = self.say.clone();
-        Arc::new(move |result| drop(say.send(Done::Containers(id, result))))
+        let (say, (refused, refusals)) = (self.say.clone(), watch::channel(None));
+        tokio::spawn(tell_refusals(id, refusals, self.say.clone()));
+        Arc::new(move |at_gate| match at_gate {
+            AtGate::Engine(result) => drop(say.send(Done::Containers(id, result))),
+            AtGate::Refused(what) => {
+                refused.send_modify(|before| *before = Some(one_more(before.as_ref(), &what)))
+            }
+        })
     }
 
     /// Makes room for that start, and lays out what its agent reads.
@@ -200,39 +220,23 @@ impl Beside {
     }
 }
 
-async fn cleared(start: Start) -> Result<Scope, NotStarted> {
-    let data_dir = start.place.data_dir.clone();
-    let ended = work::end_agents(&data_dir).await;
-    let held = |_| NotStarted::Other { why: "another agent holds its folder".to_owned() };
-    ended.map_err(held)?;
-    let made = disk::change(&data_dir, move || laid_out(&start));
-    let silent = || NotStarted::Folder { full: false, why: "the disk of its folder does not answer".to_owned() };
-    made.await.ok_or_else(silent)?.map_err(|error| {
-        let full = Trouble::of(&error) == Trouble::Full;
-        NotStarted::Folder { full, why: error.to_string() }
-    })
+fn one_more(before: Option<&Refusals>, what: &str) -> Refusals {
+    let count = before.map_or(0, |before| before.count).saturating_add(1);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Refusals { count, what: what.to_owned(), at: UnixMs(since.as_millis() as i64) }
 }
 
-fn laid_out(start: &Start) -> std::io::Result<Scope> {
-    let data_dir = &start.place.data_dir;
-    files::private_folder(data_dir)?;
-    state::mend(data_dir);
-    state::belong_to(data_dir, &start.node)?;
-    if let Some(token) = &start.introduction {
-        introduction::place(data_dir, token)?;
+/// The first at once, then all that have come to it meanwhile: none is lost, and nobody is flooded.
+async fn tell_refusals(
+    id: StartId,
+    mut refusals: watch::Receiver<Option<Refusals>>,
+    say: mpsc::UnboundedSender<Done>,
+) {
+    while refusals.changed().await.is_ok() {
+        let so_far = refusals.borrow_and_update().clone();
+        if let Some(so_far) = so_far {
+            let _ = say.send(Done::Refused(id, so_far));
+        }
+        sleep(REFUSALS_EVERY).await;
     }
-    bring(&start.files)?;
-    if let Some(log) = start.agent_log.as_deref().and_then(Path::parent) {
-        files::private_folder(log)?;
-    }
-    Ok(Scope::of_guard(data_dir))
-}
-
-/// Files that an agent reads.
-pub(super) fn bring(brought: &BTreeMap<PathBuf, String>) -> std::io::Result<()> {
-    for (file, content) in brought {
-        files::private_folder(file.parent().unwrap_or(file))?;
-        files::write_private(file, content.as_bytes())?;
-    }
-    Ok(())
 }

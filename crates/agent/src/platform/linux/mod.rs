@@ -14,6 +14,7 @@ pub(crate) mod guard;
 mod guard_log;
 mod guard_side;
 pub(crate) mod images;
+mod lay_out;
 mod leftovers;
 mod listing;
 mod log_file;

@@ -1,0 +1,80 @@
+//! What a start needs before its agent begins: nobody else in its folder, and there all that it reads.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ionet_private::Trouble;
+
+use super::processes::Scope;
+use super::protocol::NotStarted;
+use super::work;
+use crate::guard::Start;
+use crate::{disk, files, introduction, state};
+
+/// Makes room for that start, and lays out what its agent reads.
+pub(super) async fn cleared(start: Start) -> Result<Scope, NotStarted> {
+    let data_dir = start.place.data_dir.clone();
+    let ended = work::end_agents(&data_dir).await;
+    let held = |_| NotStarted::Other { why: "another agent holds its folder".to_owned() };
+    ended.map_err(held)?;
+    let made = disk::change(&data_dir, move || laid_out(&start));
+    let silent = || NotStarted::Folder { full: false, why: "the disk of its folder does not answer".to_owned() };
+    made.await.ok_or_else(silent)?.map_err(|error| {
+        let full = Trouble::of(&error) == Trouble::Full;
+        NotStarted::Folder { full, why: error.to_string() }
+    })
+}
+
+fn laid_out(start: &Start) -> std::io::Result<Scope> {
+    let data_dir = &start.place.data_dir;
+    files::private_folder(data_dir)?;
+    state::mend(data_dir);
+    state::belong_to(data_dir, &start.node)?;
+    if let Some(token) = &start.introduction {
+        introduction::place(data_dir, token)?;
+    }
+    bring(&start.files)?;
+    if let Some(log) = start.agent_log.as_deref().and_then(Path::parent) {
+        files::private_folder(log)?;
+    }
+    Ok(Scope::of_guard(data_dir))
+}
+
+/// Files that an agent reads.
+pub(super) fn bring(brought: &BTreeMap<PathBuf, String>) -> std::io::Result<()> {
+    for (file, content) in brought {
+        files::private_folder(file.parent().unwrap_or(file))?;
+        files::write_private(file, content.as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_told_at_once_and_then_once_a_second_with_all_that_have_come_to_them() {
+        let (beside, mut done) = Beside::new();
+        let tell = beside.tell(StartId(4));
+        let refuse = |what: &'static str| tell(AtGate::Refused(what.into()));
+        let began = tokio::time::Instant::now();
+        let mut told = async || match done.recv().await {
+            Some(Done::Refused(id, refusals)) => {
+                (id.0, refusals.count, refusals.what, began.elapsed().as_secs())
+            }
+            _ => panic!("something else was told"),
+        };
+
+        refuse("Devices");
+        assert_eq!(told().await, (4, 1, "Devices".to_owned(), 0));
+        for _ in 0..1_000 {
+            refuse("Binds");
+        }
+        refuse("NetworkMode");
+        assert_eq!(told().await, (4, 1_002, "NetworkMode".to_owned(), 1));
+
+        tell(AtGate::Engine(Ok(())));
+        assert!(matches!(done.recv().await, Some(Done::Containers(StartId(4), Ok(())))));
+    }
+}

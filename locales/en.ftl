@@ -450,35 +450,35 @@ problem-work-still-there-body = { $left ->
     [one] One process or container
    *[other] { $left } processes or containers
 } did not end when told to. Try again; a restart of this PC ends it for certain.
-problem-engine-down-title = The container program does not answer
-problem-engine-down-body = Jobs cannot be stopped or started without it. Start Docker, then try again.
+problem-engine-down-title = Jobs’ container program does not answer
+problem-engine-down-body = No job can start or stop without it. Supplier asks it again by itself; if it stays so, pause and resume, which starts it anew.
 problem-files-left-title = Files of ended jobs are still on the disk
 problem-files-left-body = { $left ->
     [one] One job’s folder
    *[other] { $left } jobs’ folders
 } could not be emptied; nothing of them runs any more. Try again; if it stays so, restart this PC and try once more.
-problem-engine-absent-title = The container program does not run
-problem-engine-absent-body = Jobs run in containers, and Docker is not there or not started. Install or start Docker; Supplier goes on by itself then.
-problem-engine-not-permitted-title = You may not use the container program
-problem-engine-not-permitted-body = Docker runs, but not for your user. Add your user to the group “docker”, sign in to this PC again, then try again.
-problem-engine-refuses-title = The container program refuses to answer
-problem-engine-refuses-body = Docker runs but has a fault of its own. Restart Docker, then try again; if it stays so, ask for help with this number: { $status }
-problem-engine-foreign-title = That is not a container program for jobs
-problem-engine-foreign-body = Jobs need Docker with Linux containers, and something else answers in its place: { $what }. Start Docker with Linux containers, then try again.
-problem-engine-no-card-title = Containers cannot use the graphics card
-problem-engine-no-card-body = Docker runs, but NVIDIA’s Container Toolkit is not set up for it, so that every job would fail. Install the toolkit, run “nvidia-ctk runtime configure”, restart Docker, then try again.
-problem-engine-no-card-runtime-title = Docker knows the graphics card by another name
-problem-engine-no-card-runtime-body = Jobs ask Docker for the runtime called “nvidia”, and this one knows the card by CDI or another runtime only, so that every job would fail. Run “sudo nvidia-ctk runtime configure --runtime=docker” and restart Docker; Supplier goes on by itself then.
-problem-engine-confined-title = This Docker cannot see jobs’ files
-problem-engine-confined-body = It was installed as a snap, which is shut away from most folders. Remove the snap, install Docker’s own packages, then try again.
-problem-engine-folders-out-of-reach-title = Docker cannot reach jobs’ files
-problem-engine-folders-out-of-reach-body = They lie in { $folder }, and Docker may not look there: so it is with a home folder on a network, or with one that is mounted for your user alone. They must lie on a disk of this PC. Quit Supplier, start it with IONET_HOME set to a folder on such a disk, and sign in again; if the folder should be reachable, mend that and try again.
-problem-engine-program-gone-title = A part of Docker is missing
-problem-engine-program-gone-body = Docker runs, but the program { $program }, with which it starts containers, is gone, so that every job would fail. Install Docker again, then try again.
-problem-engine-card-unreachable-title = Containers cannot reach the graphics driver
+problem-engine-absent-title = Jobs’ container program does not run
+problem-engine-absent-body = Supplier starts it together with the world that jobs run in, and it is not there. Supplier goes on by itself once it is; if it stays so, pause and resume, which starts it anew.
+problem-engine-not-permitted-title = Jobs’ container program lets nobody in
+problem-engine-not-permitted-body = It refused Supplier, which is not how it was started. Pause and resume, which starts it anew; if it comes back, ask for help.
+problem-engine-refuses-title = Jobs’ container program has a fault
+problem-engine-refuses-body = Supplier asks it again by itself. If it stays so, pause and resume, which starts it anew; if it comes back, ask for help with this number: { $status }
+problem-engine-foreign-title = That is not jobs’ container program
+problem-engine-foreign-body = Something else answers in its place: { $what }. Pause and resume, which starts it anew; if it comes back, ask for help with these words.
+problem-engine-no-card-title = Jobs cannot use the graphics card
+problem-engine-no-card-body = NVIDIA’s Container Toolkit, which gives a job its card, is not on this PC, so that every job would fail. Install it (nvidia-container-toolkit), then pause and resume.
+problem-engine-no-card-runtime-title = A part of NVIDIA’s Container Toolkit is missing
+problem-engine-no-card-runtime-body = Jobs get the graphics card by its program “nvidia-container-runtime”, which is not on this PC, so that every job would fail. Install the toolkit again, then pause and resume.
+problem-engine-confined-title = Jobs’ container program cannot see their files
+problem-engine-confined-body = It is shut away from them, as programs from a snap are. Pause and resume, which starts it anew; if it comes back, ask for help.
+problem-engine-folders-out-of-reach-title = Jobs’ files are out of reach
+problem-engine-folders-out-of-reach-body = Jobs’ container program may not look where they lie in the world that jobs run in, so that every job would fail. Pause and resume, which makes that world anew; if it comes back, ask for help with this folder: { $folder }
+problem-engine-program-gone-title = A program that starts jobs is gone
+problem-engine-program-gone-body = Jobs’ containers are started with { $program }, and it is not on this PC any more, as during an update of the system. Supplier tries again by itself; if it stays so, bring the system’s updates to an end and restart this PC.
+problem-engine-card-unreachable-title = Jobs cannot reach the graphics driver
 problem-engine-card-unreachable-body = NVIDIA’s Container Toolkit could not give a job its card, and it would be so with every job. Restart this PC, then try again; if it stays so, install the toolkit again. (Reason: { $why })
 problem-engine-loses-cards-title = A system update may take the graphics card from a running job
-problem-engine-loses-cards-body = Docker leaves its containers’ devices to systemd, which does not find the card’s: at the next “systemctl daemon-reload”, as updates run it, jobs lose the card. Run “sudo nvidia-ctk system create-dev-char-symlinks --create-all” after each start of this PC. Or have Docker do it itself: put "exec-opts": ["native.cgroupdriver=cgroupfs"] into /etc/docker/daemon.json and restart Docker.
+problem-engine-loses-cards-body = Jobs’ container program leaves devices to systemd, which does not find the card’s: at the next “systemctl daemon-reload”, as updates run it, jobs lose the card. Run “sudo nvidia-ctk system create-dev-char-symlinks --create-all” after each start of this PC.
 problem-log-disk-full-title = No room for logs
 problem-log-disk-full-body = The disk is full. Your PC goes on earning, but what happens now is not written down. Make some room.
 problem-log-refused-title = Logs cannot be sent

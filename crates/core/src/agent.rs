@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::fault::RegistrationFault;
 use crate::giving_back::GivingBack;
 use crate::start::StartId;
+use crate::wall::Inside;
 
 /// A node's static tags (Nomad `meta`).
 pub type Tags = BTreeMap<String, String>;
@@ -21,6 +22,7 @@ pub enum Agent {
         tags: Tags,
         /// What it said of its registration before its start was told: it says it once.
         said: Option<Result<(), RegistrationFault>>,
+        inside: Inside,
     },
     Running(Running),
     GivingBack(GivingBack),
@@ -41,6 +43,7 @@ pub struct Running {
     pub other_engine: bool,
     /// An earlier life started it, which may have ended between freezing and thawing.
     pub may_be_frozen: bool,
+    pub inside: Inside,
 }
 
 impl Running {
@@ -53,6 +56,7 @@ impl Running {
             registration: None,
             other_engine: false,
             may_be_frozen: false,
+            inside: Inside::default(),
         }
     }
 
@@ -74,6 +78,25 @@ impl Agent {
         match self {
             Self::Starting { id, .. } => Some(*id),
             Self::Running(running) => Some(running.id),
+            Self::Away | Self::Unswept | Self::GivingBack(_) => None,
+        }
+    }
+
+    /// What is told from within its capsule, while it is live.
+    pub fn inside(&self) -> Option<&Inside> {
+        match self {
+            Self::Starting { inside, .. } => Some(inside),
+            Self::Running(running) => Some(&running.inside),
+            Self::Away | Self::Unswept | Self::GivingBack(_) => None,
+        }
+    }
+
+    /// The same, of this start and no other.
+    pub(crate) fn inside_of(&mut self, start: StartId) -> Option<&mut Inside> {
+        match self {
+            Self::Starting { id, inside, .. } if *id == start => Some(inside),
+            Self::Running(running) if running.id == start => Some(&mut running.inside),
+            Self::Starting { .. } | Self::Running(_) => None,
             Self::Away | Self::Unswept | Self::GivingBack(_) => None,
         }
     }

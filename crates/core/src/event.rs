@@ -11,6 +11,7 @@ use crate::region::WatchAnswer;
 use crate::start::StartId;
 use crate::target::{AccountName, PauseEnd, Saved};
 use crate::time::{Bytes, UnixMs};
+use crate::wall::{CapsuleUse, Refusals, Wall};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -131,6 +132,21 @@ pub enum Signal {
         id: StartId,
         result: Result<(), AgentFault>,
     },
+    /// The wall around this start's jobs was tried from inside.
+    Wall {
+        id: StartId,
+        wall: Wall,
+    },
+    /// What this start's jobs take now. It changes no snapshot.
+    Capsule {
+        id: StartId,
+        used: CapsuleUse,
+    },
+    /// Jobs of this start asked for more than they may have, and were not run: all of them so far.
+    JobRefused {
+        id: StartId,
+        refusals: Refusals,
+    },
     Logs(LogReport),
     /// Nothing of these ended jobs runs, but their files could not be removed while their agent runs on.
     FilesLeft {
@@ -219,6 +235,8 @@ pub struct Loaded {
     pub left_over: Option<WorkFault>,
     /// An enrolment token was handed over on the command line: no account is needed.
     pub enrolment_token: bool,
+    /// Jobs live in a capsule: none comes before its wall was tried.
+    pub capsule: bool,
     /// Built with the feature `rehearsal`: doubles and plain processes are possible here.
     pub rehearsal: bool,
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hardware::CardTrouble;
 use crate::start::StartId;
+use crate::wall::Wall;
 
 /// Sign-in did not end with an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -264,6 +265,16 @@ pub enum RegistrationFault {
     Denied,
     #[error("the servers cannot be reached")]
     ServersUnreachable,
+}
+
+/// The wall around jobs is not known to hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WallFault {
+    /// From inside, something was reached that is to be kept from jobs.
+    #[error("open: {:?}", .0.breaches().collect::<Vec<_>>())]
+    Open(Wall),
+    #[error("nobody tried it")]
+    Untried,
 }
 
 /// Work could not be frozen, thawed or swept away.

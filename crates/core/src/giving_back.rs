@@ -22,6 +22,8 @@ pub enum Why {
     Agreement,
     /// Somebody else is signed in than the one whose device this is.
     OtherAccount,
+    /// The wall around jobs is open, or nobody tried it.
+    Wall,
     Pause,
     SignOut,
     Lost,

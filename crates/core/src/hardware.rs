@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{Bytes, UnixMs};
+use crate::wall::CapsuleUse;
 
 /// What a look at this PC found: what is fixed about it, and which of its cards can take jobs. What changes by the second
 /// is in [`Figures`].
@@ -130,12 +131,14 @@ pub struct Instance {
     pub memory: GpuMemory,
 }
 
-/// What the cards were doing at one moment. A card that did not answer then is not in it, and one that sleeps has no figures.
+/// What the cards were doing at one moment, and the jobs' capsule about then. A card that did not answer then is not in it, and one that sleeps has no figures.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "bindings", derive(specta::Type))]
 pub struct Figures {
     pub at: UnixMs,
     pub gpus: Vec<GpuFigures>,
+    /// Of the jobs' capsule, with a time of its own; none without one.
+    pub capsule: Option<CapsuleUse>,
 }
 
 /// A question that the card does not answer leaves its field empty.

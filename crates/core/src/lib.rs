@@ -23,6 +23,7 @@ pub mod step;
 pub mod target;
 mod tasks;
 pub mod time;
+pub mod wall;
 mod wanted;
 
 pub use can::Verb;

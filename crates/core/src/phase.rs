@@ -52,7 +52,9 @@ pub fn phase(state: &State, problems: &[Problem]) -> Phase {
     match state.agent.giving_back().map(|giving| giving.why) {
         Some(Why::Quit) => return Phase::Quitting,
         Some(Why::SignOut) => return Phase::SigningOut,
-        Some(Why::Pause | Why::Lost | Why::OtherAccount | Why::Agreement) => return Phase::Pausing,
+        Some(Why::Pause | Why::Lost | Why::Wall | Why::OtherAccount | Why::Agreement) => {
+            return Phase::Pausing;
+        }
         // The agent alone starts anew.
         Some(Why::Anew) | None => {}
     }

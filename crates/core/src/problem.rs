@@ -70,6 +70,7 @@ pub fn problems(state: &State) -> Vec<Problem> {
         Some(fault) => found.push(card::of_gpu(fault)),
         None => found.extend(state.work.hardware.iter().flat_map(card::of_cards)),
     }
+    found.extend(faults.wall.as_ref().map(agent::of_wall));
     found.extend(faults.engine.iter().chain(&faults.containers).map(agent::of_engine));
     // Without an agent nobody looks whether that still holds.
     let loses_cards = state.work.loses_cards && state.agent.running().is_some();

@@ -14,6 +14,7 @@ use crate::region::{Earnings, Job, Node};
 use crate::state::{Account, GatewayWord, State};
 use crate::target::{AGREEMENT_VERSION, AccountName, Agreement, Target};
 use crate::time::UnixMs;
+use crate::wall::{Refusals, WallView};
 
 /// Its JSON form is `status --json`; `docs/status.md` describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,10 @@ pub struct Snapshot {
     pub stale_since: Option<UnixMs>,
     pub problems: Vec<Problem>,
     pub logs: LogReport,
+    /// What a job can see of this PC, as it was last tried; none where nobody did.
+    pub wall: Option<WallView>,
+    /// What jobs were not given and so not run, since the app started; none if there was nothing.
+    pub refused: Option<Refusals>,
     /// How far giving the PC back has come; none while nothing is given back.
     pub giving_back: Option<Step>,
     /// A job is running and the owner asked to quit: ask them.
@@ -101,6 +106,8 @@ pub fn view(state: &State) -> Snapshot {
         stale_since,
         problems,
         logs: state.logs.clone(),
+        wall: state.wall().map(WallView::from),
+        refused: state.refused.all(),
         giving_back: giving_back.map(|giving| giving.step),
         quit_asked: state.owner.quit_asked,
     }

@@ -6,7 +6,8 @@ use crate::agent::Agent;
 use crate::effect::Wanted;
 use crate::event::{Device, DeviceCode, Event, LogReport, SessionStore, SignInId, SignInMethod};
 use crate::fault::{
-    AgentFault, CloudFault, EngineFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WorkFault,
+    AgentFault, CloudFault, EngineFault, GpuFault, RegistrationFault, SettingsFault, SignInFault, WallFault,
+    WorkFault,
 };
 use crate::giving_back::Step;
 use crate::hardware::{Hardware, tags};
@@ -15,6 +16,7 @@ use crate::start::StartId;
 use crate::target::{AccountName, Agreement, Saved, Target};
 use crate::tasks::{Task, Tasks};
 use crate::time::{Now, UnixMs};
+use crate::wall::{CapsuleUse, Refused, Wall};
 use crate::wanted::Reconciled;
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -27,6 +29,7 @@ pub struct State {
     pub agent: Agent,
     pub gateway: GatewayWord,
     pub logs: LogReport,
+    pub refused: Refused,
     pub faults: Faults,
     pub(crate) tasks: Tasks,
     pub(crate) wanted: Reconciled,
@@ -40,6 +43,9 @@ pub struct State {
 /// The wall clock moves on in a sleep, the monotonic one does not. (A clock that is set by hand looks the same: then a card is
 /// looked at once for nothing.)
 const SLEPT_MS: i64 = 30_000;
+
+/// It is tried before the agent starts, and told at once to whoever comes to an agent that runs.
+const WALL_TOLD_WITHIN_MS: u64 = 30_000;
 
 /// Who the owner is and what they want.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +111,8 @@ pub struct Enrolment {
 pub struct Work {
     /// The last look that found something.
     pub hardware: Option<Hardware>,
+    /// They live in a capsule: see [`crate::event::Loaded::capsule`].
+    pub capsule: bool,
     /// By the engine's last word: see [`crate::event::EngineSeen::loses_cards`].
     pub loses_cards: bool,
     /// UUIDs of the GPUs that the owner needs now. Nothing fills it yet.
@@ -135,6 +143,8 @@ pub struct Faults {
     /// What the engine says only when it is to run a job's container.
     pub containers: Option<EngineFault>,
     pub disk: Option<AgentFault>,
+    /// What the last start came to that was told of: until the wall of a later one holds.
+    pub wall: Option<WallFault>,
     pub agent: Option<AgentFault>,
     pub work: Option<WorkFault>,
     pub settings: Option<SettingsFault>,
@@ -200,10 +210,45 @@ impl State {
         let faults = &self.faults;
         let runs_jobs = faults.engine.is_none() && faults.containers.is_none();
         let has_all = faults.gpu.is_none() && runs_jobs && faults.disk.is_none();
-        let fit = has_all && !self.agent_is_outdated();
+        let fit = has_all && self.wall_holds() && !self.agent_is_outdated();
         // The node is the PC: while its owner needs one of its GPUs, none takes new work.
         let holds = self.work.holds.clone();
         Wanted { eligible: runs && fit && holds.is_empty(), holds }
+    }
+
+    /// Nothing is known against the wall, and where there is to be one it was tried.
+    fn wall_holds(&self) -> bool {
+        let tried = self.agent.inside().is_some_and(|inside| inside.wall.is_some());
+        self.faults.wall.is_none() && (tried || !self.work.capsule)
+    }
+
+    /// What is wrong with the wall around the agent of now.
+    pub(crate) fn wall_fault(&self, now: Now) -> Option<WallFault> {
+        let is_open = |wall: &Wall| wall.breaches().next().is_some();
+        match self.agent.inside()?.wall.as_ref() {
+            Some(wall) => is_open(wall).then(|| WallFault::Open(wall.clone())),
+            None => self.wall_due_ms().filter(|due| *due <= now.mono_ms).map(|_| WallFault::Untried),
+        }
+    }
+
+    /// When a wall that was not told of is not waited for any longer.
+    pub(crate) fn wall_due_ms(&self) -> Option<u64> {
+        let running = self.agent.running().filter(|running| running.inside.wall.is_none())?;
+        self.work.capsule.then(|| running.since_ms.saturating_add(WALL_TOLD_WITHIN_MS))
+    }
+
+    /// What the jobs of now take.
+    pub fn used(&self) -> Option<&CapsuleUse> {
+        self.agent.inside()?.used.as_ref()
+    }
+
+    /// The wall as it was last tried: around the agent of now, or what ended the one before.
+    pub fn wall(&self) -> Option<&Wall> {
+        let ended = match &self.faults.wall {
+            Some(WallFault::Open(wall)) => Some(wall),
+            Some(WallFault::Untried) | None => None,
+        };
+        self.agent.inside().and_then(|inside| inside.wall.as_ref()).or(ended)
     }
 
     pub(crate) fn may_save(&self, now: Now) -> bool {

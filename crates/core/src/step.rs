@@ -41,7 +41,7 @@ pub fn wake_at(state: &State, now: Now) -> Option<u64> {
     let device = state.enrolment.device.as_ref();
     let renew = device.map(|device| on_mono(device.renew_at)).filter(|at| *at > now.mono_ms);
     let step = state.agent.giving_back().and_then(|giving| giving.wake_at_ms());
-    [resume, renew, step, state.tasks.next_try_ms()].into_iter().flatten().min()
+    [resume, renew, step, state.wall_due_ms(), state.tasks.next_try_ms()].into_iter().flatten().min()
 }
 
 fn take_in(state: &mut State, event: Event, now: Now, effects: &mut Vec<Effect>) {

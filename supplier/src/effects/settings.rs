@@ -19,6 +19,9 @@ pub(super) struct Room(tokio::sync::Mutex<()>);
 /// A disk or a keyring that hangs holds up nothing: what it does not say in time counts as not there, and the owner can pause.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
+/// Whether jobs live in a capsule: nothing starts its agent there yet.
+const CAPSULE: bool = false;
+
 pub(super) fn broken_off(deed: &Settings) -> Outcome {
     match deed {
         Settings::Load => Outcome::Loaded(Loaded {
@@ -28,6 +31,7 @@ pub(super) fn broken_off(deed: &Settings) -> Outcome {
             agent: None,
             left_over: None,
             enrolment_token: false,
+            capsule: CAPSULE,
             rehearsal: cfg!(feature = "rehearsal"),
         }),
         Settings::Save(_) => Outcome::Saved(Err(SettingsFault::CannotWrite(unsaid()))),
@@ -64,6 +68,7 @@ impl Shared {
             agent,
             left_over,
             enrolment_token: tools.enrolment_token.is_some(),
+            capsule: CAPSULE,
             rehearsal: cfg!(feature = "rehearsal"),
         }
     }

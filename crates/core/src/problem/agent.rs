@@ -3,7 +3,8 @@
 use super::gateway::of_cloud;
 use super::{Action, Problem, ProblemCode, Stops, plain, with};
 use crate::event::Link;
-use crate::fault::{AgentFault, CloudFault, EngineFault, WorkFault};
+use crate::fault::{AgentFault, CloudFault, EngineFault, WallFault, WorkFault};
+use crate::wall::Sight;
 
 /// None of these ends what runs already.
 const STOPS: Stops = Stops::NewWork;
@@ -63,6 +64,19 @@ pub(super) fn of_engine(fault: &EngineFault) -> Problem {
         EngineFault::FoldersOutOfReach(folder) => because(Code::EngineFoldersOutOfReach, "folder", folder),
         EngineFault::ProgramGone(program) => because(Code::EngineProgramGone, "program", program),
         EngineFault::CardUnreachable(why) => because(Code::EngineCardUnreachable, "why", why),
+    }
+}
+
+/// It ends what runs. `what` is the first that is open, `count` how many are beside it.
+pub(super) fn of_wall(fault: &WallFault) -> Problem {
+    match fault {
+        WallFault::Open(wall) => {
+            let mut breaches = wall.breaches();
+            let what = breaches.next().map_or("", Sight::as_str).to_owned();
+            let args = [("what", what), ("count", breaches.count().to_string())];
+            with(ProblemCode::WallOpen, Action::Retry, Stops::Everything, &args)
+        }
+        WallFault::Untried => plain(ProblemCode::WallUntried, Action::Retry, Stops::Everything),
     }
 }
 

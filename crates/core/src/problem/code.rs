@@ -105,6 +105,8 @@ codes! {
     EngineProgramGone = "engine-program-gone",
     EngineCardUnreachable = "engine-card-unreachable",
     EngineLosesCards = "engine-loses-cards",
+    WallOpen = "wall-open",
+    WallUntried = "wall-untried",
     LogDiskFull = "log-disk-full",
     LogQuota = "log-quota",
     LogReadOnly = "log-read-only",

@@ -11,6 +11,10 @@ use crate::state::State;
 use crate::target::{PauseEnd, Target};
 use crate::tasks::Task;
 use crate::time::Now;
+use crate::wall::Inside;
+
+/// Whoever mends it is not waited for, and a start costs this PC something.
+const WALL_AGAIN_MS: u64 = 10 * 60_000;
 
 /// Compares what is wanted with what is, and emits the next effect that brings them together. Ordered: each line
 /// assumes what the lines above it have settled.
@@ -63,6 +67,7 @@ fn give_back_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         (matches!(state.owner.target, Target::Paused { .. }), Why::Pause),
         (state.is_others(), Why::OtherAccount),
         (state.owner.agreed.is_none(), Why::Agreement),
+        (wall_fails(state, now), Why::Wall),
     ];
     if let Some((_, why)) = reasons.into_iter().find(|(stands, _)| *stands) {
         // What could not be swept is swept again, at growing intervals.
@@ -73,6 +78,14 @@ fn give_back_where_due(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         return;
     }
     begin_anew_where_due(state, now, effects);
+}
+
+/// A wall that fails is said until a later one holds, and is tried again by another start.
+fn wall_fails(state: &mut State, now: Now) -> bool {
+    let Some(fault) = state.wall_fault(now) else { return false };
+    state.faults.wall = Some(fault);
+    state.tasks.not_before(Task::StartAgent, WALL_AGAIN_MS, now);
+    true
 }
 
 /// Only an agent without a job is started anew, or one whose jobs cannot begin for want of it.
@@ -148,7 +161,7 @@ fn run_agent(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
         && state.tasks.is_due(Task::StartAgent, now)
     {
         let id = state.next_start();
-        state.agent = Agent::Starting { id, tags: tags.clone(), said: None };
+        state.agent = Agent::Starting { id, tags: tags.clone(), said: None, inside: Inside::default() };
         effects.push(effect::Agent::Start { id, tags }.into());
     }
 }

@@ -13,6 +13,7 @@ use crate::state::{Account, GatewayWord, State};
 use crate::target::{AGREEMENT_VERSION, Saved};
 use crate::tasks::Task;
 use crate::time::Now;
+use crate::wall::Inside;
 
 /// How often the cards are looked at while it matters.
 const LOOK_EVERY_MS: u64 = 60_000;
@@ -65,6 +66,7 @@ fn on_loaded(state: &mut State, loaded: Loaded, now: Now) {
     state.loaded = true;
     state.tasks.succeeded(Task::Load);
     state.rehearsal = loaded.rehearsal;
+    state.work.capsule = loaded.capsule;
     state.owner.target = saved.target;
     state.owner.agreed = saved.agreed.filter(|agreed| agreed.version == AGREEMENT_VERSION);
     state.owner.enrolment_token = loaded.enrolment_token;
@@ -238,9 +240,10 @@ pub(super) fn came_up(
     id: StartId,
     tags: Option<Tags>,
     said: Option<Result<(), RegistrationFault>>,
+    inside: Inside,
     now: Now,
 ) {
-    let mut running = Running { tags, ..Running::new(id, now.mono_ms) };
+    let mut running = Running { tags, inside, ..Running::new(id, now.mono_ms) };
     if let Some(said) = said {
         running.hear(said);
     }
@@ -253,13 +256,13 @@ pub(super) fn came_up(
 }
 
 fn on_agent_started(state: &mut State, id: StartId, result: Result<(), AgentFault>, now: Now) {
-    let Agent::Starting { id: expected, said, tags } = &mut state.agent else { return };
+    let Agent::Starting { id: expected, said, tags, inside } = &mut state.agent else { return };
     if *expected != id {
         return;
     }
-    let (said, tags) = (said.take(), std::mem::take(tags));
+    let (said, tags, inside) = (said.take(), std::mem::take(tags), std::mem::take(inside));
     match result {
-        Ok(()) => came_up(state, id, Some(tags), said, now),
+        Ok(()) => came_up(state, id, Some(tags), said, inside, now),
         Err(fault) => {
             if let AgentFault::Held { id } = fault {
                 // The guard knows a newer start than this life does: the next one is to be newer still.

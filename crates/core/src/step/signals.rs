@@ -10,6 +10,7 @@ use crate::start::StartId;
 use crate::state::{Account, GatewayWord, State};
 use crate::tasks::Task;
 use crate::time::Now;
+use crate::wall::{CapsuleUse, Inside, Refusals, Wall};
 
 /// An agent that ran for so long has started well, whatever comes later.
 const STARTED_WELL_MS: u64 = 60_000;
@@ -45,6 +46,9 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::Engine { id, result } => on_engine(state, id, result),
         Signal::Containers { id, result } => on_containers(state, id, result, now),
         Signal::JobsDisk { id, result } => on_jobs_disk(state, id, result),
+        Signal::Wall { id, wall } => on_wall(state, id, wall),
+        Signal::Capsule { id, used } => on_used(state, id, used),
+        Signal::JobRefused { id, refusals } => on_job_refused(state, id, refusals),
         Signal::Logs(report) => state.logs = report,
         Signal::FilesLeft { id, left } => on_files_left(state, id, left),
         Signal::WindowFailed => state.faults.window = true,
@@ -152,6 +156,25 @@ fn on_jobs_disk(state: &mut State, id: StartId, result: Result<(), AgentFault>) 
     }
 }
 
+/// One that fails is seen to in [`super::drive`].
+fn on_wall(state: &mut State, id: StartId, wall: Wall) {
+    let Some(inside) = state.agent.inside_of(id) else { return };
+    inside.wall = Some(wall);
+    state.faults.wall = None;
+}
+
+fn on_used(state: &mut State, id: StartId, used: CapsuleUse) {
+    if let Some(inside) = state.agent.inside_of(id) {
+        inside.used = Some(used);
+    }
+}
+
+fn on_job_refused(state: &mut State, id: StartId, refusals: Refusals) {
+    if state.agent.live() == Some(id) {
+        state.refused.hear(id, refusals);
+    }
+}
+
 /// Work that is there is worse than files that are.
 fn on_files_left(state: &mut State, id: StartId, left: u32) {
     if state.agent.live() == Some(id) && !state.is_left() {
@@ -161,14 +184,14 @@ fn on_files_left(state: &mut State, id: StartId, left: u32) {
 
 /// A start that had been given up. Where an agent is wanted, it is the one; where not, it is swept away.
 fn on_agent_up(state: &mut State, id: StartId, now: Now) {
-    let (tags, said) = match &mut state.agent {
-        Agent::Away | Agent::Unswept => (None, None),
-        Agent::Starting { id: expected, tags, said } if *expected == id => {
-            (Some(std::mem::take(tags)), said.take())
+    let (tags, said, inside) = match &mut state.agent {
+        Agent::Away | Agent::Unswept => (None, None, Inside::default()),
+        Agent::Starting { id: expected, tags, said, inside } if *expected == id => {
+            (Some(std::mem::take(tags)), said.take(), std::mem::take(inside))
         }
         Agent::Starting { .. } | Agent::Running(_) | Agent::GivingBack(_) => return,
     };
-    came_up(state, id, tags, said, now);
+    came_up(state, id, tags, said, inside, now);
 }
 
 fn on_agent_exited(state: &mut State, id: StartId, fault: AgentFault, now: Now) {

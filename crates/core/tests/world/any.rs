@@ -10,7 +10,8 @@ use ionet_core::fault::{
 };
 use ionet_core::region::WatchAnswer;
 use ionet_core::target::AGREEMENT_VERSION;
-use ionet_core::{Effect, Event, Intent, Outcome, Signal, StartId};
+use ionet_core::wall::{CapsuleUse, Refusals, Saw, Sight, Wall};
+use ionet_core::{Effect, Event, Intent, Outcome, Signal, StartId, UnixMs};
 use proptest::prelude::*;
 
 use crate::world::{UNTIL_RESUMED, World, adopted, alice, bob, device, fresh, hardware, job, loaded, ready};
@@ -32,6 +33,7 @@ pub(crate) fn any_world() -> impl Strategy<Value = fn() -> World> {
     prop_oneof![
         2 => Just(World::enrolled as fn() -> World),
         2 => Just((|| World::new(adopted())) as fn() -> World),
+        1 => Just((|| World::new(Loaded { capsule: true, ..adopted() })) as fn() -> World),
         1 => Just((|| World::new(left_over())) as fn() -> World),
         2 => Just((|| World::new(fresh())) as fn() -> World),
     ]
@@ -60,7 +62,19 @@ pub(crate) fn any_word_of(id: StartId) -> impl Strategy<Value = Signal> {
         containers.prop_map(move |result| Signal::Containers { id, result }),
         disk.prop_map(move |result| Signal::JobsDisk { id, result }),
         (1..3_u32).prop_map(move |left| Signal::FilesLeft { id, left }),
+        any_wall().prop_map(move |wall| Signal::Wall { id, wall }),
+        Just(Signal::Capsule { id, used: CapsuleUse::default() }),
+        (1..3_u32).prop_map(move |count| refusals(id, count)),
     ]
+}
+
+fn any_wall() -> impl Strategy<Value = Wall> {
+    prop_oneof![2 => Just(Saw::Kept), 1 => Just(Saw::Unknown), 1 => Just(Saw::Open)]
+        .prop_map(|saw| Wall { saw: [(Sight::Files, saw)].into(), ..Wall::default() })
+}
+
+fn refusals(id: StartId, count: u32) -> Signal {
+    Signal::JobRefused { id, refusals: Refusals { count, what: "Binds".to_owned(), at: UnixMs(0) } }
 }
 
 /// Who signs in is alice at every other time.

@@ -17,4 +17,5 @@ mod quit;
 mod registration;
 mod session;
 mod stale;
+mod wall;
 mod world;

@@ -1,6 +1,7 @@
 //! Whatever happens, in whatever order, however late.
 
 use ionet_core::effect;
+use ionet_core::problem::Stops;
 use ionet_core::target::Target;
 use ionet_core::{
     Effect, Event, Intent, Now, Outcome, Phase, Signal, StartId, State, Verb, step, view, wake_at,
@@ -48,6 +49,9 @@ fn always(state: &State, now: Now) -> Checked {
     let shown = view(state);
     prop_assert!(wake_at(state, now).is_none_or(|at| at > now.mono_ms), "nobody is woken for what is over");
     prop_assert!(serde_json::to_string(&shown).is_ok());
+    if let Some(fault) = &state.faults.wall {
+        prop_assert!(shown.problems.iter().any(|problem| problem.stops == Stops::Everything), "{fault}");
+    }
     let paused = matches!(shown.target, Target::Paused { .. });
     if shown.may_run && shown.phase != Phase::Quitting {
         prop_assert!(paused || shown.can.contains(&Verb::Pause), "{shown:?}");

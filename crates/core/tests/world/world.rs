@@ -322,6 +322,7 @@ pub(crate) fn loaded() -> Loaded {
         agent: None,
         left_over: None,
         enrolment_token: false,
+        capsule: false,
         rehearsal: false,
     }
 }

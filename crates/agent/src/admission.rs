@@ -33,18 +33,24 @@ pub(crate) use route::{Route, way};
 #[error("this PC does not allow {rule}")]
 pub(crate) struct Refusal {
     pub(crate) rule: Cow<'static, str>,
+    /// Something of this PC's does not answer: no job asked for too much.
+    pub(crate) of_this_pc: bool,
 }
 
 impl Refusal {
     pub(crate) const fn of(rule: &'static str) -> Self {
-        Self { rule: Cow::Borrowed(rule) }
+        Self { rule: Cow::Borrowed(rule), of_this_pc: false }
+    }
+
+    pub(crate) const fn of_this_pc(rule: &'static str) -> Self {
+        Self { rule: Cow::Borrowed(rule), of_this_pc: true }
     }
 
     /// Of a field that is not known here, whose name may be anything.
     fn unknown(name: &str) -> Self {
         let is_name = name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if is_name {
-            Self { rule: Cow::Owned(name.to_owned()) }
+            Self { rule: Cow::Owned(name.to_owned()), of_this_pc: false }
         } else {
             Self::of("a field that nobody knows")
         }

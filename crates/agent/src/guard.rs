@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ionet_core::StartId;
 use ionet_core::fault::{EngineFault, RegistrationFault};
+use ionet_core::wall::Refusals;
 use serde::{Deserialize, Serialize};
 
 pub use crate::platform::guard::{Guard, serve, serve_with};
@@ -96,6 +97,9 @@ pub enum GuardEvent {
     /// The engine refused a job's container for what is this PC's and no job's: told each time, and again to a newcomer.
     /// Or it ran one after that.
     Containers { id: StartId, result: Result<(), EngineFault> },
+    /// Jobs asked for more than they may have, and were not run: all of them so far, told once a second at most, and again to a
+    /// newcomer.
+    Refused { id: StartId, refusals: Refusals },
     /// Files of jobs that have ended while the agent runs on and that nobody could remove.
     FilesLeft { id: StartId, left: u32 },
     /// The guard itself is gone, or another resident program has taken over.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use ionet_agent::guard::{Guard, GuardEvent, HoldId};
 use ionet_agent::startup;
 use ionet_core::fault::AgentFault;
+use ionet_core::wall::Refusals;
 use ionet_core::{Event, Signal, StartId};
 use tokio::sync::mpsc;
 
@@ -90,6 +91,11 @@ impl Hold {
                 }
                 self.tell(Signal::Containers { id, result }).await;
             }
+            GuardEvent::Refused { id, refusals } => {
+                let Refusals { count, what, .. } = &refusals;
+                tracing::warn!(count, what, "a job asked for more than it may have; it was not run");
+                self.tell(Signal::JobRefused { id, refusals }).await;
+            }
             GuardEvent::FilesLeft { id, left } => {
                 tracing::warn!(left, "files of ended jobs could not be removed");
                 self.tell(Signal::FilesLeft { id, left }).await;
@@ -121,6 +127,7 @@ impl Hold {
 mod tests {
     use std::time::Duration;
 
+    use ionet_core::UnixMs;
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::UnixListener;
     use tokio::sync::mpsc::UnboundedSender;
@@ -195,5 +202,9 @@ mod tests {
 
         let files_left = Event::Signal(Signal::FilesLeft { id: StartId(3), left: 2 });
         assert_eq!(next(&mut told).await, Some(files_left));
+        let refusals = Refusals { count: 1, what: "Devices".to_owned(), at: UnixMs(7) };
+        says.send(GuardEvent::Refused { id: StartId(3), refusals: refusals.clone() }).unwrap();
+        let refused = Event::Signal(Signal::JobRefused { id: StartId(3), refusals });
+        assert_eq!(next(&mut told).await, Some(refused));
     }
 }

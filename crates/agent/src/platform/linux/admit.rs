@@ -137,7 +137,7 @@ impl Door {
             let looked = Looked::at(container.sources()).map_err(|_| Refusal::of("Binds"))?;
             Ok((container, looked))
         });
-        let slow = Refusal::of("folders on a disk that does not answer");
+        let slow = Refusal::of_this_pc("folders on a disk that does not answer");
         let (container, looked) = read.await.unwrap_or(Err(slow))?;
         if name.is_some_and(|name| name != container.name()) {
             return Err(Refusal::of("a container under another name than its task's").into());
@@ -189,7 +189,7 @@ impl Door {
     }
 
     async fn ask_image(&self, image: &str) -> Result<Option<Image>, Refusal> {
-        let silent = || Refusal::of("an image that the engine says too much of, or nothing");
+        let silent = || Refusal::of_this_pc("an image that the engine says too much of, or nothing");
         let engine = Engine::at(Some(&self.engine), LOOKED_UP_WITHIN).ok_or_else(silent)?;
         engine.image(image).await.map_err(|_| silent())
     }

@@ -1,14 +1,16 @@
 //! What the guard does beside its loop, because it may take a while. Each comes back as one [`Done`].
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ionet_core::StartId;
 use ionet_core::fault::{EngineFault, WorkFault};
-use tokio::sync::{Notify, mpsc};
+use ionet_core::wall::Refusals;
+use ionet_core::{StartId, UnixMs};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -20,8 +22,19 @@ use crate::disk;
 use crate::guard::Place;
 use crate::{api, files, state};
 
-/// What the engine makes of a job's container: an error is this PC's and no job's.
-pub(super) type Tell = Arc<dyn Fn(Result<(), EngineFault>) + Send + Sync>;
+/// What comes of jobs' containers at the gate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AtGate {
+    /// What the engine makes of one: an error is this PC's and no job's.
+    Engine(Result<(), EngineFault>),
+    /// A job asked for more than it may have: the rule, and nothing that it wrote.
+    Refused(Cow<'static, str>),
+}
+
+pub(super) type Tell = Arc<dyn Fn(AtGate) + Send + Sync>;
+
+/// A job that is refused is tried again by its scheduler, and another may ask without end.
+const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) enum Done {
     /// Nobody holds the data folder any more, and it can be used; with its links resolved. None where nothing is to start.
@@ -38,6 +51,8 @@ pub(super) enum Done {
     FilesLeft(StartId, u32),
     /// The engine ran a container, or refused one for what is this PC's.
     Containers(StartId, Result<(), EngineFault>),
+    /// All that the gate of that start has refused.
+    Refused(StartId, Refusals),
 }
 
 pub(super) struct Beside {
@@ -67,8 +82,14 @@ impl Beside {
 
     /// For the gate of this start.
     pub(super) fn tell(&self, id: StartId) -> Tell {
-        let say = self.say.clone();
-        Arc::new(move |result| drop(say.send(Done::Containers(id, result))))
+        let (say, (refused, refusals)) = (self.say.clone(), watch::channel(None));
+        tokio::spawn(tell_refusals(id, refusals, self.say.clone()));
+        Arc::new(move |at_gate| match at_gate {
+            AtGate::Engine(result) => drop(say.send(Done::Containers(id, result))),
+            AtGate::Refused(what) => {
+                refused.send_modify(|before| *before = Some(one_more(before.as_ref(), &what)))
+            }
+        })
     }
 
     pub(super) fn clear(&mut self, data_dir: Option<PathBuf>) {
@@ -177,6 +198,27 @@ impl Beside {
     }
 }
 
+fn one_more(before: Option<&Refusals>, what: &str) -> Refusals {
+    let count = before.map_or(0, |before| before.count).saturating_add(1);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Refusals { count, what: what.to_owned(), at: UnixMs(since.as_millis() as i64) }
+}
+
+/// The first at once, then all that have come to it meanwhile: none is lost, and nobody is flooded.
+async fn tell_refusals(
+    id: StartId,
+    mut refusals: watch::Receiver<Option<Refusals>>,
+    say: mpsc::UnboundedSender<Done>,
+) {
+    while refusals.changed().await.is_ok() {
+        let so_far = refusals.borrow_and_update().clone();
+        if let Some(so_far) = so_far {
+            let _ = say.send(Done::Refused(id, so_far));
+        }
+        sleep(REFUSALS_EVERY).await;
+    }
+}
+
 async fn cleared(data_dir: PathBuf) -> Result<Scope, NotStarted> {
     let other = |why: String| NotStarted::Other { why };
     let ended = work::end_agents(&data_dir).await;
@@ -189,4 +231,34 @@ async fn cleared(data_dir: PathBuf) -> Result<Scope, NotStarted> {
     });
     let silent = || other("the disk of its folder does not answer".to_owned());
     made.await.ok_or_else(silent)?.map_err(|error| other(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_told_at_once_and_then_once_a_second_with_all_that_have_come_to_them() {
+        let (beside, mut done) = Beside::new();
+        let tell = beside.tell(StartId(4));
+        let refuse = |what: &'static str| tell(AtGate::Refused(what.into()));
+        let began = tokio::time::Instant::now();
+        let mut told = async || match done.recv().await {
+            Some(Done::Refused(id, refusals)) => {
+                (id.0, refusals.count, refusals.what, began.elapsed().as_secs())
+            }
+            _ => panic!("something else was told"),
+        };
+
+        refuse("Devices");
+        assert_eq!(told().await, (4, 1, "Devices".to_owned(), 0));
+        for _ in 0..1_000 {
+            refuse("Binds");
+        }
+        refuse("NetworkMode");
+        assert_eq!(told().await, (4, 1_002, "NetworkMode".to_owned(), 1));
+
+        tell(AtGate::Engine(Ok(())));
+        assert!(matches!(done.recv().await, Some(Done::Containers(StartId(4), Ok(())))));
+    }
 }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use ionet_core::StartId;
 use ionet_core::fault::{EngineFault, RegistrationFault};
+use ionet_core::wall::Refusals;
 use rustix::io::Errno;
 use rustix::process::getpid;
 use tokio::process::{Child, Command};
@@ -30,6 +31,8 @@ pub(super) struct Agent {
     registration: Option<Registration>,
     /// Why the engine does not run its containers, as long as that holds.
     containers: Option<EngineFault>,
+    /// What its gate has refused jobs.
+    refusals: Option<Refusals>,
     child: Child,
     /// What its log says that matters here.
     said: mpsc::UnboundedReceiver<Told>,
@@ -77,7 +80,17 @@ impl Agent {
         output.read(child.stderr.take().ok_or(NotStarted::Missing)?, |_| {});
         let pid = child.id().ok_or(NotStarted::Missing)? as i32;
         tracing::info!(pid, "the agent started");
-        Ok(Self { id: start.id, pid, up: false, output, registration: None, containers: None, child, said })
+        Ok(Self {
+            id: start.id,
+            pid,
+            up: false,
+            output,
+            registration: None,
+            containers: None,
+            refusals: None,
+            child,
+            said,
+        })
     }
 
     /// What is to be passed on; nothing where it is known.
@@ -93,12 +106,18 @@ impl Agent {
         (!known).then_some(Say::Containers { id: self.id, result })
     }
 
+    pub(super) fn hear_of_refusals(&mut self, refusals: Refusals) -> Option<Say> {
+        self.refusals = Some(refusals.clone());
+        Some(Say::Refused { id: self.id, refusals })
+    }
+
     /// What was passed on and still holds, for a newcomer.
     pub(super) fn last_words(&self) -> impl Iterator<Item = Say> {
         let (id, registration) = (self.id, self.registration.clone());
         let registration = registration.map(|result| Say::Registration { id: Some(id), result });
         let containers = self.containers.clone().map(|fault| Say::Containers { id, result: Err(fault) });
-        registration.into_iter().chain(containers)
+        let refusals = self.refusals.clone().map(|refusals| Say::Refused { id, refusals });
+        registration.into_iter().chain(containers).chain(refusals)
     }
 
     pub(super) async fn told(&mut self) -> Told {

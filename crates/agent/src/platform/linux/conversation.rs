@@ -99,6 +99,9 @@ impl Conversation {
             Say::Containers { id, result } => {
                 self.is_about(id).then_some(GuardEvent::Containers { id, result })
             }
+            Say::Refused { id, refusals } => {
+                self.is_about(id).then_some(GuardEvent::Refused { id, refusals })
+            }
             Say::FilesLeft { id, left } => self.is_about(id).then_some(GuardEvent::FilesLeft { id, left }),
             Say::Stopped { id } => self.stopped(id, Ok(())),
             Say::NotStopped { id, why } => self.stopped(id, Err(why.into())),
@@ -331,7 +334,8 @@ mod tests {
                     Some(
                         GuardEvent::Registration { .. }
                         | GuardEvent::FilesLeft { .. }
-                        | GuardEvent::Containers { .. },
+                        | GuardEvent::Containers { .. }
+                        | GuardEvent::Refused { .. },
                     )
                     | None => {}
                     Some(GuardEvent::Lost(_)) => prop_assert!(false, "nobody said so"),

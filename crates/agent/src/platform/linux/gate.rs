@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::admit::{Admitted, Asked, Denied, Door, LONGEST, LOOKED_UP_WITHIN, whole};
 use super::allocations::Allocations;
-use super::beside::Tell;
+use super::beside::{AtGate, Tell};
 use super::engine::Image;
 use super::images::Images;
 use super::processes::Containers;
@@ -40,8 +40,8 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Listens at `socket`, whose folder must be this user's alone, and asks the engine for what jobs may have whose folders lie
-    /// below `data_dir`, of the graphics cards with these UUIDs. Takes note of the containers that are made, and tells what the
-    /// engine makes of them as far as it is about this PC.
+    /// below `data_dir`, of the graphics cards with these UUIDs. Takes note of the containers that are made, tells what the
+    /// engine makes of them as far as it is about this PC, and what was refused.
     pub(crate) fn open(
         socket: PathBuf,
         engine: &Path,
@@ -117,7 +117,11 @@ impl Way {
             Err(Denied::NoImage) => return no_image(),
             Err(Denied::Refused(refusal)) => {
                 tracing::warn!(rule = &*refusal.rule, "a job was refused at the gate");
-                return said(StatusCode::FORBIDDEN, &refusal.to_string());
+                let told = refusal.to_string();
+                if !refusal.of_this_pc {
+                    (self.tell)(AtGate::Refused(refusal.rule));
+                }
+                return said(StatusCode::FORBIDDEN, &told);
             }
         };
         match self.forward(request, near).await {
@@ -141,7 +145,7 @@ impl Way {
             }
             Asked::Container(has) => self.read(response, |body| self.made(body, has)).await,
             Asked::Start(_) => {
-                (self.tell)(Ok(()));
+                (self.tell)(AtGate::Engine(Ok(())));
                 response
             }
             Asked::Pull(pull) => self.door.images.watch(pull, response),
@@ -191,7 +195,7 @@ impl Way {
             let may_have_run = move |allocation: &str| allocations.may_have_run(allocation);
             let blame = move || refused::of_this_pc(&message, &there, may_have_run);
             if let Some(Some(fault)) = disk::read(&data_dir, LOOKED_UP_WITHIN, blame).await {
-                tell(Err(fault));
+                tell(AtGate::Engine(Err(fault)));
             }
         });
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::beside::Tell;
+use super::beside::{AtGate, Tell};
 use super::gate::Gate;
 use super::processes::Containers;
 use ionet_core::fault::EngineFault;

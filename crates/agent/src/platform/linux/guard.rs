@@ -282,6 +282,7 @@ async fn greet(
                 | Say::Registration { .. }
                 | Say::FilesLeft { .. }
                 | Say::Containers { .. }
+                | Say::Refused { .. }
                 | Say::Stopped { .. }
                 | Say::NotStopped { .. }
                 | Say::Frozen { .. }

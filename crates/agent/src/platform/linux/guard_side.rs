@@ -322,13 +322,15 @@ impl GuardSide {
                 self.answer(answers).await;
             }
             Done::Swept(result) => self.swept(result).await,
-            Done::Containers(id, result) => {
-                let agent = self.agent.as_mut().filter(|agent| agent.id == id);
-                let said = agent.and_then(|agent| agent.hear_of_containers(result));
-                self.answer(said).await;
-            }
+            Done::Containers(id, result) => self.tell(id, |agent| agent.hear_of_containers(result)).await,
+            Done::Refused(id, refusals) => self.tell(id, |agent| agent.hear_of_refusals(refusals)).await,
             Done::FilesLeft(id, left) => self.say(Say::FilesLeft { id, left }).await,
         }
+    }
+
+    async fn tell(&mut self, id: StartId, hear: impl FnOnce(&mut Agent) -> Option<Say>) {
+        let said = self.agent.as_mut().filter(|agent| agent.id == id).and_then(hear);
+        self.answer(said).await;
     }
 
     async fn up(&mut self, id: StartId) {

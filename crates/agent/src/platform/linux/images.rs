@@ -49,7 +49,7 @@ impl Images {
     /// Before the engine hears of it. What is there under this name and came with no job's pull is the owner's, whose name it
     /// stays: nobody's pull makes it mean something else.
     pub(super) async fn pull(&self, image: String) -> Result<Pull, Refusal> {
-        const SILENT: Refusal = Refusal::of("an image that the engine or the disk tells nothing of");
+        const SILENT: Refusal = Refusal::of_this_pc("an image that the engine or the disk tells nothing of");
         let (data_dir, of) = (self.data_dir.clone(), image.clone());
         let noted = disk::read(&self.data_dir, ASKED_WITHIN, move || Note::read(&note_file(&data_dir, &of)));
         let noted = noted.await.ok_or(SILENT)?;

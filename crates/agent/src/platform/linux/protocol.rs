@@ -11,6 +11,7 @@
 
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, EngineFault, RegistrationFault, WorkFault};
+use ionet_core::wall::Refusals;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -102,6 +103,12 @@ pub(crate) enum Say {
         id: StartId,
         result: Result<(), EngineFault>,
     },
+    /// All that the gate of this start has refused jobs.
+    Refused {
+        id: StartId,
+        #[serde(flatten)]
+        refusals: Refusals,
+    },
     Stopped {
         id: Option<StartId>,
     },
@@ -132,6 +139,7 @@ impl Say {
             Self::Hello(_)
             | Self::FilesLeft { .. }
             | Self::Containers { .. }
+            | Self::Refused { .. }
             | Self::Frozen { .. }
             | Self::Thawed { .. } => None,
             Self::NotStarted { id, why: NotStarted::Held { .. } | NotStarted::CalledOff } => {

@@ -132,6 +132,7 @@ gpu-memory-shared = shares this PC’s memory
 percent = { $value } %
 celsius = { $value } °C
 gigabytes = { $value } GB
+megabytes = { $value } MB
 watts = { $value } W
 pc-title = This PC
 pc-device = Device
@@ -172,6 +173,7 @@ blocked-mark = Attention
 nav-title = Places
 nav-home = Home
 nav-earnings = Earnings
+nav-safety = Safety
 earnings-span = Earnings by
 earnings-by-day = Days
 earnings-by-week = Weeks
@@ -213,6 +215,57 @@ earnings-end-lost = connection lost
 earnings-end-stopped = stopped
 earnings-end-disputed = in dispute
 earnings-end-unknown = ended
+
+## Safety: what a job can see of this PC, as it was tried from inside
+
+safety-title = What can a job see?
+safety-title-one = What can this job see?
+safety-tried = Tried from a job’s place on this PC: { $time }.
+safety-none = Nobody has looked from a job’s place yet. As soon as somebody has, this page lists what a job can reach on this PC and what is kept from it.
+safety-open = Open, because jobs need it
+safety-kept = Kept from jobs
+safety-breach = Open, and must not be
+safety-cut-off = Jobs need it, and it was out of reach
+safety-untried = Could not be tried
+safety-refused = { $time }: a job asked for more than it may have. It was not run.
+safety-refused-body = { $count ->
+    [one] What it asked for: { $what }. Nothing of it got through.
+   *[other] What it asked for: { $what }. Nothing of it got through. With that one it was { $count } times since Supplier started.
+}
+sight-internet-title = The internet
+sight-internet-body = As any program you run. A job fetches its data there and sends its results.
+sight-disk-title = Disk space for jobs
+sight-disk-body = For jobs’ own files, and with none of yours in it. What a job leaves is removed when it is over.
+sight-cards-title = Graphics cards
+sight-cards-body = They do the work that you are paid for.
+sight-this-pc-title = This PC’s own services
+sight-this-pc-body = Shared folders, remote desktop, a game server: whatever else answers on this PC.
+sight-home-network-title = Other devices in your home
+sight-home-network-body = Your router, printer, television and other PCs.
+sight-metadata-title = A data centre’s inside information
+sight-metadata-body = What a cloud tells its own machines (metadata), should this PC stand in one.
+sight-mail-title = Sending mail
+sight-mail-body = The port for mail (25), so that nobody sends spam from your address.
+sight-other-jobs-title = Other jobs
+sight-other-jobs-body = What runs here for other customers.
+sight-files-title = Your files
+sight-files-body = Everything on your disks that is not a job’s.
+sight-names-title = Your name and your PC’s
+sight-names-body = What this PC and its users are called.
+sight-programs-title = Your programs
+sight-programs-body = What else runs here, your games and your screen included.
+live-title = Jobs right now
+live-since = Traffic is counted since the place for jobs was set up.
+live-none = No live figures right now.
+live-received = Received
+live-sent = Sent
+live-disk = Disk
+live-disk-of = of { $size }
+live-memory = Memory
+live-refused = { $count ->
+    [one] One try to reach a closed address was turned back.
+   *[other] { $count } tries to reach closed addresses were turned back.
+}
 
 ## Account
 
@@ -479,6 +532,24 @@ problem-engine-card-unreachable-title = Jobs cannot reach the graphics driver
 problem-engine-card-unreachable-body = NVIDIA’s Container Toolkit could not give a job its card, and it would be so with every job. Restart this PC, then try again; if it stays so, install the toolkit again. (Reason: { $why })
 problem-engine-loses-cards-title = A system update may take the graphics card from a running job
 problem-engine-loses-cards-body = Jobs’ container program leaves devices to systemd, which does not find the card’s: at the next “systemctl daemon-reload”, as updates run it, jobs lose the card. Run “sudo nvidia-ctk system create-dev-char-symlinks --create-all” after each start of this PC.
+problem-wall-open-title = A job could reach what is yours
+problem-wall-open-body = { $what ->
+    [this-pc] This PC’s own services
+    [home-network] Other devices in your home
+    [metadata] A data centre’s inside information
+    [mail] The port for sending mail
+    [other-jobs] Other jobs
+    [files] Your files
+    [names] Your name or your PC’s
+    [programs] Your programs
+   *[other] Something that is kept from jobs
+}{ $count ->
+    [0] {""}
+    [one] {" "}and one thing more
+   *[other] {" "}and { $count } things more
+} could be reached from a job’s place, so nothing runs here and no job is taken. It is tried again by itself after ten minutes; if it stays so, ask for help.
+problem-wall-untried-title = Nobody could try what a job can see
+problem-wall-untried-body = Before a job comes, its place on this PC is tried from inside, and nothing was heard of that. So nothing runs here. It is tried again by itself after ten minutes; if it stays so, restart this PC.
 problem-log-disk-full-title = No room for logs
 problem-log-disk-full-body = The disk is full. Your PC goes on earning, but what happens now is not written down. Make some room.
 problem-log-refused-title = Logs cannot be sent

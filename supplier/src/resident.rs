@@ -9,6 +9,7 @@ use ionet_cloud::{Cloud, Endpoints, IdentityFolder, Options, Secret};
 use ionet_core::event::LogReport;
 use ionet_core::hardware::Figures;
 use ionet_core::target::AGREEMENT_VERSION;
+use ionet_core::wall::CapsuleUse;
 use ionet_core::{Event, Intent, Signal, Snapshot};
 use ionet_logbook::{Limits, Logbook};
 use ionet_sensors::{Cards, Search};
@@ -73,7 +74,8 @@ pub async fn run(run: Run, folders: Folders) -> Result<Ended> {
     let windows = server.windows();
     let agree = run.agree;
     let tools = tools(run, &folders, &logbook, &windows, &snapshots, &intents, &events)?;
-    follow(&tools, &windows, figures, events.clone());
+    let live = Live { used: turns.used(), shown: figures.into() };
+    follow(&tools, &windows, live, events.clone());
     let served = Served { snapshots: snapshots.clone(), figures: shown_figures, intents, questions };
     let watchers = attend(&tools, server, served, Heard { asked, asks }, &events);
     let effects = Effects::new(tools, events.clone());
@@ -117,20 +119,14 @@ fn attend(
 }
 
 /// What is noticed as long as the program runs.
-fn follow(
-    tools: &Tools,
-    windows: &Windows,
-    figures: watch::Sender<Option<Figures>>,
-    events: mpsc::Sender<Event>,
-) {
+fn follow(tools: &Tools, windows: &Windows, live: Live, events: mpsc::Sender<Event>) {
     let runners = &tools.runners;
     let ends = events.clone();
     runners.start("termination", move || terminated(ends.clone())).for_ever();
     let (reports, told) = (tools.logbook.report(), events);
     runners.start("log report", move || shipped(reports.clone(), told.clone())).for_ever();
     let (cards, wanted) = (tools.cards.clone(), windows.wanting_figures());
-    let figures = Arc::new(figures);
-    runners.start("figures", move || sampled(cards.clone(), wanted.clone(), figures.clone())).for_ever();
+    runners.start("figures", move || sampled(cards.clone(), wanted.clone(), live.clone())).for_ever();
 }
 
 fn tools(
@@ -217,17 +213,27 @@ async fn shipped(mut reports: watch::Receiver<LogReport>, events: mpsc::Sender<E
     }
 }
 
+/// Where live figures come together, and where they go.
+#[derive(Clone)]
+struct Live {
+    used: watch::Receiver<Option<CapsuleUse>>,
+    shown: Arc<watch::Sender<Option<Figures>>>,
+}
+
+/// What can be told of the one waits for nothing of the other.
+fn together(cards: Option<Figures>, capsule: Option<CapsuleUse>) -> Option<Figures> {
+    let alone = |used: &CapsuleUse| Figures { at: used.at, ..Figures::default() };
+    let figures = cards.or_else(|| capsule.as_ref().map(alone))?;
+    Some(Figures { capsule, ..figures })
+}
+
 /// Live figures cost a question to the driver, so they are asked for only while somebody sees them. What could not be read is
 /// not shown as live.
-async fn sampled(
-    cards: Arc<Cards>,
-    mut wanted: watch::Receiver<usize>,
-    figures: Arc<watch::Sender<Option<Figures>>>,
-) {
+async fn sampled(cards: Arc<Cards>, mut wanted: watch::Receiver<usize>, live: Live) {
     while wanted.wait_for(|count| *count > 0).await.is_ok() {
         let asked = cards.clone();
         let read = tokio::task::spawn_blocking(move || asked.figures()).await;
-        figures.send_replace(read.ok().and_then(Result::ok));
+        live.shown.send_replace(together(read.ok().and_then(Result::ok), live.used.borrow().clone()));
         tokio::select! {
             () = tokio::time::sleep(SAMPLED_EVERY) => {}
             nobody = wanted.wait_for(|count| *count == 0) => if nobody.is_err() { return },
@@ -259,5 +265,25 @@ async fn terminated(events: mpsc::Sender<Event>) {
 async fn terminated(events: mpsc::Sender<Event>) {
     while tokio::signal::ctrl_c().await.is_ok() {
         let _ = events.send(Event::Signal(Signal::Terminate)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ionet_core::UnixMs;
+
+    use super::*;
+
+    #[test]
+    fn what_jobs_take_is_told_with_the_cards_figures_and_without_them() {
+        let used = CapsuleUse { at: UnixMs(3), ..CapsuleUse::default() };
+        let cards = Figures { at: UnixMs(5), ..Figures::default() };
+
+        assert_eq!(together(None, None), None);
+        assert_eq!(together(Some(cards.clone()), None), Some(cards.clone()));
+        let both = Figures { capsule: Some(used.clone()), ..cards.clone() };
+        assert_eq!(together(Some(cards), Some(used.clone())), Some(both));
+        let alone = Figures { at: UnixMs(3), gpus: vec![], capsule: Some(used.clone()) };
+        assert_eq!(together(None, Some(used)), Some(alone));
     }
 }

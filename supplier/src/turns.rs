@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use ionet_core::wall::CapsuleUse;
 use ionet_core::{Effect, Event, Signal, Snapshot, State, step, view, wake_at};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ pub struct Turns {
     clock: Clock,
     events: mpsc::Receiver<Event>,
     snapshots: watch::Sender<Snapshot>,
+    used: watch::Sender<Option<CapsuleUse>>,
 }
 
 /// A wait is cut into pieces of this length: a suspended PC wakes up late by its monotonic clock, and a date must
@@ -30,7 +32,12 @@ impl Turns {
     pub fn new(events: mpsc::Receiver<Event>) -> (Self, watch::Receiver<Snapshot>) {
         let state = State::default();
         let (snapshots, watcher) = watch::channel(view(&state));
-        (Self { state, clock: Clock::start(), events, snapshots }, watcher)
+        (Self { state, clock: Clock::start(), events, snapshots, used: watch::Sender::new(None) }, watcher)
+    }
+
+    /// What the jobs of now take, for the live figures: it is in no snapshot.
+    pub fn used(&self) -> watch::Receiver<Option<CapsuleUse>> {
+        self.used.subscribe()
     }
 
     /// Runs until the core wants the program to end, or every sender is gone.
@@ -50,6 +57,12 @@ impl Turns {
     fn turn(&mut self, event: Event, effects: &impl Perform) -> ControlFlow<()> {
         let wanted = step(&mut self.state, event, self.clock.now());
         self.show(view(&self.state));
+        let used = self.state.used().cloned();
+        self.used.send_if_modified(|shown| {
+            let changed = *shown != used;
+            *shown = used;
+            changed
+        });
         for effect in wanted {
             if effect == Effect::Exit {
                 return ControlFlow::Break(());
@@ -123,6 +136,7 @@ mod tests {
             agent: None,
             left_over: None,
             enrolment_token: false,
+            capsule: false,
             rehearsal: true,
         }
     }

@@ -56,6 +56,19 @@ export type Answer = { answer: "earnings"; about: EarningsAnswer };
 /**  A size in bytes. */
 export type Bytes = number;
 
+/**  What jobs take of this PC at one moment. Traffic is counted from the capsule's start. */
+export type CapsuleUse = {
+	at: UnixMs,
+	sent: Bytes,
+	received: Bytes,
+	/**  Packets to closed addresses that were turned back. */
+	refused: number,
+	disk_used: Bytes,
+	/**  None where jobs' files lie in a folder of this PC's own disk. */
+	disk_size: Bytes | null,
+	memory: Bytes,
+};
+
 export type CardState = { is: "working" } | 
 /**  The system has put it to sleep, and nobody asks it anything that would wake it. */
 { is: "asleep" } | 
@@ -150,11 +163,26 @@ after: string | null;
 /**  1 to 1 000. */
 limit: number };
 
-/**  What the cards were doing at one moment. A card that did not answer then is not in it, and one that sleeps has no figures. */
+/**  What the cards were doing at one moment, and the jobs' capsule about then. A card that did not answer then is not in it, and one that sleeps has no figures. */
 export type Figures = {
 	at: UnixMs,
 	gpus: GpuFigures[],
+	/**  Of the jobs' capsule, with a time of its own; none without one. */
+	capsule: CapsuleUse | null,
 };
+
+/**  What was seen beside what is meant to be. */
+export type Finding = 
+/**  Jobs have it, and need it. */
+"open" | 
+/**  It is kept from jobs. */
+"kept" | 
+/**  It is to be kept from jobs, and was reached. */
+"breach" | 
+/**  Jobs need it, and it was not reached. */
+"cut_off" | 
+/**  It could not be tried. */
+"untried";
 
 /**  One card. Everything here stays as it is until the card or its set-up is changed. */
 export type Gpu = {
@@ -368,9 +396,18 @@ export type Problem = {
 };
 
 /**  Stable names: they are in the locale files, in `status --json` and in support requests. */
-export type ProblemCode = "settings-damaged" | "settings-unreadable" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "no-trust-store" | "session-ended" | "sign-in-unreadable" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "gateway-busy" | "gateway-not-trusted" | "proxy-in-the-way" | "connection-opened" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "registration-denied" | "servers-not-trusted" | "servers-unreachable" | "not-enrolled" | "device-lost" | "device-retired" | "driver-missing" | "driver-not-loaded" | "driver-mismatch" | "driver-silent" | "driver-broken" | "driver-too-old" | "no-gpu" | "card-lost" | "card-needs-reset" | "card-unpowered" | "card-worn" | "card-divided" | "card-prohibited" | "card-lent-out" | "card-forbidden" | "card-silent" | "card-repair-pending" | "agent-missing" | "card-plugin-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "agent-wrong-version" | "agent-not-genuine" | "agent-shim" | "agent-silent" | "app-upgraded" | "agent-no-network" | "agent-state-damaged" | "agent-disk-full" | "agent-folder-unwritable" | "agent-folder-in-use" | "agent-no-control-groups" | "agent-certificate-unreadable" | "agent-pc-unreadable" | "agent-slow" | "agent-busy" | "work-still-there" | "files-left" | "engine-down" | "engine-absent" | "engine-not-permitted" | "engine-refuses" | "engine-foreign" | "engine-no-card" | "engine-no-card-runtime" | "engine-confined" | "engine-folders-out-of-reach" | "engine-program-gone" | "engine-card-unreachable" | "engine-loses-cards" | "log-disk-full" | "log-quota" | "log-read-only" | "log-not-allowed" | "log-disk-failing" | "log-disk-hangs" | "log-disk-gone" | "log-refused" | "log-store-silent" | "no-keyring" | "keyring-locked" | "other-account" | "window-failed" | "part-broke";
+export type ProblemCode = "settings-damaged" | "settings-unreadable" | "settings-unwritable" | "provider-down" | "sign-in-abandoned" | "sign-in-refused" | "sign-in-not-ours" | "code-expired" | "no-trust-store" | "session-ended" | "sign-in-unreadable" | "cannot-store" | "no-network" | "gateway-down" | "region-unreachable" | "gateway-slow" | "gateway-garbled" | "gateway-refused" | "gateway-busy" | "gateway-not-trusted" | "proxy-in-the-way" | "connection-opened" | "clock-wrong" | "certificate-refused" | "certificate-expired" | "registration-denied" | "servers-not-trusted" | "servers-unreachable" | "not-enrolled" | "device-lost" | "device-retired" | "driver-missing" | "driver-not-loaded" | "driver-mismatch" | "driver-silent" | "driver-broken" | "driver-too-old" | "no-gpu" | "card-lost" | "card-needs-reset" | "card-unpowered" | "card-worn" | "card-divided" | "card-prohibited" | "card-lent-out" | "card-forbidden" | "card-silent" | "card-repair-pending" | "agent-missing" | "card-plugin-missing" | "agent-not-executable" | "agent-crashed" | "agent-bad-plan" | "port-in-use" | "no-introduction" | "no-guard" | "agent-wrong-version" | "agent-not-genuine" | "agent-shim" | "agent-silent" | "app-upgraded" | "agent-no-network" | "agent-state-damaged" | "agent-disk-full" | "agent-folder-unwritable" | "agent-folder-in-use" | "agent-no-control-groups" | "agent-certificate-unreadable" | "agent-pc-unreadable" | "agent-slow" | "agent-busy" | "work-still-there" | "files-left" | "engine-down" | "engine-absent" | "engine-not-permitted" | "engine-refuses" | "engine-foreign" | "engine-no-card" | "engine-no-card-runtime" | "engine-confined" | "engine-folders-out-of-reach" | "engine-program-gone" | "engine-card-unreachable" | "engine-loses-cards" | "wall-open" | "wall-untried" | "log-disk-full" | "log-quota" | "log-read-only" | "log-not-allowed" | "log-disk-failing" | "log-disk-hangs" | "log-disk-gone" | "log-refused" | "log-store-silent" | "no-keyring" | "keyring-locked" | "other-account" | "window-failed" | "part-broke";
 
 export type Question = { question: "earnings"; about: EarningsQuestion };
+
+/**  What was not run because it asked for more than a job may have. */
+export type Refusals = {
+	count: number,
+	/**  Of the newest, the field or the rule, never its value. */
+	what: string,
+	/**  When the newest was refused. */
+	at: UnixMs,
+};
 
 /**  Why there is no answer. */
 export type Refused = 
@@ -390,6 +427,32 @@ export type Scope = "this_pc" |
 export type SessionStore = "keyring" | 
 /**  A file of mode 0600: this desktop has no keyring. The window says so. */
 "file";
+
+/**  Something that a job may have, or that is to be kept from it. `SECURITY.md` names the tests of each. */
+export type Sight = "internet" | 
+/**  A disk of the jobs' own. */
+"disk" | 
+/**  The cards that this PC lends: see [`Wall::cards`]. */
+"cards" | 
+/**  This PC's own addresses, loopback among them. */
+"this_pc" | 
+/**  Whatever else is in the owner's network. */
+"home_network" | 
+/**  What a data centre tells its machines: link-local addresses. */
+"metadata" | 
+/**  The port that mail is sent by. */
+"mail" | "other_jobs" | 
+/**  The owner's files. */
+"files" | 
+/**  What this PC and its users are called. */
+"names" | 
+/**  Whatever else runs on this PC. */
+"programs";
+
+export type SightView = {
+	sight: Sight,
+	finding: Finding,
+};
 
 export type SignInMethod = "browser" | 
 /**  RFC 8628: for PCs where no browser can come back. */
@@ -418,6 +481,10 @@ export type Snapshot = {
 	stale_since: UnixMs | null,
 	problems: Problem[],
 	logs: LogReport,
+	/**  What a job can see of this PC, as it was last tried; none where nobody did. */
+	wall: WallView | null,
+	/**  What jobs were not given and so not run, since the app started; none if there was nothing. */
+	refused: Refusals | null,
 	/**  How far giving the PC back has come; none while nothing is given back. */
 	giving_back: Step | null,
 	/**  A job is running and the owner asked to quit: ask them. */
@@ -455,6 +522,15 @@ export type View =
 { link: "ended"; 
 /**  It left nothing running. */
 clean: boolean };
+
+/**  The wall as a watcher is shown it: each [`Sight`] once, whatever the probe left out. */
+export type WallView = {
+	/**  When it was tried. */
+	at: UnixMs,
+	sights: SightView[],
+	/**  UUIDs of the cards that a job could see. */
+	cards: string[],
+};
 
 /* Tauri Specta runtime */
 type EventEmit<T> = [T] extends [null] ? () => Promise<void> : (payload: T) => Promise<void>;

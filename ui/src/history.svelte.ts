@@ -1,4 +1,4 @@
-import type { Figures, Gpu, GpuFigures } from "./bindings";
+import type { CapsuleUse, Figures, Gpu, GpuFigures } from "./bindings";
 import { now } from "./now.svelte";
 
 /** The last readings of a card, oldest first. Kept by the page alone: nothing of it is saved. */
@@ -13,10 +13,18 @@ export const histories: Record<string, History> = $state({});
 
 let latest = $state.raw<Figures | null>(null);
 
+const isLive = (at: number) => now.ms - at <= LIVE_FOR_MS;
+
 /** What this card does now; none where that is not known. */
 export function liveOf(uuid: string): GpuFigures | null {
-  if (!latest || now.ms - latest.at > LIVE_FOR_MS) return null;
+  if (!latest || !isLive(latest.at)) return null;
   return latest.gpus.find((gpu) => gpu.uuid === uuid) ?? null;
+}
+
+/** What jobs take now; none where that is not known. */
+export function liveCapsule(): CapsuleUse | null {
+  const capsule = latest?.capsule ?? null;
+  return capsule && isLive(capsule.at) ? capsule : null;
 }
 
 /** Takes note of what the cards do now. A line begins anew where its card was not heard: it would join what does not meet. */

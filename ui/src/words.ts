@@ -1,8 +1,8 @@
 import { FluentBundle, FluentResource } from "@fluent/bundle";
 
 import english from "../../locales/en.ftl?raw";
-import type { AccountView, Action, Phase, Problem, Snapshot, Step } from "./bindings";
-import { clock, LANGUAGE } from "./figures";
+import type { AccountView, Action, Phase, Problem, Refusals, Snapshot, Step } from "./bindings";
+import { clock, gigabytes, LANGUAGE, moment } from "./figures";
 
 /** Arguments that are numbers, so that a sentence can have a plural. `crates/words` keeps the same list. */
 const NUMBERS = ["hours", "minutes", "left", "count"];
@@ -80,6 +80,15 @@ export function signingInBody({ method, code }: Extract<AccountView, { account: 
   if (method === "browser") return say("sign-in-browser-body");
   return say(code ? "sign-in-code-body" : "sign-in-code-wait");
 }
+
+/** What became of a job that asked for too much, and when. */
+export const refusedWords = ({ at }: Refusals) => say("safety-refused", { time: moment(at) });
+
+/** Bytes as a person reads them: megabytes below one gigabyte. */
+export const sized = (bytes: number) =>
+  bytes < 2 ** 30
+    ? say("megabytes", { value: String(Math.round(bytes / 2 ** 20)) })
+    : say("gigabytes", { value: gigabytes(bytes) });
 
 export const stepWords = (step: Step | null) => say(step ? `step-${dashed(step)}` : "step-begun");
 

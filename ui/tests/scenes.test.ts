@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "vitest";
 import App from "../src/App.svelte";
 import type { Backend } from "../src/backend";
 import { fake } from "../src/backend/fake";
-import { scenes, type Scene } from "../src/backend/scenes";
+import { opensAt, scenes, type Scene } from "../src/backend/scenes";
 import type { Figures, Intent, Verb, View } from "../src/bindings";
 import { ledgerOf } from "../src/backend/ledger";
 import { played } from "../src/backend/live";
@@ -16,7 +16,7 @@ function play(scene: Scene, live: (view: View) => Figures | null = (view) => pla
   const asked: Intent[] = [];
   const view = scenes[scene]();
   const backend: Backend = {
-    ...(scene.startsWith("earnings") ? { opens: "earnings" } : {}),
+    opens: opensAt(scene),
     watch: async (on, onLive) => {
       on(view);
       onLive(live(view));
@@ -56,7 +56,7 @@ test.each(NAMES)("%s says its phase once, in words", async (scene) => {
   expect(details[0]?.textContent).toMatch(/\w/);
   // An id that has no sentence comes back as itself.
   expect(document.body.innerText).not.toMatch(
-    /\b(phase|problem|step|action|agreement|setup|node|pc|gpu|earnings|nav|sign-in|account)-[a-z-]+\b/,
+    /\b(phase|problem|step|action|agreement|setup|node|pc|gpu|earnings|nav|sign-in|account|safety|sight|live)-[a-z-]+\b/,
   );
 });
 
@@ -66,7 +66,7 @@ test.each(NAMES)("%s shows each of its problems, and a rehearsal as such", async
   play(scene);
   await settled();
 
-  if (view.link !== "connected" || scene.startsWith("earnings")) return;
+  if (view.link !== "connected" || opensAt(scene) !== "home") return;
   for (const { code } of view.snapshot.problems) expect(find(`problem-${code}`), code).not.toBeNull();
   expect(find("rehearsal") !== null).toBe(view.snapshot.rehearsal);
 });
@@ -204,7 +204,7 @@ test("live figures are shown while they are live", async () => {
 test.each([
   ["none come", () => null],
   ["the last are old", (view: View) => played(view, 60)],
-  ["they are another card's", () => ({ at: Date.now(), gpus: [] })],
+  ["they are another card's", () => ({ at: Date.now(), gpus: [], capsule: null })],
 ])("no figure is shown when %s", async (_, live) => {
   play("earning", live);
   await settled();

@@ -76,7 +76,8 @@ mod tests {
             ..GpuFigures::default()
         };
         let asleep = GpuFigures { asleep: true, ..card("GPU-2") };
-        let figures = Figures { at: UnixMs(1_500), gpus: vec![card("GPU-1"), asleep, card("GPU-3")] };
+        let figures =
+            Figures { at: UnixMs(1_500), gpus: vec![card("GPU-1"), asleep, card("GPU-3")], capsule: None };
 
         let told = of(&figures, &known);
 

@@ -8,6 +8,7 @@ use ionet_core::event::Link;
 use ionet_core::giving_back::Step;
 use ionet_core::problem::{Action, Stops};
 use ionet_core::target::PauseEnd;
+use ionet_core::wall::Sight;
 use ionet_core::{Phase, Problem, ProblemCode, Refused, State, UnixMs, view};
 use serde_json::{from_value, json};
 
@@ -59,7 +60,11 @@ fn of_core() -> BTreeSet<String> {
         phases().into_iter().filter_map(|phase| phase_key(&phase)).map(|key| format!("phase-{key}-title"));
     let actions = actions().into_iter().filter_map(action_id).map(str::to_owned);
     let steps = steps().into_iter().map(|step| step_id(step).to_owned());
-    problems.chain(phases).chain(actions).chain(steps).collect()
+    let sights = Sight::ALL.into_iter().flat_map(|sight| {
+        let name = json!(sight).as_str().unwrap().replace('_', "-");
+        ["title", "body"].map(|part| format!("sight-{name}-{part}"))
+    });
+    problems.chain(phases).chain(actions).chain(steps).chain(sights).collect()
 }
 
 /// What the page says of a job's end, and of a question without an answer.

@@ -2,7 +2,7 @@ import type { Figures, Intent, View } from "../bindings";
 import type { Backend } from "./index";
 import { ledgerOf } from "./ledger";
 import { played } from "./live";
-import { type Scene, scenes } from "./scenes";
+import { opensAt, type Scene, scenes } from "./scenes";
 
 /** What a played app does when it is asked for something: the scenes that follow, a second apart. */
 function next(intent: Intent): Scene[] {
@@ -42,14 +42,14 @@ export function fake(wanted: string): Backend {
   let live: (figures: Figures | null) => void = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
   let shown: View = scenes[scene]();
-  const figures = (ticks: number) => (scene === "earning-no-figures" ? null : played(shown, ticks));
+  const figures = (ticks: number) => (scene.endsWith("-no-figures") ? null : played(shown, ticks));
   const play = ([first, ...rest]: Scene[]) => {
     clearTimeout(timer);
     if (first) show((shown = scenes[first]()));
     if (rest.length) timer = setTimeout(() => play(rest), 1000);
   };
   return {
-    ...(scene.startsWith("earnings") ? { opens: "earnings" as const } : {}),
+    opens: opensAt(scene),
     watch: async (onView, onLive) => {
       [show, live] = [onView, onLive];
       play([scene]);

@@ -1,4 +1,16 @@
-import type { Gpu, Job, Problem, ProblemCode, Snapshot, Verb, View } from "../bindings";
+import type {
+  Gpu,
+  Job,
+  Finding,
+  Problem,
+  ProblemCode,
+  Sight,
+  Snapshot,
+  Verb,
+  View,
+  WallView,
+} from "../bindings";
+import type { Place } from "./index";
 
 const HOUR = 3_600_000;
 const ago = (ms: number) => Date.now() - ms;
@@ -40,6 +52,8 @@ const fresh: Snapshot = {
   stale_since: null,
   problems: [],
   logs: { last_shipped_at: null, waiting: 0, left_out: 0, lost_lines: 0 },
+  wall: null,
+  refused: null,
   giving_back: null,
   quit_asked: false,
 };
@@ -88,12 +102,35 @@ const detected: Snapshot = {
   },
 };
 
+const FOR_JOBS: Sight[] = ["internet", "disk", "cards"];
+const KEPT: Sight[] = [
+  "this_pc",
+  "home_network",
+  "metadata",
+  "mail",
+  "other_jobs",
+  "files",
+  "names",
+  "programs",
+];
+
+/** A wall as it is meant to be, but for what is said of it. */
+const wall = (but: Partial<Record<Sight, Finding>> = {}): WallView => ({
+  at: ago(1.3 * HOUR),
+  sights: [...FOR_JOBS, ...KEPT].map((sight) => ({
+    sight,
+    finding: but[sight] ?? (FOR_JOBS.includes(sight) ? "open" : "kept"),
+  })),
+  cards: [card(0).uuid],
+});
+
 const waiting: Snapshot = {
   ...detected,
   phase: { phase: "waiting" },
   node: { id: "2d8a6f10-1c3b-4e5f-8a90-b1c2d3e4f506", status: "ready", eligible: true },
   earnings: { today: "2.814020", currency: "USDC", as_of: ago(2000) },
   logs: { last_shipped_at: ago(240_000), waiting: 0, left_out: 0, lost_lines: 0 },
+  wall: wall(),
 };
 
 const earning: Snapshot = {
@@ -118,6 +155,7 @@ const paused: Snapshot = {
   target: { want: "paused", until: { end: "resumed" } },
   can: ["sign_out", "resume", "retry", "quit"],
   may_run: false,
+  wall: null,
   node: { ...waiting.node!, status: "down", eligible: false },
   earnings: { today: "3.426500", currency: "USDC", as_of: ago(2000) },
 };
@@ -177,6 +215,14 @@ const leaving: Verb[] = ["quit"];
 const of = (snapshot: Snapshot) => (): View => ({ link: "connected", snapshot });
 
 const LONG = "a.person.with.a.long.name.indeed@a-long-name-of-a-company.example.test";
+
+/** The wall was found open: nothing runs. */
+const breached = (what: string, count: number, found: WallView): Snapshot => ({
+  ...blocked(waiting, problem("wall-open", { stops: "everything", args: { what, count: String(count) } })),
+  may_run: false,
+  node: { ...waiting.node!, eligible: false },
+  wall: found,
+});
 
 /** Every state of the window, by name. */
 export const scenes = {
@@ -342,6 +388,29 @@ export const scenes = {
     account: { account: "signed_out" },
     can: ["sign_in", "resume", "retry", "quit"],
   }),
+  safety: of(earning),
+  "safety-waiting": of(waiting),
+  "safety-paused": of(paused),
+  "safety-no-figures": of(earning),
+  "safety-untried": of({ ...earning, wall: wall({ metadata: "untried", home_network: "untried" }) }),
+  "safety-cut-off": of({
+    ...waiting,
+    wall: { ...wall({ internet: "cut_off", cards: "cut_off" }), cards: [] },
+  }),
+  "safety-refused": of({
+    ...earning,
+    ...withCards(earning, card(0), card(1, { name: "NVIDIA GeForce RTX 3080 Ti" })),
+    wall: { ...wall(), cards: [card(0).uuid, card(1).uuid] },
+    refused: { count: 3, what: "NetworkMode", at: ago(0.2 * HOUR) },
+  }),
+  "safety-open": of(breached("home-network", 1, wall({ home_network: "breach", names: "breach" }))),
+  "safety-wall-untried": of({
+    ...blocked(waiting, problem("wall-untried", { stops: "everything" })),
+    may_run: false,
+    wall: null,
+  }),
+  "wall-open": of(breached("files", 0, wall({ files: "breach" }))),
+  refused: of({ ...earning, refused: { count: 1, what: "Devices", at: ago(0.4 * HOUR) } }),
   ended: (): View => ({ link: "ended", clean: true }),
   "ended-not-clean": (): View => ({ link: "ended", clean: false }),
   "no-resident": (): View => ({ link: "connecting" }),
@@ -350,3 +419,9 @@ export const scenes = {
 } satisfies Record<string, () => View>;
 
 export type Scene = keyof typeof scenes;
+
+/** The place that a scene is about. */
+export function opensAt(scene: Scene): Place {
+  if (scene.startsWith("earnings")) return "earnings";
+  return scene.startsWith("safety") ? "safety" : "home";
+}

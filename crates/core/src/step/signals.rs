@@ -10,7 +10,7 @@ use crate::start::StartId;
 use crate::state::{Account, GatewayWord, State};
 use crate::tasks::Task;
 use crate::time::Now;
-use crate::wall::{Inside, Wall};
+use crate::wall::{CapsuleUse, Inside, Refusals, Wall};
 
 /// An agent that ran for so long has started well, whatever comes later.
 const STARTED_WELL_MS: u64 = 60_000;
@@ -47,16 +47,8 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::Containers { id, result } => on_containers(state, id, result, now),
         Signal::JobsDisk { id, result } => on_jobs_disk(state, id, result),
         Signal::Wall { id, wall } => on_wall(state, id, wall),
-        Signal::Capsule { id, used } => {
-            if let Some(inside) = state.agent.inside_of(id) {
-                inside.used = Some(used);
-            }
-        }
-        Signal::JobRefused { id, refusals } => {
-            if state.agent.live() == Some(id) {
-                state.refused.hear(id, refusals);
-            }
-        }
+        Signal::Capsule { id, used } => on_used(state, id, used),
+        Signal::JobRefused { id, refusals } => on_job_refused(state, id, refusals),
         Signal::Logs(report) => state.logs = report,
         Signal::FilesLeft { id, left } => on_files_left(state, id, left),
         Signal::WindowFailed => state.faults.window = true,
@@ -169,6 +161,18 @@ fn on_wall(state: &mut State, id: StartId, wall: Wall) {
     let Some(inside) = state.agent.inside_of(id) else { return };
     inside.wall = Some(wall);
     state.faults.wall = None;
+}
+
+fn on_used(state: &mut State, id: StartId, used: CapsuleUse) {
+    if let Some(inside) = state.agent.inside_of(id) {
+        inside.used = Some(used);
+    }
+}
+
+fn on_job_refused(state: &mut State, id: StartId, refusals: Refusals) {
+    if state.agent.live() == Some(id) {
+        state.refused.hear(id, refusals);
+    }
 }
 
 /// Work that is there is worse than files that are.

@@ -116,7 +116,8 @@ impl Roster {
         let sleepers = self.known.values().filter(|gpu| may_work(gpu) && is_at(gpu, &asleep));
         let sleepers =
             sleepers.map(|gpu| GpuFigures { uuid: gpu.uuid.clone(), asleep: true, ..GpuFigures::default() });
-        let figures = Figures { at: now(), gpus: seen.cards.into_iter().chain(sleepers).collect(), capsule: None };
+        let figures =
+            Figures { at: now(), gpus: seen.cards.into_iter().chain(sleepers).collect(), capsule: None };
         let idle = figures.gpus.iter().all(|gpu| gpu.asleep || gpu.utilisation_percent == Some(0));
         self.idle = idle.then(|| Idle { since: Instant::now(), asleep, figures: figures.clone() });
         Ok(figures)

@@ -173,7 +173,7 @@ fn an_idle_card_that_may_sleep_is_left_alone_and_its_reading_keeps_its_time() {
     assert_eq!(cards.figures(), Ok(first.clone()), "with the time at which it was read");
     assert_eq!(stage.asked(), [""; 0]);
     stage.power(FIRST, "suspended");
-    let Figures { at, gpus } = cards.figures().unwrap();
+    let Figures { at, gpus, .. } = cards.figures().unwrap();
     assert!(at >= first.at && gpus == [asleep(SMALL)], "{gpus:?}");
 }
 

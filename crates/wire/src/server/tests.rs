@@ -85,7 +85,7 @@ async fn line(raw: &mut BufReader<ionet_private::socket::Stream>) -> String {
 }
 
 fn figures(at: i64) -> Figures {
-    Figures { at: UnixMs(at), gpus: vec![] }
+    Figures { at: UnixMs(at), gpus: vec![], capsule: None }
 }
 
 fn question(limit: u32) -> Question {

@@ -127,6 +127,7 @@ impl Hold {
 mod tests {
     use std::time::Duration;
 
+    use ionet_core::UnixMs;
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::UnixListener;
     use tokio::sync::mpsc::UnboundedSender;
@@ -201,5 +202,9 @@ mod tests {
 
         let files_left = Event::Signal(Signal::FilesLeft { id: StartId(3), left: 2 });
         assert_eq!(next(&mut told).await, Some(files_left));
+        let refusals = Refusals { count: 1, what: "Devices".to_owned(), at: UnixMs(7) };
+        says.send(GuardEvent::Refused { id: StartId(3), refusals: refusals.clone() }).unwrap();
+        let refused = Event::Signal(Signal::JobRefused { id: StartId(3), refusals });
+        assert_eq!(next(&mut told).await, Some(refused));
     }
 }

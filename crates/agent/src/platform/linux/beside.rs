@@ -240,3 +240,33 @@ async fn tell_refusals(
         sleep(REFUSALS_EVERY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_told_at_once_and_then_once_a_second_with_all_that_have_come_to_them() {
+        let (beside, mut done) = Beside::new();
+        let tell = beside.tell(StartId(4));
+        let refuse = |what: &'static str| tell(AtGate::Refused(what.into()));
+        let began = tokio::time::Instant::now();
+        let mut told = async || match done.recv().await {
+            Some(Done::Refused(id, refusals)) => {
+                (id.0, refusals.count, refusals.what, began.elapsed().as_secs())
+            }
+            _ => panic!("something else was told"),
+        };
+
+        refuse("Devices");
+        assert_eq!(told().await, (4, 1, "Devices".to_owned(), 0));
+        for _ in 0..1_000 {
+            refuse("Binds");
+        }
+        refuse("NetworkMode");
+        assert_eq!(told().await, (4, 1_002, "NetworkMode".to_owned(), 1));
+
+        tell(AtGate::Engine(Ok(())));
+        assert!(matches!(done.recv().await, Some(Done::Containers(StartId(4), Ok(())))));
+    }
+}

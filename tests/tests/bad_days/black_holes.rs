@@ -9,6 +9,7 @@ use disk_double::Hang;
 use ionet_core::{Phase, ProblemCode as Code};
 use journeys::freeze_watch::{FreezeWatch, Seen};
 use journeys::machine::Machine;
+use journeys::processes::Process;
 use journeys::site::Site;
 use journeys::wait::PATIENCE;
 use journeys::{capsule, processes, read};
@@ -38,7 +39,8 @@ impl BlackHole {
 
 impl Drop for BlackHole {
     fn drop(&mut self) {
-        for pid in &self.0 {
+        // What ended with its capsule is not there to be let go on.
+        for pid in self.0.iter().filter(|pid| Process::read(**pid).is_some()) {
             processes::signal(*pid, Signal::CONT).unwrap();
         }
     }

@@ -16,7 +16,8 @@ pub const VARIABLE: &str = "IONET_CAPSULE";
 pub fn processes(run: &Path) -> Vec<Process> {
     let all = processes::all();
     let option = format!("--run {}", run.display());
-    let holder = all.iter().find(|one| one.command.contains("ionet-capsule serve") && one.command.contains(&option));
+    let holder =
+        all.iter().find(|one| one.command.contains("ionet-capsule serve") && one.command.contains(&option));
     let family = holder.map(|holder| processes::family(holder.pid, &all)).unwrap_or_default();
     all.into_iter().filter(|one| family.contains(&one.pid)).collect()
 }
@@ -27,13 +28,15 @@ pub fn processes(run: &Path) -> Vec<Process> {
 /// There is no capsule.
 pub fn root(run: &Path) -> Result<PathBuf> {
     let all = processes(run);
-    let first = all.iter().find(|one| one.command.contains("ionet-capsule init")).context("no capsule is there")?;
+    let first =
+        all.iter().find(|one| one.command.contains("ionet-capsule init")).context("no capsule is there")?;
     Ok(PathBuf::from(format!("/proc/{}/root", first.pid)))
 }
 
 /// What there is of this PC's capsule, its processes aside: control groups, devices of its disk, sockets.
 pub fn left(folders: &Folders) -> Vec<PathBuf> {
-    let found = groups(&folders.capsule_name()).into_iter().chain(devices(&folders.capsule().join("disk.img")));
+    let found =
+        groups(&folders.capsule_name()).into_iter().chain(devices(&folders.capsule().join("disk.img")));
     found.chain(sockets(&folders.guard_run())).collect()
 }
 
@@ -53,7 +56,8 @@ fn devices(image: &Path) -> Vec<PathBuf> {
 }
 
 fn sockets(folder: &Path) -> Vec<PathBuf> {
-    let is_socket = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let is_socket =
+        |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     below(folder).into_iter().filter(is_socket).collect()
 }
 

@@ -46,7 +46,9 @@ pub fn missing_for_capsules(programs: &Path, agent: AgentKind) -> Vec<String> {
     let lacking = !absent(&made_with).is_empty() || !Path::new("/bin/busybox").is_file();
     let missing = [
         (!rustix::process::geteuid().is_root()).then_some("root, to make a capsule's disk"),
-        lacking.then_some("what a capsule is made with (packages docker.io, passt, nftables, uidmap and busybox-static)"),
+        lacking.then_some(
+            "what a capsule is made with (packages docker.io, passt, nftables, uidmap and busybox-static)",
+        ),
         (agent != AgentKind::Nomad).then_some("NOMAD=/path of a real Nomad"),
     ];
     let unbuilt = unbuilt(programs, &["ionet-capsule"]);

@@ -193,7 +193,12 @@ impl Pc {
     pub fn processes(&self, but: Option<u32>) -> Vec<Process> {
         let mut ours = processes::of_folder(&self.home);
         let capsule = crate::capsule::processes(&self.folders().guard_run());
-        ours.extend(capsule.into_iter().filter(|inside| !ours.iter().any(|one| one.pid == inside.pid)).collect::<Vec<_>>());
+        ours.extend(
+            capsule
+                .into_iter()
+                .filter(|inside| !ours.iter().any(|one| one.pid == inside.pid))
+                .collect::<Vec<_>>(),
+        );
         if let Some(root) = but {
             let family = processes::family(root, &processes::all());
             ours.retain(|process| !family.contains(&process.pid));

@@ -90,10 +90,7 @@ impl World {
         }
         let desktop_folder = root.path().join("desktop");
         std::fs::create_dir_all(&desktop_folder)?;
-        let (stage, desktop) = tokio::join!(
-            Stage::start(stage_options),
-            Desktop::start(&desktop_folder)
-        );
+        let (stage, desktop) = tokio::join!(Stage::start(stage_options), Desktop::start(&desktop_folder));
         let (stage, desktop) = (stage.context("the io.net side")?, desktop.context("the desktop")?);
         let mut pc =
             Pc::new(&root.path().join("pc"), &root.path().join("notes"), &programs, desktop.environment())?;

@@ -24,7 +24,11 @@ fn wish() -> Wish {
 /// How a holder of that name is started there.
 fn serve(name: &str, there: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["serve", "--name", name, "--folder"]).arg(there.join("disk")).arg("--run").arg(there.join("run"));
+    command
+        .args(["serve", "--name", name, "--folder"])
+        .arg(there.join("disk"))
+        .arg("--run")
+        .arg(there.join("run"));
     command.args(more).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }

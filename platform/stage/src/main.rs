@@ -150,7 +150,8 @@ async fn submit(dir: &Path, region: Option<&str>, job: Option<PathBuf>, name: Op
 
 /// No region of a demo has a registry: the example's image is put where a job would have brought it.
 fn offer(engine: &Path) -> Result<()> {
-    let closed = || format!("the app has no capsule open at {}: it has one while it is online", engine.display());
+    let closed =
+        || format!("the app has no capsule open at {}: it has one while it is online", engine.display());
     anyhow::ensure!(engine.exists(), closed());
     offer_example(engine)
 }

@@ -22,10 +22,11 @@ struct BlackHole(Vec<u32>);
 
 impl BlackHole {
     fn instead_of(site: &Site, pc: &Machine, parts: &[&str]) -> Self {
-        let mut pids: Vec<(String, u32)> =
-            site.stage.pids().into_iter().collect();
+        let mut pids: Vec<(String, u32)> = site.stage.pids().into_iter().collect();
         let inside = capsule::processes(&pc.pc.folders().guard_run());
-        pids.extend(inside.iter().filter(|one| one.name() == "dockerd").map(|one| ("engine".to_owned(), one.pid)));
+        pids.extend(
+            inside.iter().filter(|one| one.name() == "dockerd").map(|one| ("engine".to_owned(), one.pid)),
+        );
         let stopped: Vec<u32> = parts
             .iter()
             .map(|part| pids.iter().find(|(name, _)| name.starts_with(part)).map(|(_, pid)| *pid).unwrap())
@@ -82,7 +83,10 @@ async fn pauses_and_comes_back(hanging: &[&str]) -> Option<Seen> {
     pc.command("resume").await;
     pc.at_work().await;
 
-    assert!(paused.status.success(), "an engine that is not asked any more ends with its capsule as all else does");
+    assert!(
+        paused.status.success(),
+        "an engine that is not asked any more ends with its capsule as all else does"
+    );
     assert!(seen.frozen.is_some(), "{hanging:?}: {seen:?}");
     Some(seen)
 }

@@ -24,7 +24,7 @@ struct Arguments {
     /// Break this step for real: the walk must fail there and nowhere else.
     #[arg(long = "break", value_name = "STEP")]
     broken: Option<Step>,
-    /// Jobs in containers, as in production (needs root and docker.io).
+    /// As production does: jobs in containers, in a capsule (needs root, a real Nomad, and what a capsule is made with).
     #[arg(long)]
     engine: bool,
     /// Keep every file of the walk in this folder. Its path must be short: sockets lie in it.

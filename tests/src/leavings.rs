@@ -1,4 +1,4 @@
-//! What work may leave on a PC: processes, containers, ports, mounts.
+//! What work may leave on a PC: processes, ports, mounts, a capsule.
 
 use anyhow::{Result, ensure};
 
@@ -16,8 +16,7 @@ pub async fn gone(world: &World, allocations: &[String], kept: impl Fn(&Process)
         ensure!(left.is_empty(), "still there: {}", processes::listed(&left));
         let listening: Vec<_> = stay.iter().flat_map(processes::listening).collect();
         ensure!(listening.is_empty(), "still listening: {listening:?}");
-        let containers = world.stage.containers()?;
-        ensure!(containers.is_empty(), "containers are left: {containers:?}");
+        world.pc.capsule_gone()?;
         let mounted = mounts::below(world.pc.home());
         ensure!(mounted.is_empty(), "still mounted: {mounted:?}");
         Ok(Some(()))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use ionet_stage::AgentKind;
 
 /// Programs of the system, each with the Debian package that brings it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -33,21 +34,25 @@ pub fn missing(programs: &Path) -> Vec<String> {
     }
     let mut missing: Vec<String> = wanted.iter().filter_map(absent_from_path).collect();
     missing.extend(missing_for_headless(programs));
-    let unbuilt = BUILT.iter().filter(|name| !programs.join(name).is_file());
-    missing.extend(unbuilt.map(|name| format!("{name} (not built in {})", programs.display())));
+    missing.extend(unbuilt(programs, BUILT));
     missing.sort();
     missing.dedup();
     missing
 }
 
-/// What is missing for capsules.
-pub fn capsule() -> Option<&'static str> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("root, to make a capsule's disk");
-    }
-    let programs = ["dockerd", "containerd", "runc", "pasta", "nft"];
-    let missing = !absent(&programs).is_empty() || !Path::new("/bin/busybox").is_file();
-    missing.then_some("what a capsule is made with (packages docker.io, passt, nftables, uidmap and busybox-static)")
+/// What is missing for capsules, in words: empty when nothing is.
+pub fn missing_for_capsules(programs: &Path, agent: AgentKind) -> Vec<String> {
+    let made_with = ["dockerd", "containerd", "runc", "pasta", "nft"];
+    let lacking = !absent(&made_with).is_empty() || !Path::new("/bin/busybox").is_file();
+    let missing = [
+        (!rustix::process::geteuid().is_root()).then_some("root, to make a capsule's disk"),
+        lacking.then_some(
+            "what a capsule is made with (packages docker.io, passt, nftables, uidmap and busybox-static)",
+        ),
+        (agent != AgentKind::Nomad).then_some("NOMAD=/path of a real Nomad"),
+    ];
+    let unbuilt = unbuilt(programs, &["ionet-capsule"]);
+    missing.into_iter().flatten().map(str::to_owned).chain(unbuilt).collect()
 }
 
 /// The library that gives a program another time, where it is installed.
@@ -65,10 +70,13 @@ pub fn missing_for_headless(programs: &Path) -> Vec<String> {
     if !modules.is_dir() {
         missing.push("node modules (npm ci in platform/identity)".to_owned());
     }
-    let built = ["ionet-supplier", "ionet-card-plugin"].into_iter();
-    let unbuilt = built.filter(|name| !programs.join(name).is_file());
-    missing.extend(unbuilt.map(|name| format!("{name} (not built in {})", programs.display())));
+    missing.extend(unbuilt(programs, &["ionet-supplier", "ionet-card-plugin"]));
     missing
+}
+
+fn unbuilt(programs: &Path, wanted: &[&str]) -> Vec<String> {
+    let absent = wanted.iter().filter(|name| !programs.join(name).is_file());
+    absent.map(|name| format!("{name} (not built in {})", programs.display())).collect()
 }
 
 /// Which of these programs are nowhere on `PATH`.

@@ -193,7 +193,12 @@ impl Pc {
     pub fn processes(&self, but: Option<u32>) -> Vec<Process> {
         let mut ours = processes::of_folder(&self.home);
         let capsule = crate::capsule::processes(&self.folders().guard_run());
-        ours.extend(capsule.into_iter().filter(|inside| !ours.iter().any(|one| one.pid == inside.pid)).collect::<Vec<_>>());
+        ours.extend(
+            capsule
+                .into_iter()
+                .filter(|inside| !ours.iter().any(|one| one.pid == inside.pid))
+                .collect::<Vec<_>>(),
+        );
         if let Some(root) = but {
             let family = processes::family(root, &processes::all());
             ours.retain(|process| !family.contains(&process.pid));
@@ -207,15 +212,24 @@ impl Pc {
         self.processes(None).into_iter().filter(named).collect()
     }
 
-    /// Waits until no process passes `counts`; says which did when patience is over.
+    /// Waits until no process passes `counts` and nothing of a capsule is left; says what was when patience is over.
     pub async fn nothing_left(&self, patience: Duration, counts: impl Fn(&Process) -> bool) -> Result<()> {
         until_seen("nothing of the app's work is left", patience, || {
             let left: Vec<Process> =
                 self.processes(None).into_iter().filter(|process| counts(process)).collect();
             anyhow::ensure!(left.is_empty(), "still there: {}", processes::listed(&left));
+            self.capsule_gone()?;
             Ok(Some(()))
         })
         .await
+    }
+
+    /// # Errors
+    /// What is left of its capsule, where it has them.
+    pub fn capsule_gone(&self) -> Result<()> {
+        let left = if self.has_capsule() { crate::capsule::left(&self.folders()) } else { Vec::new() };
+        anyhow::ensure!(left.is_empty(), "of the capsule is left: {left:?}");
+        Ok(())
     }
 
     fn supplier(&self, through: &[&str], arguments: &[&str]) -> Command {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ionet_core::Phase;
-use ionet_stage::{AgentKind, Options, Stage};
+use ionet_stage::{NomadChoice, Options, Stage};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -60,15 +60,13 @@ impl Site {
 
     /// One whose machines have capsules. None, and said, where a capsule or a real Nomad cannot be had.
     pub async fn with_capsules() -> Option<Self> {
-        if let Some(lacking) = needs::capsule() {
-            println!("skipped: needs {lacking}");
+        let programs = needs::programs().unwrap();
+        let missing = needs::missing_for_capsules(&programs, NomadChoice::Found.resolve().unwrap().kind);
+        if !missing.is_empty() {
+            println!("skipped: needs {}", missing.join(", "));
             return None;
         }
         let site = Self::start().await?;
-        if site.stage.agent().kind != AgentKind::Nomad {
-            println!("skipped: needs NOMAD=/path of a real Nomad");
-            return None;
-        }
         Some(Self { contained: true, ..site })
     }
 

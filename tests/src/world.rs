@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use ionet_stage::{AgentKind as StageAgent, NomadChoice, Stage};
+use anyhow::{Context as _, Result, ensure};
+use ionet_stage::{AgentKind as StageAgent, Stage};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ use crate::{card, needs, region};
 pub struct Options {
     /// Break this step for real.
     pub broken: Option<Step>,
-    /// Walk as production does: jobs in containers, by an engine of the stage's own.
+    /// Walk as production does: jobs in containers, in a capsule.
     pub engine: bool,
     /// Keep everything here; else a temporary folder is used and removed.
     pub dir: Option<PathBuf>,
@@ -83,12 +83,14 @@ impl World {
     pub async fn start(options: Options) -> Result<Self> {
         let root = Root::new(options.dir.as_deref())?;
         let programs = needs::met()?;
+        let stage_options = stage_options(&root, &programs);
+        if options.engine {
+            let missing = needs::missing_for_capsules(&programs, stage_options.nomad.resolve()?.kind);
+            ensure!(missing.is_empty(), "needs {}", missing.join(", "));
+        }
         let desktop_folder = root.path().join("desktop");
         std::fs::create_dir_all(&desktop_folder)?;
-        let (stage, desktop) = tokio::join!(
-            Stage::start(stage_options(&root, &programs)),
-            Desktop::start(&desktop_folder)
-        );
+        let (stage, desktop) = tokio::join!(Stage::start(stage_options), Desktop::start(&desktop_folder));
         let (stage, desktop) = (stage.context("the io.net side")?, desktop.context("the desktop")?);
         let mut pc =
             Pc::new(&root.path().join("pc"), &root.path().join("notes"), &programs, desktop.environment())?;
@@ -199,10 +201,5 @@ impl World {
 fn stage_options(root: &Root, programs: &Path) -> ionet_stage::Options {
     let mut stage = ionet_stage::Options::new(root.path().join("stage"));
     stage.gateway = Some(programs.join("ionet-gateway"));
-    let named = std::env::var_os("NOMAD").filter(|path| !path.is_empty());
-    stage.nomad = match named {
-        Some(path) => NomadChoice::Path(path.into()),
-        None => NomadChoice::Found,
-    };
     stage
 }

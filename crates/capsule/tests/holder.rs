@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use held::{PROGRAM, inventory, lacks, nothing_left};
 use ionet_agent::guard::Guard;
-use ionet_capsule::holder::Holder;
+use ionet_capsule::holder::{DOORS, Holder};
 use ionet_capsule::{Fault, Wish};
 use tokio::process::Command;
 
@@ -24,7 +24,11 @@ fn wish() -> Wish {
 /// How a holder of that name is started there.
 fn serve(name: &str, there: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["serve", "--name", name, "--folder"]).arg(there.join("disk")).arg("--run").arg(there.join("run"));
+    command
+        .args(["serve", "--name", name, "--folder"])
+        .arg(there.join("disk"))
+        .arg("--run")
+        .arg(there.join("run"));
     command.args(more).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
@@ -56,6 +60,8 @@ async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_
     drop(guard);
     assert!(matches!(holder.freeze().await, Err(Fault::Failed { .. })), "no capsule is open");
     nothing_left("test-holder", dir.path());
+    let sockets = DOORS.map(|door| run.join(door).with_extension("sock"));
+    assert!(!sockets.iter().any(|socket| socket.exists()), "its doors have gone with it");
     assert!(!holder.is_there().await, "a holder of nothing has gone");
 }
 

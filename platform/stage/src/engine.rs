@@ -1,5 +1,5 @@
-//! A container engine of the stage's own: Debian's `dockerd` and `containerd` on their own sockets and folders. The machine's own engine
-//! is never asked, and its settings are never read.
+//! A container engine for tests: Debian's `dockerd` and `containerd` on their own sockets and folders. The machine's own engine
+//! is never asked, and its settings are never read. Also what every engine needs for the example: its image.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::child::{self, Child};
@@ -16,50 +16,38 @@ use crate::ground::take_over;
 use crate::platform;
 
 /// The image of `jobs/example-docker.json`.
-pub const IMAGE: &str = "ionet-example:1";
+const IMAGE: &str = "ionet-example:1";
 
 const READY: Duration = Duration::from_secs(60);
 /// It ends its containers first.
 const GRACE: Duration = Duration::from_secs(20);
 const BUSYBOX: &str = "/bin/busybox";
 
-/// How to reach the engine.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct EngineFacts {
-    /// `unix:///…/engine.sock`, as `DOCKER_HOST` and Nomad's `endpoint` want it.
-    pub host: String,
-    pub image: String,
-}
-
 /// A running engine that holds the example's image. Dropping it ends the engine and its containers.
 #[must_use]
 #[derive(Debug)]
 pub struct Engine {
-    facts: EngineFacts,
     socket: PathBuf,
-    child: Child,
+    _dockerd: Child,
     /// Ends after the engine that asks it.
     _containerd: Child,
-    /// Sockets have short names only, so they do not lie in the stage's folder.
+    /// Sockets have short names only, so they do not lie in its folder.
     _run: TempDir,
-    /// Held as long as the engine stands alone in its folder.
-    _lock: Option<File>,
+    /// Held as long as the engine stands.
+    _lock: File,
 }
 
 impl Engine {
-    /// An engine without a stage, in a folder of its own: made when absent, emptied when an earlier one left it.
+    /// An engine without a stage, in a folder of its own: made when absent, emptied when an earlier one left it. Only root may start it.
     ///
     /// # Errors
     /// It does not come up, or the folder is somebody else's.
     pub async fn alone(dir: &Path) -> Result<Self> {
         let (dir, lock) = take_over(dir)?;
-        let mut engine = Self::start(&dir.join("engine")).await?;
-        engine._lock = Some(lock);
-        Ok(engine)
+        Self::start(&dir.join("engine"), lock).await
     }
 
-    /// Starts it (as root) with its data in `dir` and makes the image from the machine's own static busybox.
-    pub(crate) async fn start(dir: &Path) -> Result<Self> {
+    async fn start(dir: &Path, lock: File) -> Result<Self> {
         if !Path::new(BUSYBOX).is_file() {
             bail!("{BUSYBOX} is not there: install busybox-static");
         }
@@ -67,11 +55,10 @@ impl Engine {
         let run = tempfile::Builder::new().prefix("ionet-engine-").tempdir()?;
         let containerd = start_containerd(dir, run.path()).await?;
         let socket = run.path().join("engine.sock");
-        let host = format!("unix://{}", socket.display());
         let mut command = child::clean_command(Path::new("dockerd"), dir);
         fs::write(dir.join("daemon.json"), "{}")?;
         command.arg("--config-file").arg(dir.join("daemon.json"));
-        command.args(["--host", &host, "--bridge", "none", "--iptables=false", "--ip-masq=false"]);
+        command.args(["--host", &host(&socket), "--bridge", "none", "--iptables=false", "--ip-masq=false"]);
         command.args(["--shutdown-timeout", "1"]);
         // A card's double needs nothing of a card's runtime but its name: what asks an engine for it finds it.
         command.args(["--add-runtime", "nvidia=runc"]);
@@ -85,21 +72,12 @@ impl Engine {
         child.wait_until(READY, async || ask(&socket, "GET", "/_ping", NOTHING).ok().map(drop)).await?;
 
         make_image(&socket, dir)?;
-        let facts = EngineFacts { host, image: IMAGE.to_owned() };
-        Ok(Self { facts, socket, child, _containerd: containerd, _run: run, _lock: None })
+        Ok(Self { socket, _dockerd: child, _containerd: containerd, _run: run, _lock: lock })
     }
 
-    pub fn facts(&self) -> &EngineFacts {
-        &self.facts
-    }
-
-    /// The ids of all its containers, whatever their state.
-    pub(crate) fn containers(&self) -> Result<Vec<String>> {
-        self.list("/containers/json?all=1")
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.pid()
+    /// `unix:///…/engine.sock`, as `DOCKER_HOST` wants it.
+    pub fn host(&self) -> String {
+        host(&self.socket)
     }
 
     fn list(&self, path: &str) -> Result<Vec<String>> {
@@ -134,6 +112,10 @@ async fn start_containerd(dir: &Path, run: &Path) -> Result<Child> {
         .context("is docker.io installed?")?;
     child.wait_until(READY, async || platform::connect(&socket).ok().map(drop)).await?;
     Ok(child)
+}
+
+fn host(socket: &Path) -> String {
+    format!("unix://{}", socket.display())
 }
 
 fn containerd_socket(run: &Path) -> PathBuf {
@@ -222,10 +204,10 @@ mod tests {
         let second = Engine::alone(dir.path()).await;
         let task = run(&engine);
         let alive = |pid: u64| Path::new(&format!("/proc/{pid}")).exists();
-        let all = [task, engine.pid().into(), engine._containerd.pid().into()];
+        let all = [task, engine._dockerd.pid().into(), engine._containerd.pid().into()];
 
         assert!(second.unwrap_err().to_string().contains("another stage runs"));
-        assert_eq!(engine.containers().unwrap().len(), 1);
+        assert_eq!(engine.list("/containers/json?all=1").unwrap().len(), 1);
         assert!(all.iter().all(|&pid| alive(pid)));
         drop(engine);
 

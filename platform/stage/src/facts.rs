@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
-use crate::engine::EngineFacts;
 use crate::region::{ApiFiles, Region, Token};
 
 /// `stage.json`. Holds no secret, only where the secrets lie.
@@ -21,8 +20,8 @@ pub struct Facts {
     pub bucket: PathBuf,
     /// The processes that run just now, by name.
     pub pids: BTreeMap<String, u32>,
-    /// The container engine, where one was asked for.
-    pub engine: Option<EngineFacts>,
+    /// Where jobs are containers: the socket of the engine that runs them.
+    pub containers: Option<PathBuf>,
 }
 
 /// One region of the stage.

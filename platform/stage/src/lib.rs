@@ -31,7 +31,7 @@ mod servers;
 mod stage;
 
 pub use agent::{Agent, AgentKind, NomadChoice};
-pub use engine::{Engine, EngineFacts, IMAGE, offer_example};
+pub use engine::{Engine, offer_example};
 pub use facts::{CustomerAccess, Endpoints, Facts, RegionFacts};
 pub use options::Options;
 pub use pki::{KeyPairFiles, Pki};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use ionet_stage::{Engine, Facts, NomadChoice, Options, Stage, asked_to_end, example_job};
+use ionet_stage::{Engine, Facts, NomadChoice, Options, Stage, asked_to_end, example_job, offer_example};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -29,9 +29,9 @@ struct Arguments {
     /// A region's name; several make several regions. For jobs: the region to ask, else the first.
     #[arg(long = "region", global = true)]
     regions: Vec<String>,
-    /// Also start a container engine of the stage's own (needs root and docker.io).
-    #[arg(long)]
-    engine: bool,
+    /// Jobs are containers, in the engine that has or will have this socket: that of the app's capsule.
+    #[arg(long, value_name = "SOCKET")]
+    containers: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -85,7 +85,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<()> {
     let mut options = Options::new(arguments.dir);
-    options.engine = arguments.engine;
+    options.containers = arguments.containers;
     if !arguments.regions.is_empty() {
         options.regions = arguments.regions;
     }
@@ -123,7 +123,10 @@ async fn submit(dir: &Path, region: Option<&str>, job: Option<PathBuf>, name: Op
         }
         None => {
             let name = name.unwrap_or_else(|| format!("demo-{:04x}", rand::random::<u16>()));
-            example_job(&name, facts.engine.is_some())
+            if let Some(engine) = &facts.containers {
+                offer(engine)?;
+            }
+            example_job(&name, facts.containers.is_some())
         }
     };
     region.submit(&job).await?;
@@ -143,6 +146,14 @@ async fn submit(dir: &Path, region: Option<&str>, job: Option<PathBuf>, name: Op
     }
     line(format_args!("waiting for a PC that fits: it will start when one is online"))?;
     Ok(())
+}
+
+/// No region of a demo has a registry: the example's image is put where a job would have brought it.
+fn offer(engine: &Path) -> Result<()> {
+    let closed =
+        || format!("the app has no capsule open at {}: it has one while it is online", engine.display());
+    anyhow::ensure!(engine.exists(), closed());
+    offer_example(engine)
 }
 
 async fn jobs(dir: &Path, region: Option<&str>) -> Result<()> {
@@ -175,7 +186,7 @@ async fn engine(dir: &Path) -> Result<()> {
         started = Engine::alone(dir) => started?,
         () = asked_to_end() => return Ok(()),
     };
-    println!("ready {}", engine.facts().host);
+    println!("ready {}", engine.host());
     asked_to_end().await;
     Ok(())
 }

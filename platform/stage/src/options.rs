@@ -23,8 +23,8 @@ pub struct Options {
     pub certificate_life: Option<Duration>,
     /// The life of an access token; None: five minutes.
     pub access_token_life: Option<Duration>,
-    /// Also start a container engine (needs root and Debian's docker.io).
-    pub engine: bool,
+    /// Where jobs are containers: the socket of the engine that runs them, of the app's capsule. None: plain processes.
+    pub containers: Option<PathBuf>,
     /// The regions' names. The app's endpoints are the first one's.
     pub regions: Vec<String>,
     /// Where `platform/identity` lies.
@@ -41,7 +41,7 @@ impl Options {
             heartbeat: None,
             certificate_life: None,
             access_token_life: None,
-            engine: false,
+            containers: None,
             regions: vec![regions::DEFAULT.to_owned()],
             identity: Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("identity"),
             gateway: None,

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::bucket::Bucket;
-use crate::engine::Engine;
 use crate::facts::{Endpoints, Facts, replace_json};
 use crate::identity::Identity;
 use crate::options::{Ground, Options};
@@ -20,13 +19,13 @@ use crate::regions::{Shared, StagedRegion};
 #[derive(Debug)]
 pub struct Stage {
     // Fields drop from the top: what was started last ends first.
-    engine: Option<Engine>,
     /// At least one.
     regions: Vec<StagedRegion>,
     bucket: Bucket,
     identity: Identity,
     agent: Agent,
     dir: PathBuf,
+    containers: Option<PathBuf>,
     /// Held as long as the stage stands.
     _lock: File,
 }
@@ -54,8 +53,8 @@ impl Stage {
         for name in &options.regions {
             regions.push(StagedRegion::start(name, &dir.join("regions").join(name), &shared).await?);
         }
-        let engine = if options.engine { Some(Engine::start(&dir.join("engine")).await?) } else { None };
-        let stage = Self { engine, regions, bucket, identity, agent, dir, _lock: lock };
+        let containers = options.containers;
+        let stage = Self { regions, bucket, identity, agent, dir, containers, _lock: lock };
         replace_json(&stage.dir.join(Endpoints::FILE), &stage.endpoints())?;
         stage.write_facts()?;
         Ok(stage)
@@ -77,7 +76,7 @@ impl Stage {
             regions: self.regions.iter().map(StagedRegion::facts).collect(),
             bucket: self.bucket.folder().to_owned(),
             pids: self.pids(),
-            engine: self.engine.as_ref().map(|engine| engine.facts().clone()),
+            containers: self.containers.clone(),
         }
     }
 
@@ -99,12 +98,8 @@ impl Stage {
 
     /// Every process of the stage that runs just now, by name. S3 runs inside this process.
     pub fn pids(&self) -> BTreeMap<String, u32> {
-        let own = [
-            ("identity".to_owned(), self.identity.pid()),
-            ("engine".to_owned(), self.engine.as_ref().map(Engine::pid)),
-        ];
-        let own = own.into_iter().filter_map(|(name, pid)| Some((name, pid?)));
-        own.chain(self.regions.iter().flat_map(StagedRegion::pids)).collect()
+        let identity = self.identity.pid().map(|pid| ("identity".to_owned(), pid));
+        identity.into_iter().chain(self.regions.iter().flat_map(StagedRegion::pids)).collect()
     }
 
     pub fn regions(&self) -> &[StagedRegion] {
@@ -139,14 +134,6 @@ impl Stage {
     /// It does not answer, or says that it is not well.
     pub async fn gateway_health(&self) -> Result<String> {
         self.home().gateway.health().await
-    }
-
-    /// The containers of the stage's own engine, whatever their state; none where it has no engine.
-    ///
-    /// # Errors
-    /// The engine does not answer.
-    pub fn containers(&self) -> Result<Vec<String>> {
-        self.engine.as_ref().map_or(Ok(Vec::new()), Engine::containers)
     }
 
     /// For the gateway's own commands: `ionet-gateway --config FILE lost DEVICE`.

@@ -9,6 +9,7 @@ use disk_double::Hang;
 use ionet_core::{Phase, ProblemCode as Code};
 use journeys::freeze_watch::{FreezeWatch, Seen};
 use journeys::machine::Machine;
+use journeys::processes::Process;
 use journeys::site::Site;
 use journeys::wait::PATIENCE;
 use journeys::{capsule, processes, read};
@@ -21,10 +22,11 @@ struct BlackHole(Vec<u32>);
 
 impl BlackHole {
     fn instead_of(site: &Site, pc: &Machine, parts: &[&str]) -> Self {
-        let mut pids: Vec<(String, u32)> =
-            site.stage.pids().into_iter().collect();
+        let mut pids: Vec<(String, u32)> = site.stage.pids().into_iter().collect();
         let inside = capsule::processes(&pc.pc.folders().guard_run());
-        pids.extend(inside.iter().filter(|one| one.name() == "dockerd").map(|one| ("engine".to_owned(), one.pid)));
+        pids.extend(
+            inside.iter().filter(|one| one.name() == "dockerd").map(|one| ("engine".to_owned(), one.pid)),
+        );
         let stopped: Vec<u32> = parts
             .iter()
             .map(|part| pids.iter().find(|(name, _)| name.starts_with(part)).map(|(_, pid)| *pid).unwrap())
@@ -38,7 +40,8 @@ impl BlackHole {
 
 impl Drop for BlackHole {
     fn drop(&mut self) {
-        for pid in &self.0 {
+        // What ended with its capsule is not there to be let go on.
+        for pid in self.0.iter().filter(|pid| Process::read(**pid).is_some()) {
             processes::signal(*pid, Signal::CONT).unwrap();
         }
     }
@@ -80,7 +83,10 @@ async fn pauses_and_comes_back(hanging: &[&str]) -> Option<Seen> {
     pc.command("resume").await;
     pc.at_work().await;
 
-    assert!(paused.status.success(), "an engine that is not asked any more ends with its capsule as all else does");
+    assert!(
+        paused.status.success(),
+        "an engine that is not asked any more ends with its capsule as all else does"
+    );
     assert!(seen.frozen.is_some(), "{hanging:?}: {seen:?}");
     Some(seen)
 }

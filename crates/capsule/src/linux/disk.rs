@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_folder_has_one_holder_and_the_next_has_it_when_that_has_let_go() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Disk::open(Way::User, folder.path(), LEAST);
+        let open = || Disk::open(Way::User, folder.path(), Some(LEAST));
 
         let first = open().unwrap();
         assert_eq!(open().unwrap_err(), Fault::Busy);

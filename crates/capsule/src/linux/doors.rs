@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::unix::uid_t;
@@ -14,10 +14,10 @@ use crate::fault::Fault;
 use crate::holder::DOORS;
 use crate::link::{self, Conversation, Link};
 
-/// The doors of one capsule, open until this is dropped.
+/// The doors of one capsule, open until this is dropped. Their sockets go with them.
 #[derive(Debug)]
 pub struct Doors {
-    open: Vec<JoinHandle<()>>,
+    open: Vec<(PathBuf, JoinHandle<()>)>,
     guarded: watch::Receiver<usize>,
 }
 
@@ -31,9 +31,10 @@ impl Doors {
         let guards = Arc::new(guards);
         let mut open = Vec::new();
         for door in DOORS {
-            let listener = listen(&run.join(door).with_extension("sock"), owner)?;
+            let socket = run.join(door).with_extension("sock");
+            let listener = listen(&socket, owner)?;
             let counted = (door == "guard").then(|| guards.clone());
-            open.push(tokio::spawn(lead(link.clone(), door, listener, owner, counted)));
+            open.push((socket, tokio::spawn(lead(link.clone(), door, listener, owner, counted))));
         }
         Ok(Self { open, guarded })
     }
@@ -46,8 +47,9 @@ impl Doors {
 
 impl Drop for Doors {
     fn drop(&mut self) {
-        for door in &self.open {
+        for (socket, door) in &self.open {
             door.abort();
+            let _ = std::fs::remove_file(socket);
         }
     }
 }

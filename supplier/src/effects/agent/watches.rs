@@ -17,6 +17,8 @@ use crate::runners::Runner;
 
 /// A disk that fills up or fails takes no job for longer than this.
 const DISK_EVERY: Duration = Duration::from_secs(60);
+/// One takes eight seconds at most, and a wall is waited for thirty.
+const TRIES: usize = 3;
 /// As often as live figures are shown.
 const USE_EVERY: Duration = Duration::from_secs(2);
 
@@ -58,14 +60,18 @@ impl Shared {
     }
 
     async fn try_the_wall(&self, id: StartId) {
-        let (Some(capsule), Ok(enrolled)) = (&self.agent.world.capsule, self.enrolled()) else { return };
-        match capsule.holder.probe(enrolled.servers).await {
-            Ok(saw) => {
-                let cards = self.cards().await;
-                self.tell(Signal::Wall { id, wall: Wall { at: clock::wall(), saw, cards } }).await;
+        let Some(capsule) = &self.agent.world.capsule else { return };
+        // Of an agent that is taken over at a start, the region's servers may not be read yet: then that line stays untried.
+        let servers = self.enrolled().map(|enrolled| enrolled.servers).unwrap_or_default();
+        // Nobody tells of it where that fails, which is seen to where a wall is waited for.
+        for _ in 0..TRIES {
+            match capsule.holder.probe(servers.clone()).await {
+                Ok(saw) => {
+                    let cards = self.cards().await;
+                    return self.tell(Signal::Wall { id, wall: Wall { at: clock::wall(), saw, cards } }).await;
+                }
+                Err(fault) => tracing::warn!(%fault, "the wall around jobs could not be tried"),
             }
-            // Nobody tells of it then, which is seen to where a wall is waited for.
-            Err(fault) => tracing::warn!(%fault, "the wall around jobs could not be tried"),
         }
     }
 

@@ -51,9 +51,7 @@ pub enum Ask {
 pub enum Say {
     Done,
     Use(Used),
-    Seen {
-        seen: Seen,
-    },
+    Seen { seen: Seen },
     Failed(Fault),
 }
 
@@ -162,11 +160,7 @@ mod client {
         ///
         /// # Errors
         /// Why there is no capsule.
-        pub async fn open(
-            &self,
-            wish: &Wish,
-            starts: impl Fn() -> Option<Command>,
-        ) -> Result<(), Fault> {
+        pub async fn open(&self, wish: &Wish, starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
             let ask = Ask::Open(wish.clone());
             for _ in 0..TRIES {
                 let stream = self.reach(&starts).await?;

@@ -11,7 +11,9 @@ fn main() -> ExitCode {
     use by_hand::Deed;
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
-        Some("guard") => ionet_capsule::linux::guard::run(std::env::args().nth(2).as_deref() == Some("first")),
+        Some("guard") => {
+            ionet_capsule::linux::guard::run(std::env::args().nth(2).as_deref() == Some("first"))
+        }
         Some("files") => ionet_capsule::linux::files::run(),
         Some("names") => ionet_capsule::linux::resolver::run(),
         Some("init") => {

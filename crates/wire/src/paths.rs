@@ -86,7 +86,9 @@ impl Folders {
     /// must find the guard that holds this agent. Asks the disk what it is, so it blocks while that hangs.
     pub fn guard_run(&self) -> PathBuf {
         let usual = self.data.join("guard");
-        let fits = ["guard.sock", "engine.sock", "files.sock", "hold.sock"].iter().all(|name| SocketId::new(&usual, name).fits());
+        let fits = ["guard.sock", "engine.sock", "files.sock", "hold.sock"]
+            .iter()
+            .all(|name| SocketId::new(&usual, name).fits());
         if fits && sockets::keeps_sockets(&self.data) {
             return usual;
         }

@@ -152,7 +152,8 @@ impl Shared {
         let plan = self.plan(&enrolled, &layout, tags, self.cards().await, engine.as_ref())?;
         if self.agent.world.capsule.is_none() {
             let plugins = plan.plugins.clone();
-            let placed = disk::change(&plugins.clone(), move || plan::place_card_plugin(&programs, &plugins)).await;
+            let placed =
+                disk::change(&plugins.clone(), move || plan::place_card_plugin(&programs, &plugins)).await;
             plan::written(placed)?;
         }
         let certificate = self.certificate(&enrolled, &layout).await?;
@@ -222,7 +223,13 @@ impl Shared {
 
     /// Jobs have their time to leave, and the agent its own. Whoever is still there then ends with the capsule. Where they have none, all
     /// end at once, and nothing that stood still runs again.
-    async fn leave(&self, capsule: &Capsule, guard: &Guard, id: StartId, patience: Duration) -> Result<(), WorkFault> {
+    async fn leave(
+        &self,
+        capsule: &Capsule,
+        guard: &Guard,
+        id: StartId,
+        patience: Duration,
+    ) -> Result<(), WorkFault> {
         if patience.is_zero() {
             return capsule.end().await;
         }

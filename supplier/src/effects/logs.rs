@@ -61,7 +61,9 @@ impl Shared {
 pub fn sources(folders: &ionet_wire::paths::Folders) -> Sources {
     match super::agent::door_to_logs(folders) {
         Some(door) => Sources::Beyond(Door::at(&door)),
-        None => Sources::Here { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") },
+        None => {
+            Sources::Here { agent: folders.agent_logs(), allocations: folders.agent_data().join("alloc") }
+        }
     }
 }
 

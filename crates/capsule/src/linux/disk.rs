@@ -12,8 +12,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
-use super::{loops, share};
 use super::tools::find;
+use super::{loops, share};
 use crate::fault::Fault;
 use crate::place::Way;
 
@@ -45,7 +45,9 @@ pub(crate) struct Disk {
 impl Disk {
     pub(crate) fn open(way: Way, folder: &Path, size: Option<u64>) -> Result<Self, Fault> {
         fs::create_dir_all(folder).map_err(wrong)?;
-        let usual = || fs::metadata(folder.join(IMAGE)).map_or_else(|_| share::of_drive(folder), |there| Ok(there.len()));
+        let usual = || {
+            fs::metadata(folder.join(IMAGE)).map_or_else(|_| share::of_drive(folder), |there| Ok(there.len()))
+        };
         let size = size.map_or_else(usual, Ok).map_err(wrong)?;
         if size < LEAST {
             return Err(Fault::Disk(format!("{size} bytes are too few: at least 1 GiB is needed")));

@@ -58,9 +58,10 @@ impl Groups {
 
     /// Bytes that all in them take now. None where the kernel does not say.
     pub(crate) fn memory(&self) -> Option<u64> {
-        let files = self.above.iter().flat_map(|above| {
-            ["memory.current", "memory.usage_in_bytes"].map(|name| above.join(name))
-        });
+        let files = self
+            .above
+            .iter()
+            .flat_map(|above| ["memory.current", "memory.usage_in_bytes"].map(|name| above.join(name)));
         files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).next()
     }
 

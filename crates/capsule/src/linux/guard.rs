@@ -44,7 +44,10 @@ async fn clear() {
     }
     let swept = teardown::sweep(Path::new(AGENT_DATA), Some(Path::new(ENGINE)), Duration::ZERO).await;
     if let Err(fault) = swept {
-        let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("guard: an earlier capsule left something: {fault}\n"));
+        let _ = io::Write::write_fmt(
+            &mut io::stderr(),
+            format_args!("guard: an earlier capsule left something: {fault}\n"),
+        );
     }
 }
 

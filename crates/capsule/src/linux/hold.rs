@@ -45,7 +45,9 @@ impl Place for Here {
             return Err(Fault::Busy);
         }
         let disk = Disk::open(self.way, &spec.folder, spec.wish.disk)?;
-        groups.make(Some(spec.wish.memory.unwrap_or_else(share::of_memory))).map_err(|error| Fault::at("control groups", error))?;
+        groups
+            .make(Some(spec.wish.memory.unwrap_or_else(share::of_memory)))
+            .map_err(|error| Fault::at("control groups", error))?;
         let begun = self.begin(spec, groups, disk).await;
         if begun.is_err() {
             // Nothing of it is left.

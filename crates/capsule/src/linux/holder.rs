@@ -212,7 +212,10 @@ impl Holder {
             talk.take(LONGEST).read_to_end(&mut said).await?;
             Ok(serde_json::from_slice(&said)?)
         };
-        timeout(PROBED_WITHIN, asked).await.map_err(|_| Fault::at("probe", "it does not answer"))?.map_err(wrong)
+        timeout(PROBED_WITHIN, asked)
+            .await
+            .map_err(|_| Fault::at("probe", "it does not answer"))?
+            .map_err(wrong)
     }
 
     async fn open(&mut self, wish: Wish) -> Result<(), Fault> {
@@ -235,7 +238,15 @@ impl Holder {
         });
         let doors = Doors::open(&link, &setup.here.run, setup.owner)?;
         let guarded = doors.guarded();
-        self.open = Some(Open { wish, link, hold: capsule.hold, over: tokio::spawn(over), guarded, alone_since: None, _doors: doors });
+        self.open = Some(Open {
+            wish,
+            link,
+            hold: capsule.hold,
+            over: tokio::spawn(over),
+            guarded,
+            alone_since: None,
+            _doors: doors,
+        });
         tracing::info!("a capsule is open");
         Ok(())
     }

@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, UnixStream};
 use super::children::{keep, reap};
 use super::tools::{ended, tell};
 use super::{calls, engine, files, groups_inside, probe, root};
-use crate::inside::{ENGINE, GUARD};
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
+use crate::inside::{ENGINE, GUARD};
 use crate::link::{self, Conversation, End, Link};
 
 /// Said to the guard that is the first of its capsule.

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn the_way_out_of_a_network_is_by_its_default_route() {
-        let routes = "Iface Destination Gateway Flags\nlan0 00000000 0101A8C0 0003\nlan0 0001A8C0 00000000 0001\n";
+        let routes =
+            "Iface Destination Gateway Flags\nlan0 00000000 0101A8C0 0003\nlan0 0001A8C0 00000000 0001\n";
         assert_eq!(gateways(routes).collect::<Vec<_>>(), [Ipv4Addr::new(192, 168, 1, 1)]);
     }
 

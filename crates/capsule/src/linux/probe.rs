@@ -153,7 +153,8 @@ impl<'a> Mount<'a> {
     fn is_foreign(&self) -> bool {
         const OWN: [&str; 9] =
             ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay", "nsfs"];
-        const OF_THE_SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt/ionet"];
+        const OF_THE_SYSTEM: [&str; 8] =
+            ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt/ionet"];
         let below = |folder: &&str| self.at == *folder || self.at.starts_with(&format!("{folder}/"));
         let is_read_only = self.options.split(',').any(|option| option == "ro");
         let is_system = is_read_only && OF_THE_SYSTEM.iter().any(|folder| below(&folder));
@@ -167,7 +168,8 @@ fn names() -> Saw {
     let host = rustix::system::uname();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut users = users.lines().filter_map(|line| line.split(':').next());
-    let is_ours = host.nodename().to_bytes() == b"capsule" && users.all(|user| ["root", "nobody"].contains(&user));
+    let is_ours =
+        host.nodename().to_bytes() == b"capsule" && users.all(|user| ["root", "nobody"].contains(&user));
     if is_ours { Saw::Kept } else { Saw::Open }
 }
 

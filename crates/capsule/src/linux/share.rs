@@ -18,7 +18,8 @@ pub(super) fn of_drive(folder: &Path) -> io::Result<u64> {
 /// In bytes: a quarter of this PC's memory stays its owner's, and 2 GiB at least.
 pub(super) fn of_memory() -> u64 {
     let told = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+    let total =
+        told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
     let total = total.map_or(4 * GIB, |kib: u64| kib << 10);
     total.saturating_sub((total / 4).max(2 * GIB)).max(GIB / 2)
 }

@@ -111,7 +111,8 @@ impl Shared {
         };
         let unreadable = |why: &str| AgentFault::CertificateUnreadable(why.to_owned());
         let read = disk::read(&self.tools.folders.identity(), READ_WITHIN, read).await;
-        read.ok_or_else(|| unreadable("the disk does not answer"))?.map_err(|error| unreadable(&error.to_string()))
+        read.ok_or_else(|| unreadable("the disk does not answer"))?
+            .map_err(|error| unreadable(&error.to_string()))
     }
 }
 
@@ -161,7 +162,10 @@ impl Prepared {
 /// Where a rehearsal's card is played: what gives jobs their cards sees the same one as the app.
 #[cfg(feature = "rehearsal")]
 fn played(inside_capsule: bool) -> impl Iterator<Item = (&'static str, String)> {
-    let names = [("LD_LIBRARY_PATH", inside::PLAYED.to_owned()), ("IONET_NVML_SCRIPT", format!("{}/script", inside::PLAYED))];
+    let names = [
+        ("LD_LIBRARY_PATH", inside::PLAYED.to_owned()),
+        ("IONET_NVML_SCRIPT", format!("{}/script", inside::PLAYED)),
+    ];
     names.into_iter().filter_map(move |(name, there)| {
         let here = std::env::var(name).ok()?;
         Some((name, if inside_capsule { there } else { here }))

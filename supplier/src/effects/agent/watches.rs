@@ -68,7 +68,9 @@ impl Shared {
             match capsule.holder.probe(servers.clone()).await {
                 Ok(saw) => {
                     let cards = self.cards().await;
-                    return self.tell(Signal::Wall { id, wall: Wall { at: clock::wall(), saw, cards } }).await;
+                    return self
+                        .tell(Signal::Wall { id, wall: Wall { at: clock::wall(), saw, cards } })
+                        .await;
                 }
                 Err(fault) => tracing::warn!(%fault, "the wall around jobs could not be tried"),
             }

@@ -49,7 +49,9 @@ impl World {
     /// Where what is ours lies and runs, as whoever runs there sees it.
     pub(super) fn place(&self) -> Place {
         match self.capsule {
-            Some(_) => Place { data_dir: inside::AGENT_DATA.into(), docker_socket: Some(inside::ENGINE.into()) },
+            Some(_) => {
+                Place { data_dir: inside::AGENT_DATA.into(), docker_socket: Some(inside::ENGINE.into()) }
+            }
             None => Place { data_dir: self.data.clone(), docker_socket: None },
         }
     }
@@ -149,13 +151,18 @@ fn card_plugin(program: &Path) -> String {
 /// A region's servers in a private network, or on this PC, are closed to a capsule unless they are named.
 fn wish(servers: &[String]) -> Wish {
     let addresses: Vec<SocketAddr> = servers.iter().filter_map(|server| server.parse().ok()).collect();
-    let (here, elsewhere): (Vec<SocketAddr>, _) = addresses.into_iter().partition(|server| server.ip().is_loopback());
+    let (here, elsewhere): (Vec<SocketAddr>, _) =
+        addresses.into_iter().partition(|server| server.ip().is_loopback());
     Wish {
         disk: None,
         memory: None,
         rate: None,
         granted: elsewhere.into_iter().filter(|server| is_private(server.ip())).collect(),
-        led: if cfg!(feature = "rehearsal") { here.iter().map(SocketAddr::port).collect() } else { Vec::new() },
+        led: if cfg!(feature = "rehearsal") {
+            here.iter().map(SocketAddr::port).collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -228,7 +235,9 @@ fn played() -> impl Iterator<Item = (String, PathBuf)> {
     let library = std::env::var_os("LD_LIBRARY_PATH").map(|folder| Path::new(&folder).join(LIBRARY));
     let script = std::env::var_os("IONET_NVML_SCRIPT").map(PathBuf::from);
     let files = [(LIBRARY, library), ("script", script)];
-    files.into_iter().filter_map(|(name, file)| Some((format!("played/{name}"), file.filter(|file| file.exists())?)))
+    files
+        .into_iter()
+        .filter_map(|(name, file)| Some((format!("played/{name}"), file.filter(|file| file.exists())?)))
 }
 
 #[cfg(feature = "rehearsal")]

@@ -18,7 +18,8 @@ pub(super) async fn cleared(start: Start) -> Result<Scope, NotStarted> {
     let held = |_| NotStarted::Other { why: "another agent holds its folder".to_owned() };
     ended.map_err(held)?;
     let made = disk::change(&data_dir, move || laid_out(&start));
-    let silent = || NotStarted::Folder { full: false, why: "the disk of its folder does not answer".to_owned() };
+    let silent =
+        || NotStarted::Folder { full: false, why: "the disk of its folder does not answer".to_owned() };
     made.await.ok_or_else(silent)?.map_err(|error| {
         let full = Trouble::of(&error) == Trouble::Full;
         NotStarted::Folder { full, why: error.to_string() }
@@ -47,34 +48,4 @@ pub(super) fn bring(brought: &BTreeMap<PathBuf, String>) -> std::io::Result<()> 
         files::write_private(file, content.as_bytes())?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn refusals_are_told_at_once_and_then_once_a_second_with_all_that_have_come_to_them() {
-        let (beside, mut done) = Beside::new();
-        let tell = beside.tell(StartId(4));
-        let refuse = |what: &'static str| tell(AtGate::Refused(what.into()));
-        let began = tokio::time::Instant::now();
-        let mut told = async || match done.recv().await {
-            Some(Done::Refused(id, refusals)) => {
-                (id.0, refusals.count, refusals.what, began.elapsed().as_secs())
-            }
-            _ => panic!("something else was told"),
-        };
-
-        refuse("Devices");
-        assert_eq!(told().await, (4, 1, "Devices".to_owned(), 0));
-        for _ in 0..1_000 {
-            refuse("Binds");
-        }
-        refuse("NetworkMode");
-        assert_eq!(told().await, (4, 1_002, "NetworkMode".to_owned(), 1));
-
-        tell(AtGate::Engine(Ok(())));
-        assert!(matches!(done.recv().await, Some(Done::Containers(StartId(4), Ok(())))));
-    }
 }

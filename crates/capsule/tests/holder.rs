@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
-#[allow(dead_code, reason = "another test uses the rest of it")]
+#[expect(dead_code, reason = "another test uses the rest of it")]
 mod held;
 
 use std::path::Path;

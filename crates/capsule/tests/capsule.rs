@@ -113,7 +113,7 @@ async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothin
         hold.arg("--agent").arg(&agent);
         hold
     });
-    let (guard, _events) = Guard::connect(&held.run_folder()).await.unwrap();
+    let (guard, _events) = Guard::reached(&held.run_folder(), Duration::from_secs(30)).await.unwrap();
     let place = Place { data_dir: "/data/agent".into(), docker_socket: Some("/run/engine.sock".into()) };
     let running = guard.start(start(&place)).await.unwrap();
 
@@ -306,10 +306,12 @@ fn held_by_user(user: u32, delegated: &Delegated) -> Held {
         let args: Vec<String> = hold.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
         let mounts =
             ["passwd", "subuid", "subgid"].map(|file| format!("mount --bind {there}/{file} /etc/{file}"));
+        // Everybody's, as systems have it.
+        let tun = format!("mknod --mode 666 {there}/tun c 10 200; mount --bind {there}/tun /dev/net/tun");
         let group = &delegated.name;
         let enter = delegated.enter();
         let script = format!(
-            "set -e; {}; {enter}; exec setpriv --reuid {user} --regid {user} --clear-groups env -i PATH=/usr/bin \
+            "set -e; {}; {tun}; {enter}; exec setpriv --reuid {user} --regid {user} --clear-groups env -i PATH=/usr/bin \
              {} {} --group {group}",
             mounts.join("; "),
             program.display(),

@@ -1,30 +1,6 @@
-import type {
-  Gpu,
-  Job,
-  Finding,
-  Problem,
-  ProblemCode,
-  Sight,
-  Snapshot,
-  Verb,
-  View,
-  WallView,
-} from "../bindings";
+import type { Gpu, Job, Problem, ProblemCode, Snapshot, Verb, View, WallView } from "../bindings";
 import type { Place } from "./index";
-
-const HOUR = 3_600_000;
-const ago = (ms: number) => Date.now() - ms;
-
-const card = (index: number, more: Partial<Gpu> = {}): Gpu => ({
-  uuid: `GPU-4f9c2a10-0000-4000-8000-00000000000${index}`,
-  name: "NVIDIA GeForce RTX 4090",
-  memory: { kind: "own", total: 24_564 * 2 ** 20 },
-  pci: `00000000:0${index + 1}:00.0`,
-  state: { is: "working" },
-  instances: [],
-  repair_pending: false,
-  ...more,
-});
+import { HOUR, ago, card, wall } from "./made";
 
 const job: Job = {
   allocation: "5f3c9e1a-2b7d-4c6e-9a10-d2f4b6c8e0a1",
@@ -101,28 +77,6 @@ const detected: Snapshot = {
     os: { family: "linux", name: "Debian GNU/Linux", version: "12", kernel: "6.1.0", arch: "x86_64" },
   },
 };
-
-const FOR_JOBS: Sight[] = ["internet", "disk", "cards"];
-const KEPT: Sight[] = [
-  "this_pc",
-  "home_network",
-  "metadata",
-  "mail",
-  "other_jobs",
-  "files",
-  "names",
-  "programs",
-];
-
-/** A wall as it is meant to be, but for what is said of it. */
-const wall = (but: Partial<Record<Sight, Finding>> = {}): WallView => ({
-  at: ago(1.3 * HOUR),
-  sights: [...FOR_JOBS, ...KEPT].map((sight) => ({
-    sight,
-    finding: but[sight] ?? (FOR_JOBS.includes(sight) ? "open" : "kept"),
-  })),
-  cards: [card(0).uuid],
-});
 
 const waiting: Snapshot = {
   ...detected,

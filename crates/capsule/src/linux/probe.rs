@@ -84,18 +84,17 @@ async fn any(addresses: &[SocketAddr]) -> Saw {
     all
 }
 
+const REFUSES_ITSELF: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset];
+const REFUSED_BY_THE_WALL: [io::ErrorKind; 3] =
+    [io::ErrorKind::HostUnreachable, io::ErrorKind::NetworkUnreachable, io::ErrorKind::PermissionDenied];
+
 /// The wall says so when it refuses: that is told from one who does not answer, and from one who refuses himself.
 async fn reach(address: SocketAddr) -> Saw {
     match timeout(REACHED_WITHIN, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Saw::Open,
-        Ok(Err(error)) => match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Saw::Open,
-            io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::PermissionDenied => Saw::Kept,
-            _ => Saw::Unknown,
-        },
-        Err(_) => Saw::Unknown,
+        Ok(Err(error)) if REFUSES_ITSELF.contains(&error.kind()) => Saw::Open,
+        Ok(Err(error)) if REFUSED_BY_THE_WALL.contains(&error.kind()) => Saw::Kept,
+        Ok(Err(_)) | Err(_) => Saw::Unknown,
     }
 }
 
@@ -157,8 +156,8 @@ impl<'a> Mount<'a> {
             ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt/ionet"];
         let below = |folder: &&str| self.at == *folder || self.at.starts_with(&format!("{folder}/"));
         let is_read_only = self.options.split(',').any(|option| option == "ro");
-        let is_system = is_read_only && OF_THE_SYSTEM.iter().any(|folder| below(&folder));
-        let is_own = OWN.contains(&self.kind) || ["/data", "/dev"].iter().any(|folder| below(&folder));
+        let is_system = is_read_only && OF_THE_SYSTEM.iter().any(|folder| below(folder));
+        let is_own = OWN.contains(&self.kind) || ["/data", "/dev"].iter().any(|folder| below(folder));
         !is_own && !is_system
     }
 }

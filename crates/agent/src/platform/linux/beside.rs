@@ -43,7 +43,7 @@ pub(super) enum Done {
     /// The agent's HTTP answers.
     Up(StartId),
     /// Other files lie in the place of those that it has read.
-    Brought(StartId),
+    Brought,
     /// What ran was frozen, or thawed.
     Looked {
         found: bool,
@@ -124,11 +124,11 @@ impl Beside {
         });
     }
 
-    /// Other files for that start's agent, which is told when they are there.
-    pub(super) fn bring(&self, of: Option<StartId>, files: BTreeMap<PathBuf, String>) {
-        let (Some(id), say) = (of, self.say.clone()) else { return };
+    /// Other files for the agent, which is told when they are there.
+    pub(super) fn bring(&self, files: BTreeMap<PathBuf, String>) {
+        let say = self.say.clone();
         tokio::task::spawn_blocking(move || match bring(&files) {
-            Ok(()) => drop(say.send(Done::Brought(id))),
+            Ok(()) => drop(say.send(Done::Brought)),
             Err(error) => tracing::warn!(%error, "the agent's new files could not be written"),
         });
     }

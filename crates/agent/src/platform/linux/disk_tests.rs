@@ -70,7 +70,7 @@ async fn a_guard_whose_data_disk_hangs_freezes_and_ends_all_work_and_starts_noth
     assert_eq!(in_time(stop(&stage, &guard)).await, Err(WorkFault::FilesLeft { left: 1 }));
     assert!(!tasks.iter().any(|pid| is_alive(*pid)) && !is_alive(running.pid));
     let refused = in_time(guard.start(start(&stage, agent(&stage)))).await;
-    assert!(matches!(refused, Err(AgentFault::NoGuard(why)) if why.contains("disk")));
+    assert!(matches!(refused, Err(AgentFault::FolderUnwritable(why)) if why.contains("disk")));
 
     drop(hang);
     assert_eq!(stop(&stage, &guard).await, Ok(()));

@@ -81,7 +81,8 @@ impl GuardSide {
     pub(super) async fn run(&mut self) {
         loop {
             match self.supervisor.poll(self.now_ms()) {
-                Action::Spawn(_) => self.prepare(),
+                // An agent that holds the folder and is nobody's ends first.
+                Action::Spawn(_) => self.beside.clear(self.start.clone()),
                 Action::Terminate => self.signal(Kill::TERM),
                 Action::Kill => self.signal(Kill::KILL),
                 Action::Freeze => self.look(true),
@@ -163,9 +164,8 @@ impl GuardSide {
                 let held = self.supervisor.thaw();
                 self.question(Question { number: question, freeze: false }, held).await;
             }
-            Ask::Reload { files } => {
-                self.beside.bring(self.agent.as_ref().map(|agent| agent.id), files);
-            }
+            Ask::Reload { files } if self.agent.is_some() => self.beside.bring(files),
+            Ask::Reload { .. } => {}
             Ask::Status => {
                 let running = self.running();
                 self.say(Say::Status { running }).await;
@@ -215,11 +215,6 @@ impl GuardSide {
         } else {
             self.say(question.answer(Ok(()))).await;
         }
-    }
-
-    /// Makes room: an agent that holds the folder and is nobody's ends first.
-    fn prepare(&mut self) {
-        self.beside.clear(self.start.clone());
     }
 
     async fn spawn(&mut self, cleared: Result<Option<Scope>, NotStarted>) {
@@ -325,11 +320,8 @@ impl GuardSide {
             Done::Swept(result) => self.swept(result).await,
             Done::Containers(id, result) => self.tell(id, |agent| agent.hear_of_containers(result)).await,
             Done::Refused(id, refusals) => self.tell(id, |agent| agent.hear_of_refusals(refusals)).await,
-            Done::Brought(id) => {
-                if self.agent.as_ref().is_some_and(|agent| agent.id == id) {
-                    self.signal(Kill::HUP);
-                }
-            }
+            // One that has started since then reads what it has read again.
+            Done::Brought => self.signal(Kill::HUP),
             Done::FilesLeft(id, left) => self.say(Say::FilesLeft { id, left }).await,
         }
     }

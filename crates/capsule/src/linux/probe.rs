@@ -156,8 +156,8 @@ impl<'a> Mount<'a> {
             ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt/ionet"];
         let below = |folder: &&str| self.at == *folder || self.at.starts_with(&format!("{folder}/"));
         let is_read_only = self.options.split(',').any(|option| option == "ro");
-        let is_system = is_read_only && OF_THE_SYSTEM.iter().any(|folder| below(folder));
-        let is_own = OWN.contains(&self.kind) || ["/data", "/dev"].iter().any(|folder| below(folder));
+        let is_system = is_read_only && OF_THE_SYSTEM.iter().any(&below);
+        let is_own = OWN.contains(&self.kind) || ["/data", "/dev"].iter().any(below);
         !is_own && !is_system
     }
 }

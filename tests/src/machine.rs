@@ -188,7 +188,9 @@ impl Machine {
     /// How many lines the allocation's task has printed.
     pub fn printed(&self, allocation: &str) -> usize {
         let file = format!("alloc/{allocation}/alloc/logs/work.stdout.0");
-        let text = std::fs::read_to_string(self.pc.folders().agent_data().join(file)).unwrap_or_default();
+        let plain = self.pc.folders().agent_data().join(&file);
+        let file = self.pc.of_agent(&format!("/data/agent/{file}"), plain);
+        let text = file.and_then(|file| Ok(std::fs::read_to_string(file)?)).unwrap_or_default();
         text.lines().count()
     }
 }

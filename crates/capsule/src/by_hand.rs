@@ -55,7 +55,7 @@ pub(crate) fn run(deed: Deed, args: impl Iterator<Item = String>) -> ExitCode {
         match deed {
             Deed::Hold => runtime.block_on(hold(asked)),
             Deed::Serve => runtime.block_on(holder::serve(asked.setup)),
-            Deed::Sweep => runtime.block_on(asked.setup.here.sweep(&asked.setup.name)),
+            Deed::Sweep => runtime.block_on(holder::sweep(&asked.setup)),
         }
     };
     match held() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use held::{PROGRAM, inventory, lacks, nothing_left};
 use ionet_agent::guard::Guard;
-use ionet_capsule::holder::{DOORS, Holder};
+use ionet_capsule::holder::Holder;
 use ionet_capsule::{Fault, Wish};
 use tokio::process::Command;
 
@@ -23,13 +23,16 @@ fn wish() -> Wish {
 
 /// How a holder of that name is started there.
 fn serve(name: &str, there: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    let mut command = asked_to("serve", name, there);
+    command.args(more);
     command
-        .args(["serve", "--name", name, "--folder"])
-        .arg(there.join("disk"))
-        .arg("--run")
-        .arg(there.join("run"));
-    command.args(more).stdin(Stdio::null()).stdout(Stdio::null());
+}
+
+fn asked_to(deed: &str, name: &str, there: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args([deed, "--name", name]);
+    command.arg("--folder").arg(there.join("disk")).arg("--run").arg(there.join("run"));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
@@ -60,9 +63,39 @@ async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_
     drop(guard);
     assert!(matches!(holder.freeze().await, Err(Fault::Failed { .. })), "no capsule is open");
     nothing_left("test-holder", dir.path());
-    let sockets = DOORS.map(|door| run.join(door).with_extension("sock"));
-    assert!(!sockets.iter().any(|socket| socket.exists()), "its doors have gone with it");
+    assert_eq!(sockets(&run), [""; 0], "its doors have gone with it");
     assert!(!holder.is_there().await, "a holder of nothing has gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_holder_that_was_killed_has_left_is_swept() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let holder = Holder::at(&run);
+    let mut killed = serve("test-killed", dir.path(), &[]).spawn().unwrap();
+    while !holder.is_there().await {
+        tokio::task::yield_now().await;
+    }
+    holder.open(&wish(), || None).await.unwrap();
+    holder.freeze().await.unwrap();
+    killed.kill().await.unwrap();
+    assert_ne!(sockets(&run), [""; 0]);
+
+    holder.end(|| Some(asked_to("sweep", "test-killed", dir.path()))).await.unwrap();
+
+    nothing_left("test-killed", dir.path());
+    assert_eq!(sockets(&run), [""; 0]);
+}
+
+/// What can still be knocked at there.
+fn sockets(run: &Path) -> Vec<String> {
+    let names =
+        std::fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".sock")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

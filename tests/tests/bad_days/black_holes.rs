@@ -57,21 +57,23 @@ struct Scene {
 
 impl Scene {
     async fn play(hanging: &[&str]) -> Option<Self> {
-        let contained = hanging.contains(&"engine");
-        let site = if contained { Site::with_capsules().await? } else { Site::start().await? };
+        Some(Self::at(Site::start().await?, hanging).await)
+    }
+
+    async fn at(site: Site, hanging: &[&str]) -> Self {
         let mut pc = site.machine("pc").await;
         pc.start();
         pc.online().await;
         let allocation = site.job("render", &pc).await;
         let hole = BlackHole::instead_of(&site, &pc, hanging);
         let watch = FreezeWatch::start(&processes::of_allocation(&allocation));
-        Some(Self { site, pc, hole, watch })
+        Self { site, pc, hole, watch }
     }
 }
 
 /// Pauses the PC; when the others are back, so is it.
-async fn pauses_and_comes_back(hanging: &[&str]) -> Option<Seen> {
-    let Scene { site: _site, pc, hole, watch } = Scene::play(hanging).await?;
+async fn pauses_and_comes_back(site: Option<Site>, hanging: &[&str]) -> Option<Seen> {
+    let Scene { site: _site, pc, hole, watch } = Scene::at(site?, hanging).await;
 
     let asked = Instant::now();
     let paused = pc.pc.command(&["pause"]).await.unwrap();
@@ -103,21 +105,28 @@ fn say(hanging: &[&str], seen: &Seen, asked: Instant) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_a_gateway_that_takes_connections_and_never_answers_a_pause_freezes_and_nothing_runs_again() {
-    let Some(seen) = pauses_and_comes_back(&["gateway"]).await else { return };
+    let Some(seen) = pauses_and_comes_back(Site::start().await, &["gateway"]).await else { return };
 
     assert!(!seen.ran_again, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_a_region_that_takes_connections_and_never_answers_a_pause_freezes_and_nothing_runs_again() {
-    let Some(seen) = pauses_and_comes_back(&["nomad"]).await else { return };
+    let Some(seen) = pauses_and_comes_back(Site::start().await, &["nomad"]).await else { return };
+
+    assert!(!seen.ran_again, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_gateway_that_never_answers_what_is_frozen_in_a_capsule_never_runs_again() {
+    let Some(seen) = pauses_and_comes_back(Site::with_capsules().await, &["gateway"]).await else { return };
 
     assert!(!seen.ran_again, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_an_engine_that_takes_connections_and_never_answers_a_pause_freezes_and_leaves_nothing() {
-    pauses_and_comes_back(&["engine"]).await;
+    pauses_and_comes_back(Site::with_capsules().await, &["engine"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,19 @@ use crate::{GIVEN_BACK, PAUSED};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_is_killed_and_started_again_goes_on_with_the_agent_and_the_job_it_had() {
-    let Some(site) = Site::start().await else { return };
+    if let Some(site) = Site::start().await {
+        goes_on_with_what_it_had(site).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_is_killed_and_started_again_goes_on_with_the_capsule_it_had() {
+    if let Some(site) = Site::with_capsules().await {
+        goes_on_with_what_it_had(site).await;
+    }
+}
+
+async fn goes_on_with_what_it_had(site: Site) {
     let mut pc = site.machine("pc").await;
     pc.start();
     pc.online().await;
@@ -72,7 +84,19 @@ async fn a_pause_behind_a_silent_keyring_freezes_at_once_what_an_earlier_life_le
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_is_killed_and_does_not_come_back_leaves_nothing_running() {
-    let Some(site) = Site::start().await else { return };
+    if let Some(site) = Site::start().await {
+        leaves_nothing_without_it(site).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_is_killed_and_does_not_come_back_leaves_no_capsule() {
+    if let Some(site) = Site::with_capsules().await {
+        leaves_nothing_without_it(site).await;
+    }
+}
+
+async fn leaves_nothing_without_it(site: Site) {
     let mut pc = site.machine("pc").await;
     pc.start();
     pc.online().await;

@@ -31,7 +31,7 @@ impl Doors {
         let guards = Arc::new(guards);
         let mut open = Vec::new();
         for door in DOORS {
-            let socket = run.join(door).with_extension("sock");
+            let socket = socket(run, door);
             let listener = listen(&socket, owner)?;
             let counted = (door == "guard").then(|| guards.clone());
             open.push((socket, tokio::spawn(lead(link.clone(), door, listener, owner, counted))));
@@ -52,6 +52,11 @@ impl Drop for Doors {
             let _ = std::fs::remove_file(socket);
         }
     }
+}
+
+/// Where a door is.
+pub fn socket(run: &Path, door: &str) -> PathBuf {
+    run.join(door).with_extension("sock")
 }
 
 /// A socket that its owner alone may come to.

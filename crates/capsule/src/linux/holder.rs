@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::Here;
 use super::doors::{self, Doors};
 use crate::fault::Fault;
-use crate::holder::{ALONE, Ask, Say, Seen, socket};
+use crate::holder::{ALONE, Ask, DOORS, Say, Seen, socket};
 use crate::link::{End, Link};
 use crate::place::{Around, Hold, Place as _, Spec, Wish};
 
@@ -28,6 +28,8 @@ const PROBED_WITHIN: Duration = Duration::from_secs(6);
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// A PC that comes into another network has its wall there within this.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A holder that is just ending, or was just killed, still has its folder for a moment.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 /// An answer is a line.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// One that holds nothing and is asked nothing ends, if its owner has started it.
@@ -80,6 +82,27 @@ pub async fn serve(setup: Setup) -> Result<(), Fault> {
     // The last answers.
     let _ = timeout(LAST_WORDS, answering.wait()).await;
     Ok(())
+}
+
+/// Clears away what a holder and its capsule have left that were ended by force. Where another holds the folder, nothing was.
+///
+/// # Errors
+/// What is left.
+pub async fn sweep(setup: &Setup) -> Result<(), Fault> {
+    let run = &setup.here.run;
+    ionet_private::folder(run).map_err(|error| Fault::at("run folder", error))?;
+    let deadline = Instant::now() + LET_GO_WITHIN;
+    let _alone = loop {
+        match Lock::take(&run.join("hold.lock")) {
+            Ok(lock) => break lock,
+            Err(_) if Instant::now() >= deadline => return Err(Fault::Busy),
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    };
+    for socket in DOORS.map(|door| doors::socket(run, door)).iter().chain([&socket(run)]) {
+        let _ = std::fs::remove_file(socket);
+    }
+    setup.here.sweep(&setup.name).await
 }
 
 type Asked = (Ask, oneshot::Sender<Say>);

@@ -45,8 +45,9 @@ pub struct Start {
     /// The whole environment: nothing is inherited.
     pub env: BTreeMap<String, String>,
     pub cwd: PathBuf,
-    /// The device whose node it is to be.
-    pub node: String,
+    /// The device whose node it is to be. None from an app that sees to that itself.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Its introduction to the region: a secret. It reads that once.
     #[serde(default)]
     pub introduction: Option<String>,

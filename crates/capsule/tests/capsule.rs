@@ -178,7 +178,7 @@ fn start(place: &Place) -> Start {
         args: Vec::new(),
         env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
         cwd: "/data".into(),
-        node: "d-test".to_owned(),
+        node: Some("d-test".to_owned()),
         introduction: None,
         files: [("/run/agent/key".into(), "a key".to_owned())].into(),
         cards: Vec::new(),

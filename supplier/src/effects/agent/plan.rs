@@ -147,7 +147,7 @@ impl Prepared {
             args: vec!["agent".to_owned(), "-config".to_owned(), configuration.display().to_string()],
             env: env.into_iter().chain(played).map(|(name, value)| (name.to_owned(), value)).collect(),
             cwd: plan.data_dir.clone(),
-            node: plan.name.clone(),
+            node: Some(plan.name.clone()),
             introduction: Some(self.introduction.reveal().clone()),
             files,
             cards: plan.cards.iter().cloned().collect(),

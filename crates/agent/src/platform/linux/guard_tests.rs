@@ -67,7 +67,7 @@ pub(super) fn start(stage: &Stage, program: PathBuf) -> Start {
         args: vec!["agent".to_owned(), "-config".to_owned(), "agent.hcl".to_owned()],
         env,
         cwd: stage.dir.path().to_owned(),
-        node: "d-test".to_owned(),
+        node: Some("d-test".to_owned()),
         introduction: None,
         files: BTreeMap::new(),
         cards: Vec::new(),

@@ -30,7 +30,9 @@ fn laid_out(start: &Start) -> std::io::Result<Scope> {
     let data_dir = &start.place.data_dir;
     files::private_folder(data_dir)?;
     state::mend(data_dir);
-    state::belong_to(data_dir, &start.node)?;
+    if let Some(device) = &start.node {
+        state::belong_to(data_dir, device)?;
+    }
     if let Some(token) = &start.introduction {
         introduction::place(data_dir, token)?;
     }

@@ -16,8 +16,9 @@ use crate::place::{Used, Wish};
 
 /// Doors of the capsule that stand open in the holder's folder, each as `NAME.sock`.
 pub const DOORS: [&str; 3] = ["guard", "engine", "files"];
-/// The guard inside waits ten seconds for a next resident program, and then leaves nothing running by itself.
-pub const ALONE: Duration = Duration::from_secs(20);
+/// The guard inside waits ten seconds for a next resident program, then leaves nothing running by itself, and lets go last of whom it
+/// spoke with. Whoever waits for it knocks again and again.
+pub const ALONE: Duration = Duration::from_secs(5);
 
 /// A capsule is started within it, or not at all.
 const OPENED_WITHIN: Duration = Duration::from_secs(30);

@@ -289,19 +289,21 @@ impl Holder {
     }
 }
 
-/// Until nobody has spoken with the guard for that long, counted on from where it was left off.
+/// Until nobody has spoken with the guard, nor knocked there, for that long; counted on from where it was left off.
 async fn alone(guarded: &mut watch::Receiver<usize>, since: &mut Option<Instant>, most: Duration) {
     loop {
-        if *guarded.borrow() > 0 {
+        if *guarded.borrow_and_update() > 0 {
             *since = None;
-        }
-        if guarded.wait_for(|guards| *guards == 0).await.is_err() {
-            // The doors are closed, which is told elsewhere.
-            std::future::pending::<()>().await;
+            if guarded.changed().await.is_err() {
+                // The doors are closed, which is told elsewhere.
+                std::future::pending::<()>().await;
+            }
+            continue;
         }
         let until = *since.get_or_insert_with(Instant::now) + most;
-        if timeout_at(until, guarded.wait_for(|guards| *guards > 0)).await.is_err() {
-            return;
+        match timeout_at(until, guarded.changed()).await {
+            Ok(_) => *since = None,
+            Err(_) => return,
         }
     }
 }

@@ -227,7 +227,7 @@ impl Held {
                 line if moat.is_some() && of == moat && line.ends_with("names") => "names",
                 _ if !of_capsule.contains(&pid) => continue,
                 line if line.ends_with("init") => "init",
-                line if line.ends_with("guard") => "guard",
+                line if line.ends_with("guard") || line.ends_with("guard first") => "guard",
                 line if line.ends_with("files") => "files",
                 line if line.contains("dockerd") => "engine",
                 line if line.contains("containerd-shim") => "shim",

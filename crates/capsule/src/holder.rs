@@ -20,14 +20,6 @@ pub const DOORS: [&str; 3] = ["guard", "engine", "files"];
 /// spoke with. Whoever waits for it knocks again and again.
 pub const ALONE: Duration = Duration::from_secs(5);
 
-/// A capsule is started within it, or not at all.
-const OPENED_WITHIN: Duration = Duration::from_secs(30);
-/// The kernel does it at once; a holder that is just opening another capsule hears it late.
-const FROZEN_WITHIN: Duration = Duration::from_secs(2);
-const ENDED_WITHIN: Duration = Duration::from_secs(15);
-/// Some of whom it asks do not answer.
-const PROBED_WITHIN: Duration = Duration::from_secs(8);
-
 /// What is asked of a holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
@@ -140,6 +132,13 @@ mod client {
 
     use super::*;
 
+    /// A capsule is started within it, or not at all.
+    const OPENED_WITHIN: Duration = Duration::from_secs(30);
+    /// The kernel does it at once; a holder that is just opening another capsule hears it late.
+    const FROZEN_WITHIN: Duration = Duration::from_secs(2);
+    const ENDED_WITHIN: Duration = Duration::from_secs(15);
+    /// Some of whom it asks do not answer.
+    const PROBED_WITHIN: Duration = Duration::from_secs(8);
     /// One that is just ending holds its folder for as long.
     const REACHED_WITHIN: Duration = Duration::from_secs(10);
     const TRIES: usize = 3;

@@ -63,8 +63,8 @@ export type CapsuleUse = {
 	received: Bytes,
 	/**  Packets to closed addresses that were turned back. */
 	refused: number,
-	disk_used: Bytes,
-	/**  None where jobs' files lie in a folder of this PC's own disk. */
+	/**  None, and so its size, where jobs' files lie in a folder of this PC's own disk. */
+	disk_used: Bytes | null,
 	disk_size: Bytes | null,
 	memory: Bytes,
 };

@@ -14,10 +14,19 @@ pub fn place(data_dir: &Path, token: &str) -> io::Result<()> {
     files::write_private(&file(data_dir), token.as_bytes())
 }
 
-/// Removes it; the agent has no use for it once it is registered. No file is no error.
+/// Removes that token, which has no further use: it was read, or will not be. Another one is a newer start's, and stays.
+pub(crate) fn forget(data_dir: &Path, token: &str) -> io::Result<()> {
+    let placed = ionet_private::read(&file(data_dir), LONGEST)?;
+    if placed.as_deref() == Some(token.as_bytes()) { remove(data_dir) } else { Ok(()) }
+}
+
+/// Removes whatever is there. No file is no error.
 pub fn remove(data_dir: &Path) -> io::Result<()> {
     Ok(ionet_private::remove(&file(data_dir))?)
 }
+
+/// Several times as long as any token.
+const LONGEST: u64 = 64 * 1024;
 
 fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("client")
@@ -51,6 +60,18 @@ mod tests {
         assert_eq!(fs::read_to_string(file(data.path())).unwrap(), "second");
         assert_eq!(mode(&file(data.path())), 0o600);
         assert_eq!(mode(&folder(data.path())), 0o700);
+    }
+
+    #[test]
+    fn a_token_of_a_newer_start_is_not_forgotten_with_the_last_ones() {
+        let data = tempfile::tempdir().unwrap();
+        place(data.path(), "newer").unwrap();
+
+        forget(data.path(), "last").unwrap();
+        assert!(file(data.path()).exists());
+        forget(data.path(), "newer").unwrap();
+        forget(data.path(), "newer").unwrap();
+        assert!(!file(data.path()).exists());
     }
 
     #[test]

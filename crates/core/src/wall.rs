@@ -173,8 +173,8 @@ pub struct CapsuleUse {
     /// Packets to closed addresses that were turned back.
     #[cfg_attr(feature = "bindings", specta(type = i32))]
     pub refused: u64,
-    pub disk_used: Bytes,
-    /// None where jobs' files lie in a folder of this PC's own disk.
+    /// None, and so its size, where jobs' files lie in a folder of this PC's own disk.
+    pub disk_used: Option<Bytes>,
     pub disk_size: Option<Bytes>,
     pub memory: Bytes,
 }

@@ -6,7 +6,6 @@ mod watches;
 mod world;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -129,9 +128,7 @@ impl Shared {
     /// A running agent reads its new certificate when it is told to.
     pub(super) async fn reload_agent(&self) {
         let (Some(guard), Ok(enrolled)) = (self.agent.hold.guard(), self.enrolled()) else { return };
-        // Its program stays what it is.
-        let programs = Programs { agent: PathBuf::new(), card_plugin: PathBuf::new() };
-        match self.certificate(&enrolled, &self.layout(&programs)).await {
+        match self.certificate(&enrolled).await {
             Ok(files) => guard.reload(files).await,
             Err(fault) => tracing::warn!(%fault, "the agent gets no new certificate"),
         }
@@ -151,12 +148,12 @@ impl Shared {
         let layout = self.layout(&programs);
         let plan = self.plan(&enrolled, &layout, tags, self.cards().await, engine.as_ref())?;
         if self.agent.world.capsule.is_none() {
+            // In a capsule it lies there already.
             let plugins = plan.plugins.clone();
-            let placed =
-                disk::change(&plugins.clone(), move || plan::place_card_plugin(&programs, &plugins)).await;
-            plan::written(placed)?;
+            let place = move || find::place_card_plugin(&programs.card_plugin, &plugins);
+            plan::written(disk::change(&layout.data_dir, place).await)?;
         }
-        let certificate = self.certificate(&enrolled, &layout).await?;
+        let certificate = self.certificate(&enrolled).await?;
         let place = self.agent.world.place();
         let start = plan::Prepared { id, layout, plan, place, certificate, introduction }.start();
         let started = guard.start(start).await;

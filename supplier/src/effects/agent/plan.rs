@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ionet_agent::config::{self, Plan};
 use ionet_agent::disk;
 use ionet_agent::engine::EngineFacts;
 use ionet_agent::guard::Start;
-use ionet_agent::{find, ports};
+use ionet_agent::ports;
 use ionet_capsule::inside;
 use ionet_cloud::{Enrolled, Secret};
 use ionet_core::StartId;
@@ -27,7 +27,7 @@ const KEY: &str = "device-key.pem";
 /// Where things lie, as the agent sees it.
 pub(super) struct Layout {
     program: PathBuf,
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
     log_dir: PathBuf,
     plugins: PathBuf,
     /// What the agent reads.
@@ -48,7 +48,7 @@ impl Shared {
                 data_dir: inside::AGENT_DATA.into(),
                 log_dir: inside::LOGS.into(),
                 plugins: inside::PLUGINS.into(),
-                read: inside::CONFIGURATION.into(),
+                read: self.read_by_the_agent(),
             };
         }
         Layout {
@@ -56,7 +56,15 @@ impl Shared {
             data_dir: folders.agent_data(),
             log_dir: folders.agent_logs(),
             plugins: folders.agent_plugins(),
-            read: folders.agent_configuration(),
+            read: self.read_by_the_agent(),
+        }
+    }
+
+    /// The folder of what the agent reads, as it sees it.
+    fn read_by_the_agent(&self) -> PathBuf {
+        match self.agent.world.capsule {
+            Some(_) => inside::CONFIGURATION.into(),
+            None => self.tools.folders.agent_configuration(),
         }
     }
 
@@ -101,10 +109,10 @@ impl Shared {
     pub(super) async fn certificate(
         &self,
         enrolled: &Enrolled,
-        layout: &Layout,
     ) -> Result<BTreeMap<PathBuf, String>, AgentFault> {
+        let folder = self.read_by_the_agent();
         let files = [(CA, &enrolled.ca), (CHAIN, &enrolled.chain), (KEY, &enrolled.key)];
-        let files = files.map(|(name, file)| (layout.read.join(name), file.clone()));
+        let files = files.map(|(name, file)| (folder.join(name), file.clone()));
         let read = move || {
             let read = files.into_iter().map(|(to, from)| Ok((to, std::fs::read_to_string(from)?)));
             read.collect::<io::Result<BTreeMap<_, _>>>()
@@ -175,11 +183,6 @@ fn played(inside_capsule: bool) -> impl Iterator<Item = (&'static str, String)> 
 #[cfg(not(feature = "rehearsal"))]
 fn played(_inside_capsule: bool) -> impl Iterator<Item = (&'static str, String)> {
     std::iter::empty()
-}
-
-/// The program that gives jobs their cards, where the agent looks for it. In a capsule it lies there already.
-pub(super) fn place_card_plugin(programs: &Programs, plugins: &Path) -> io::Result<()> {
-    find::place_card_plugin(&programs.card_plugin, plugins)
 }
 
 /// What the disk says of it, or that it says nothing.

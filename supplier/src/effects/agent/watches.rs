@@ -86,7 +86,7 @@ impl Shared {
             sent: Bytes(sent),
             received: Bytes(received),
             refused,
-            disk_used: Bytes(used.disk.map_or(0, |(taken, _)| taken)),
+            disk_used: used.disk.map(|(taken, _)| Bytes(taken)),
             disk_size: used.disk.map(|(_, size)| Bytes(size)),
             memory: Bytes(used.memory),
         };

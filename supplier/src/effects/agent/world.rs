@@ -63,10 +63,11 @@ impl World {
 
     /// What jobs may be.
     pub(super) fn drivers(&self) -> Drivers {
-        match self.capsule {
-            Some(_) => Drivers::production(inside::ENGINE, gate_socket(Path::new(inside::GUARD))),
-            None => plain(),
+        #[cfg(feature = "rehearsal")]
+        if self.capsule.is_none() {
+            return Drivers::rehearsal();
         }
+        Drivers::production(inside::ENGINE, gate_socket(Path::new(inside::GUARD)))
     }
 
     /// The folder of this PC that a job's files lie in, or the disk that they lie on.
@@ -217,16 +218,6 @@ fn service() -> Option<PathBuf> {
 #[cfg(not(feature = "rehearsal"))]
 fn is_wanted() -> bool {
     true
-}
-
-#[cfg(feature = "rehearsal")]
-fn plain() -> Drivers {
-    Drivers::rehearsal()
-}
-
-#[cfg(not(feature = "rehearsal"))]
-fn plain() -> Drivers {
-    Drivers::production(inside::ENGINE, gate_socket(Path::new(inside::GUARD)))
 }
 
 /// A rehearsal's card: what gives jobs their cards sees the same one as the app.

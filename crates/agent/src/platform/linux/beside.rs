@@ -21,7 +21,7 @@ use super::processes::{Containers, Scope};
 use super::protocol::NotStarted;
 use super::{clear, work};
 use crate::guard::{Place, Start};
-use crate::{api, files, introduction};
+use crate::{api, disk, files, introduction};
 
 /// What comes of jobs' containers at the gate.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,8 +115,10 @@ impl Beside {
         });
     }
 
-    /// The agent's last words, in a file.
-    pub(super) fn keep(&self, file: PathBuf, words: String) {
+    /// The agent's last words, in a file. It reads nothing any more.
+    pub(super) fn keep(&self, start: &Start, words: String) {
+        self.forget_introduction(start);
+        let file = start.log.clone();
         tokio::task::spawn_blocking(move || {
             if files::write_private(&file, words.as_bytes()).is_err() {
                 tracing::warn!("the agent's last words could not be kept");
@@ -133,10 +135,15 @@ impl Beside {
         });
     }
 
-    /// It has read it.
-    pub(super) fn forget_introduction(&self, data_dir: PathBuf) {
-        tokio::task::spawn_blocking(move || {
-            if introduction::remove(&data_dir).is_err() {
+    /// Its agent has read it, or will not read it any more.
+    pub(super) fn forget_introduction(&self, start: &Start) {
+        let (data_dir, Some(token)) = (start.place.data_dir.clone(), start.introduction.clone()) else {
+            return;
+        };
+        tokio::spawn(async move {
+            let there = data_dir.clone();
+            let forgot = disk::change(&data_dir, move || introduction::forget(&there, &token)).await;
+            if !matches!(forgot, Some(Ok(()))) {
                 tracing::warn!("the agent's introduction could not be removed");
             }
         });

@@ -235,6 +235,7 @@ impl GuardSide {
             }
             Err(why) => {
                 self.supervisor.not_spawned();
+                self.beside.forget_introduction(&start);
                 self.say(Say::NotStarted { id: Some(start.id), why }).await;
             }
         }
@@ -291,7 +292,7 @@ impl GuardSide {
         // It may quote a task's command line or a token; nothing of that is kept or told.
         let stderr_tail = output::redacted(&agent.output.end().await);
         if let Some(start) = &self.start {
-            self.beside.keep(start.log.clone(), stderr_tail.clone());
+            self.beside.keep(start, stderr_tail.clone());
         }
         tracing::info!(id = id.0, code, asked, "the agent ended");
         if asked {
@@ -335,9 +336,7 @@ impl GuardSide {
         let Some(agent) = self.agent.as_mut().filter(|agent| agent.id == id) else { return };
         agent.up = true;
         tracing::info!(id = id.0, "the agent is up");
-        if let Some(start) = &self.start {
-            self.beside.forget_introduction(start.place.data_dir.clone());
-        }
+        self.start.iter().for_each(|start| self.beside.forget_introduction(start));
         if let Some(running) = self.running() {
             self.say(Say::Started(running)).await;
         }

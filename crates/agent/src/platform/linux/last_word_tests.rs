@@ -361,3 +361,26 @@ async fn a_program_that_was_replaced_by_an_upgrade_still_starts_its_guard() {
         assert!(dir.path().join("went on").exists(), "{way}");
     }
 }
+
+/// It is a secret, and whoever reads the disk later could join the region with it.
+#[tokio::test]
+async fn an_introduction_goes_once_it_was_read_and_with_an_agent_that_ends_before() {
+    let stage = Stage::new();
+    let (guard, _events) = connect(&stage).await;
+    let file = stage.data().join("client/intro_token.jwt");
+    let introduced =
+        |program, http| Start { introduction: Some("a token".to_owned()), http, ..start(&stage, program) };
+
+    let read = stage.script("nomad-read", &format!("cat {} > read.txt; sleep 600", file.display()));
+    guard.start(introduced(read, None)).await.unwrap();
+    until("the token to go", || !file.exists()).await;
+
+    let ends = stage.script("nomad-ends", "exit 1");
+    assert!(guard.start(introduced(ends, nowhere())).await.is_err());
+    until("the token to go", || !file.exists()).await;
+
+    let missing = stage.dir.path().join("nowhere");
+    assert_eq!(guard.start(introduced(missing, None)).await, Err(AgentFault::Missing));
+    until("the token to go", || !file.exists()).await;
+    stop(&stage, &guard).await.unwrap();
+}

@@ -72,10 +72,10 @@ impl Scene {
 }
 
 /// Pauses the PC; when the others are back, so is it.
-async fn pauses_and_comes_back(site: Option<Site>, hanging: &[&str]) -> Option<Seen> {
+async fn pauses_and_comes_back(site: Option<Site>, hanging: &[&str]) -> Option<Paused> {
     let Scene { site: _site, pc, hole, watch } = Scene::at(site?, hanging).await;
 
-    let asked = Instant::now();
+    let (asked, log) = (Instant::now(), pc.pc.folders().agent_logs().join("capsule.log"));
     let paused = pc.pc.command(&["pause"]).await.unwrap();
     let seen = watch.gone(PATIENCE).await.unwrap();
     pc.phase(&PAUSED).await;
@@ -90,7 +90,13 @@ async fn pauses_and_comes_back(site: Option<Site>, hanging: &[&str]) -> Option<S
         "an engine that is not asked any more ends with its capsule as all else does"
     );
     assert!(seen.frozen.is_some(), "{hanging:?}: {seen:?}");
-    Some(seen)
+    Some(Paused { seen, holder: std::fs::read_to_string(log).unwrap_or_default() })
+}
+
+struct Paused {
+    seen: Seen,
+    /// What the capsule's holder has said.
+    holder: String,
 }
 
 fn say(hanging: &[&str], seen: &Seen, asked: Instant) {
@@ -105,23 +111,29 @@ fn say(hanging: &[&str], seen: &Seen, asked: Instant) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_a_gateway_that_takes_connections_and_never_answers_a_pause_freezes_and_nothing_runs_again() {
-    let Some(seen) = pauses_and_comes_back(Site::start().await, &["gateway"]).await else { return };
+    let Some(Paused { seen, .. }) = pauses_and_comes_back(Site::start().await, &["gateway"]).await else {
+        return;
+    };
 
     assert!(!seen.ran_again, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_a_region_that_takes_connections_and_never_answers_a_pause_freezes_and_nothing_runs_again() {
-    let Some(seen) = pauses_and_comes_back(Site::start().await, &["nomad"]).await else { return };
+    let Some(Paused { seen, .. }) = pauses_and_comes_back(Site::start().await, &["nomad"]).await else {
+        return;
+    };
 
     assert!(!seen.ran_again, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_a_gateway_that_never_answers_what_is_frozen_in_a_capsule_never_runs_again() {
-    let Some(seen) = pauses_and_comes_back(Site::with_capsules().await, &["gateway"]).await else { return };
+    let site = Site::with_capsules().await;
+    let Some(Paused { seen, holder }) = pauses_and_comes_back(site, &["gateway"]).await else { return };
 
     assert!(!seen.ran_again, "{seen:?}");
+    assert!(holder.contains("jobs stand still") && !holder.contains("jobs go on"), "{holder}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

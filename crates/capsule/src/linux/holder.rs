@@ -211,8 +211,14 @@ impl Holder {
         match ask {
             Ask::Open(wish) => self.open(wish).await?,
             Ask::End => self.end().await?,
-            Ask::Freeze => self.held()?.freeze().await?,
-            Ask::Thaw => self.held()?.thaw().await?,
+            Ask::Freeze => {
+                self.held()?.freeze().await?;
+                tracing::info!("jobs stand still");
+            }
+            Ask::Thaw => {
+                self.held()?.thaw().await?;
+                tracing::info!("jobs go on");
+            }
             Ask::Use => return self.held()?.used().await.map(Say::Use),
             Ask::Probe { internet } => return self.probe(internet).await.map(|seen| Say::Seen { seen }),
         }

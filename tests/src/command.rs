@@ -19,7 +19,7 @@ struct Arguments {
     #[arg(long, required_unless_present = "bench")]
     check: bool,
     /// Measure, and print the figures.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["check", "broken", "engine", "dir"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["check", "broken", "dir"])]
     bench: Option<bench::Name>,
     /// Break this step for real: the walk must fail there and nowhere else.
     #[arg(long = "break", value_name = "STEP")]
@@ -52,7 +52,7 @@ pub async fn run() -> ExitCode {
 async fn act(arguments: Arguments) -> ExitCode {
     let Arguments { check: _, bench: wanted, broken, engine, dir } = arguments;
     if let Some(name) = wanted {
-        return match bench(name).await {
+        return match bench(name, engine).await {
             Ok(figures) => print(&figures, true),
             Err(error) => {
                 eprintln!("nothing could be measured: {error:#}");

@@ -42,8 +42,8 @@ const IDLE: Duration = Duration::from_secs(180);
 ///
 /// # Errors
 /// When the app does not come so far.
-pub(super) async fn bench(mut samples: File) -> Result<Bench> {
-    let mut world = World::start(Options::default()).await?;
+pub(super) async fn bench(options: Options, mut samples: File) -> Result<Bench> {
+    let mut world = World::start(options).await?;
     let measured = measure(&mut world, &mut samples).await;
     let agent = world.agent();
     for left in world.end().await {

@@ -2,6 +2,7 @@
 
 mod bare_window;
 mod boinc;
+mod capsule;
 mod cost;
 pub mod earnings;
 pub mod footprint;
@@ -10,10 +11,11 @@ pub mod journey;
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::report::Agent;
+use crate::world::Options;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
@@ -23,6 +25,8 @@ pub enum Name {
     Footprint,
     /// How quickly the window shows a long past, and scrolls through it.
     Earnings,
+    /// How quickly a capsule is there, stands still and is gone, and what it takes.
+    Capsule,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,15 +56,19 @@ struct Peer {
     value: f64,
 }
 
-/// Measures; the samples go to a file as JSON lines.
+/// Measures; the samples go to a file as JSON lines. With `engine`, where there is a choice, an app that works as in production.
 ///
 /// # Errors
 /// When the app does not do what is to be measured.
-pub async fn bench(name: Name) -> Result<Bench> {
+pub async fn bench(name: Name, engine: bool) -> Result<Bench> {
+    let chooses = matches!(name, Name::Journey | Name::Footprint);
+    ensure!(chooses || !engine, "of the benches, journey and footprint alone take --engine");
+    let options = Options { engine, ..Options::default() };
     match name {
-        Name::Journey => journey::bench(samples("journey")?).await,
-        Name::Footprint => footprint::bench(samples("footprint")?).await,
+        Name::Journey => journey::bench(options, samples("journey")?).await,
+        Name::Footprint => footprint::bench(options, samples("footprint")?).await,
         Name::Earnings => earnings::bench(samples("earnings")?).await,
+        Name::Capsule => capsule::bench(samples("capsule")?).await,
     }
 }
 

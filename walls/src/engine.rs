@@ -24,6 +24,13 @@ pub(crate) struct Said {
     pub(crate) text: String,
 }
 
+impl Said {
+    /// Ended by its alarm, as an engine puts that.
+    pub(crate) fn stood_still(&self) -> bool {
+        self.status == 128 + i64::from(libc::SIGALRM)
+    }
+}
+
 impl Engine {
     pub(crate) fn at(socket: &Path) -> Self {
         Self { socket: socket.to_owned() }

@@ -20,8 +20,20 @@ const WHOLE: u8 = 255;
 /// The first port of those that one after the other are sent to.
 pub(crate) const FIRST_OF_MANY: u16 = 30_000;
 
+/// Whoever attacks has so many seconds for a deed, and for one that writes as much as a disk takes. Then the kernel ends it.
+const FOR_A_DEED: u32 = 20;
+const FOR_A_DISK: u32 = 50;
+
 pub(crate) fn run(args: &[String]) -> io::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let seconds = match args.first() {
+        // These go on until they are ended.
+        Some(&("listen" | "spin")) => 0,
+        Some(&("fill" | "crowd" | "eat" | "threads")) => FOR_A_DISK,
+        _ => FOR_A_DEED,
+    };
+    // SAFETY: takes a number, and has the kernel send a signal that is not caught.
+    unsafe { libc::alarm(seconds) };
     over_a_network(&args)
 }
 
@@ -114,10 +126,18 @@ fn many(to: &str, count: u16) -> io::Result<()> {
             let socket = UdpSocket::bind("0.0.0.0:0")?;
             // Where one is refused the next may be let through.
             let _ = socket.send_to(b"walls", (to, FIRST_OF_MANY + one));
+            pace(one.into(), 4);
             Ok(socket)
         })
         .collect();
     deeds::say(&format!("began {}", all?.len()))
+}
+
+/// Faster than anybody answers, and no faster than they can be heard.
+fn pace(number: u32, at_once: u32) {
+    if number % at_once == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Asks for as many names, and waits for no answer.
@@ -134,10 +154,7 @@ fn names(below: &str, count: u32) -> io::Result<()> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     for one in 0..count {
         socket.send_to(&asked(&format!("name{one}.{below}")), (RESOLVER, 53))?;
-        // Faster than anybody answers, and no faster than they can be heard.
-        if one % 16 == 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        pace(one, 16);
     }
     deeds::say(&format!("asked {count}"))
 }

@@ -142,10 +142,15 @@ impl Wall {
     }
 }
 
-/// The owner's link keeps room: each way at that many bits a second.
+/// What a sender may have under way to one that takes it quickly, a few times over.
+const WAITING: &str = "limit 16mb";
+
+/// The owner's link keeps room: each way at that many bits a second. What leaves is sent by kernels, which slow down for what is lost of it. What
+/// comes is sent by the user-mode network, which does not: it waits here for its turn, or most of it would be lost and sent again, until
+/// the conversation stands still.
 pub fn cap(rate: u64) -> String {
-    [WAN, LINE]
-        .map(|at| format!("qdisc replace dev {at} root tbf rate {rate}bit burst 256kb latency 50ms\n"))
+    [(WAN, "latency 50ms"), (LINE, WAITING)]
+        .map(|(at, most)| format!("qdisc replace dev {at} root tbf rate {rate}bit burst 256kb {most}\n"))
         .concat()
 }
 

@@ -135,7 +135,7 @@ fn many(to: &str, count: u16) -> io::Result<()> {
 
 /// Faster than anybody answers, and no faster than they can be heard.
 fn pace(number: u32, at_once: u32) {
-    if number % at_once == 0 {
+    if number.is_multiple_of(at_once) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -27,7 +27,11 @@ pub(crate) enum Deed {
     May { act: Vec<String>, control: Vec<String> },
     /// What has to be looked at from more than one side.
     Own(fn(&Stage) -> Result<Verdict>),
+    /// What is asked of the engine, and seen in what that says then.
+    Asked(Box<Asks>),
 }
+
+type Asks = dyn Fn(&Stage) -> Result<Verdict>;
 
 #[derive(Debug)]
 pub(crate) struct Verdict {
@@ -77,6 +81,7 @@ impl Attack {
                 Ok(Outcome::Tried(Verdict { succeeded: said.status == 0, detail: last_line(&said.text) }))
             }
             Deed::Own(deed) => deed(stage).map(Outcome::Tried),
+            Deed::Asked(deed) => deed(stage).map(Outcome::Tried),
         }
     }
 }

@@ -27,14 +27,22 @@ pub(crate) struct Held {
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
     pub(crate) socket: PathBuf,
+    /// The doors that lead inside.
+    pub(crate) run: PathBuf,
     /// By the numbers that they have outside.
     pub(crate) moat: i32,
     pub(crate) init: i32,
 }
 
 impl Held {
-    /// `command` is the program, as the owner starts it; `home` a folder of theirs.
-    pub(crate) fn start(mut command: Command, home: &Path, open: Option<Layer>) -> Result<Self> {
+    /// `command` is the program, as the owner starts it; `home` a folder of theirs. `beside` is what lies in the places of an agent and of
+    /// a card, by the name that a rehearsal's has.
+    pub(crate) fn start(
+        mut command: Command,
+        home: &Path,
+        beside: &Path,
+        open: Option<Layer>,
+    ) -> Result<Self> {
         let (folder, run) = (home.join("disk"), home.join("run"));
         for folder in [&folder, &run] {
             fs::create_dir_all(folder)?;
@@ -54,6 +62,8 @@ impl Held {
             &RATE.to_string(),
         ]);
         command.args(["--grant", &format!("{REGION}:{REGION_PORT}")]);
+        command.arg("--agent").arg(beside.join("agent"));
+        command.arg("--beside").arg(format!("played={}", beside.join("played").display()));
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(fs::File::create(&log)?).spawn()?;
         let say = child.stdin.take();
@@ -63,7 +73,7 @@ impl Held {
         ensure!(line == "ready\n", "the capsule does not start: {}", fs::read_to_string(&log)?);
         let moat = child_of(child.id() as i32, "moat")?;
         let init = child_of(moat, "init")?;
-        Ok(Self { child, say, hear, name, socket: run.join("engine.sock"), folder, moat, init })
+        Ok(Self { child, say, hear, name, socket: run.join("engine.sock"), run, folder, moat, init })
     }
 
     pub(crate) fn ask(&mut self, what: &str) -> Result<String> {
@@ -97,6 +107,8 @@ impl Held {
             }
             Layer::Disk => self.open_disk(),
             Layer::Knowledge => self.open_knowledge(),
+            // Whoever asks goes past the gate, which stands.
+            Layer::Gate | Layer::Images | Layer::Card => Ok(()),
             Layer::Namespaces => bail!("this layer is not opened"),
         }
     }

@@ -108,8 +108,31 @@ impl Engine {
         Ok(serde_json::from_slice(&told).unwrap_or_default())
     }
 
+    pub(crate) fn get(&self, path: &str) -> Result<Vec<u8>> {
+        self.ask("GET", path, NOTHING)
+    }
+
+    /// What it keeps at that place goes, if there is anything.
+    pub(crate) fn forget(&self, path: &str) {
+        let _ = self.ask("DELETE", path, NOTHING);
+    }
+
+    /// An image that is like the container, with these changes.
+    pub(crate) fn commit(&self, container: &str, image: &str, changes: &[&str]) -> Result<()> {
+        let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
+        let spelled = |change: &&str| format!("&changes={}", change.replace(' ', "%20").replace('=', "%3D"));
+        let changes: String = changes.iter().map(spelled).collect();
+        let path = format!("/commit?container={container}&repo={name}&tag={tag}&pause=0{changes}");
+        self.ask("POST", &path, ("application/json", b"{}")).map(drop)
+    }
+
+    pub(crate) fn tag(&self, image: &str, other: &str) -> Result<()> {
+        let (name, tag) = other.split_once(':').unwrap_or((other, "latest"));
+        self.ask("POST", &format!("/images/{image}/tag?repo={name}&tag={tag}"), NOTHING).map(drop)
+    }
+
     /// In HTTP 1.0, where the end of the answer is the end of the connection.
-    fn ask(&self, method: &str, path: &str, (kind, body): (&str, &[u8])) -> Result<Vec<u8>> {
+    pub(crate) fn ask(&self, method: &str, path: &str, (kind, body): (&str, &[u8])) -> Result<Vec<u8>> {
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"

@@ -6,6 +6,8 @@ mod attack;
 #[cfg(target_os = "linux")]
 mod capsule;
 #[cfg(target_os = "linux")]
+mod customer;
+#[cfg(target_os = "linux")]
 mod deeds;
 #[cfg(target_os = "linux")]
 mod engine;

@@ -167,7 +167,7 @@ impl Line {
 
 /// Which did not succeed although nothing is left that withstands them, and which did although something is.
 fn unlike_expected(report: &Report, opened: Layer) -> Vec<String> {
-    let expected = |line: &&Line| line.layer == opened && line.alone;
+    let expected = |line: &&Line| line.layer.opens_with(opened) && line.alone;
     let wrong = report.attacks.iter().filter(|line| line.succeeded != expected(line));
     wrong
         .map(|line| {

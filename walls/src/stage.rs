@@ -1,6 +1,6 @@
 //! Where attacks are tried: the played network, the capsule, its attackers, and secrets of the owner's to be found.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{OnceCell, RefCell, RefMut};
 use std::fs;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::capsule::Held;
+use crate::customer::{self, ALLOCATION, Customer};
 use crate::engine::{Engine, Said};
 use crate::eyes::Eyes;
 use crate::servers::Web;
@@ -27,6 +28,8 @@ const UP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     actors: RefCell<Vec<(By, String)>>,
+    customer: OnceCell<Customer>,
+    open: Option<Layer>,
     capsule: RefCell<Held>,
     pub(crate) engine: Engine,
     pub(crate) web: Web,
@@ -35,6 +38,7 @@ pub(crate) struct Stage {
     bystander: Child,
     _listeners: [UnixListener; 2],
     home: TempDir,
+    _beside: TempDir,
     pub(crate) world: World,
 }
 
@@ -48,7 +52,8 @@ impl Stage {
         let app = home.path().join("ionet-capsule");
         fs::copy(programs.join("ionet-capsule"), &app).context("ionet-capsule, which is built with this")?;
         let listeners = listeners(&world, home.path())?;
-        let capsule = Held::start(as_owner(&world, home.path(), &app), home.path(), open)?;
+        let beside = customer::beside()?;
+        let capsule = Held::start(as_owner(&world, home.path(), &app), home.path(), beside.path(), open)?;
         let engine = Engine::at(&capsule.socket);
         let deadline = Instant::now() + UP_WITHIN;
         while !engine.answers() {
@@ -63,6 +68,8 @@ impl Stage {
         let capsule = RefCell::new(capsule);
         let stage = Self {
             actors: RefCell::default(),
+            customer: OnceCell::new(),
+            open,
             capsule,
             engine,
             web,
@@ -70,6 +77,7 @@ impl Stage {
             bystander,
             _listeners: listeners,
             home,
+            _beside: beside,
             world,
         };
         stage.shell(By::PrivilegedJob, &format!("cp {PROGRAM} /capsule{ON_DISK}"))?;
@@ -120,6 +128,24 @@ impl Stage {
         let id = self.engine.start(&["/bin/sleep", "3600"], &[], &host)?;
         actors.push((by, id.clone()));
         Ok(id)
+    }
+
+    /// Whoever asks the engine on a job's behalf. A plain job of theirs runs, or nothing is known of what does not.
+    pub(crate) fn customer(&self) -> Result<&Customer> {
+        if let Some(customer) = self.customer.get() {
+            return Ok(customer);
+        }
+        let customer = match self.open {
+            Some(layer) if layer.is_of_the_gate() => Customer::past_the_gate(&self.engine)?,
+            _ => Customer::at_the_gate(&self.capsule(), &self.engine)?,
+        };
+        self.shell(By::CapsuleRoot, &customer::folders())?;
+        let (made, heard) = customer.container(&Customer::plain(ALLOCATION).to_string());
+        ensure!(
+            made.is_some_and(|made| made["State"]["Running"] == true),
+            "not even a plain job runs: {heard}"
+        );
+        Ok(self.customer.get_or_init(|| customer))
     }
 
     pub(crate) fn capsule(&self) -> RefMut<'_, Held> {
@@ -218,7 +244,7 @@ fn listeners(world: &World, home: &Path) -> Result<[UnixListener; 2]> {
 
 fn rights(by: By) -> Value {
     match by {
-        By::Job => json!({"NetworkMode": "bridge"}),
+        By::Job | By::Customer => json!({"NetworkMode": "bridge"}),
         By::Agent => json!({"NetworkMode": "host"}),
         // The engine's own word for it would want to write to the kernel's tree of devices, which is refused to the capsule as a whole.
         By::PrivilegedJob | By::CapsuleRoot => json!({
@@ -241,10 +267,29 @@ fn image(home: &Path) -> Result<Vec<u8>> {
         }
     }
     fs::copy(std::env::current_exe()?, root.join(PROGRAM.trim_start_matches('/')))?;
+    libraries(&root)?;
     let packed = Command::new("tar").arg("-C").arg(&root).args(["-cf", "-", "."]).output()?;
     ensure!(packed.status.success(), "the image cannot be packed");
     fs::remove_dir_all(root)?;
     Ok(packed.stdout)
+}
+
+/// What this program needs to run where the system's are not bound.
+fn libraries(root: &Path) -> Result<()> {
+    let mapped = fs::read_to_string("/proc/self/maps")?;
+    let mut all: Vec<&str> = mapped.lines().filter_map(|line| line.split_whitespace().nth(5)).collect();
+    all.retain(|path| path.contains(".so"));
+    all.dedup();
+    for path in all.into_iter().map(Path::new) {
+        let name = path.file_name().context("a library's name")?;
+        // By its own path, and the loader also where programs name it.
+        for folder in [path.parent().context("a library's folder")?, Path::new("/usr/lib64")] {
+            let folder = root.join(folder.strip_prefix("/")?);
+            fs::create_dir_all(&folder)?;
+            fs::copy(path, folder.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// What has to be there before anything can be tried; none when it is.

@@ -17,8 +17,8 @@ fn every_attack_on_the_list_is_withstood() {
     let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     let attacks = report["attacks"].as_array().unwrap();
-    assert!(attacks.len() >= 60, "only {} of them", attacks.len());
-    for layer in ["filter", "disk", "knowledge", "namespaces"] {
+    assert!(attacks.len() >= 250, "only {} of them", attacks.len());
+    for layer in ["gate", "images", "card", "filter", "disk", "knowledge", "namespaces"] {
         assert!(attacks.iter().any(|attack| attack["layer"] == layer), "none on {layer}");
     }
     assert_eq!(report["succeeded"], 0);

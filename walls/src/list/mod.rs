@@ -1,15 +1,21 @@
-//! The attacks. Those on the gate, on images and on a card's share come from the same kinds of lines.
+//! The attacks.
 
+mod card;
 mod disk;
 mod filter;
+mod gate;
+mod images;
 mod knowledge;
 mod namespaces;
+mod requests;
 
 use crate::attack::{Attack, Deed};
 use crate::sides::{By, Layer, TOKEN};
 
 pub(crate) fn all() -> Vec<Attack> {
-    [filter::all(), disk::all(), knowledge::all(), namespaces::all()].into_iter().flatten().collect()
+    let of_the_gate = [gate::all(), images::all(), card::all()];
+    let behind = [filter::all(), disk::all(), knowledge::all(), namespaces::all()];
+    of_the_gate.into_iter().chain(behind).flatten().collect()
 }
 
 /// The words of a deed.

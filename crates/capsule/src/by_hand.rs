@@ -84,7 +84,8 @@ fn log_into(file: &Path) -> std::io::Result<()> {
 const LONGEST_LOG: u64 = 1 << 20;
 
 async fn hold(Asked { setup, wish, .. }: Asked) -> Result<(), Fault> {
-    let Setup { here, name, folder, agent, beside, owner, .. } = setup;
+    let Setup { mut here, name, folder, agent, beside, owner, .. } = setup;
+    here.settle(&name).await?;
     here.sweep(&name).await?;
     let led = wish.led.clone();
     let capsule = here.start(&Spec { name, folder, agent, beside, wish }).await?;

@@ -17,8 +17,11 @@ use crate::fault::{Fault, Missing};
 pub(super) const ROOT: &str = "/sys/fs/cgroup";
 /// The capsule's own root of control groups.
 const IN: &str = "in";
-/// Without these a job has no limits, or cannot be frozen.
-const NEEDED_TWO: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
+/// Without these a job has no limits. On version 2 the kernel itself freezes.
+const NEEDED_TWO: [&str; 3] = ["cpu", "memory", "pids"];
+/// An ordinary user's systemd has them where an administrator says so. Without them no job has processors of its own.
+const GOOD_TWO: [&str; 2] = ["cpuset", "io"];
+/// On version 1 the freezer is one of them.
 pub(super) const NEEDED_ONE: [&str; 8] =
     ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
 
@@ -41,9 +44,7 @@ impl Groups {
         let below = |top: &Path| delegated.map_or(top.to_owned(), |group| top.join(group));
         if top.join("cgroup.controllers").exists() {
             let at = below(top);
-            let has = fs::read_to_string(at.join("cgroup.controllers")).unwrap_or_default();
-            let has: Vec<&str> = has.split_whitespace().collect();
-            let lacks = NEEDED_TWO.into_iter().filter(|needed| !has.contains(needed));
+            let lacks = lacking(&at).into_iter();
             return usable(lacks, [&at]).map(|()| Self { version: Version::Two, above: vec![own(at)] });
         }
         let folders: Vec<(&str, PathBuf)> =
@@ -259,10 +260,22 @@ pub(super) fn inherit_cpus(group: &Path) -> io::Result<()> {
 }
 
 pub(super) fn enable(group: &Path) -> io::Result<()> {
-    for controller in NEEDED_TWO {
+    let has = controllers(group);
+    let good = GOOD_TWO.into_iter().filter(|good| has.split_whitespace().any(|has| has == *good));
+    for controller in NEEDED_TWO.into_iter().chain(good) {
         fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"))?;
     }
     Ok(())
+}
+
+/// Which of those that a group of version 2 has to have it has not.
+pub(super) fn lacking(group: &Path) -> Vec<&'static str> {
+    let has = controllers(group);
+    NEEDED_TWO.into_iter().filter(|needed| !has.split_whitespace().any(|has| has == *needed)).collect()
+}
+
+fn controllers(group: &Path) -> String {
+    fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default()
 }
 
 fn make_dir(group: &Path) -> io::Result<()> {
@@ -307,8 +320,8 @@ mod tests {
         fs::write(top.path().join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
         let of = || Groups::below(top.path(), "t", Some(Path::new("mine")));
 
-        fs::write(delegated.join("cgroup.controllers"), "memory pids\n").unwrap();
-        assert_eq!(of(), Err(Missing::ControlGroup("cpuset, cpu, io".to_owned())));
+        fs::write(delegated.join("cgroup.controllers"), "io pids\n").unwrap();
+        assert_eq!(of(), Err(Missing::ControlGroup("cpu, memory".to_owned())));
         fs::write(delegated.join("cgroup.controllers"), "cpuset cpu io memory pids hugetlb\n").unwrap();
         assert_eq!(of().unwrap().above, [delegated.join("ionet-t")]);
     }

@@ -1,7 +1,9 @@
 //! The holder's side: starts the moat and what belongs to it, in the order in which nothing is ever without its wall.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -16,13 +18,16 @@ use super::control::{Ask, Groups, Plan, Say};
 use super::disk::Disk;
 use super::said::pass_on;
 use super::talk::Talk;
-use super::{ids, network, share, way};
+use super::{delegation, ids, network, share, way};
 use crate::fault::Fault;
 use crate::filter::Wall;
 use crate::place::{Around, Capsule, Ended, Hold, Place, Spec, Used, Way};
 
 /// A moat whose capsule did not begin.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
+
+/// In the run folder: which control group an ordinary user's holder has found, for whoever clears away after it.
+const GROUP: &str = "group";
 
 /// Namespaces on this PC.
 #[derive(Debug, Clone)]
@@ -32,7 +37,7 @@ pub struct Here {
     pub program: PathBuf,
     /// A folder for what lives as long as a capsule: private, not in memory of others.
     pub run: PathBuf,
-    /// The control group that was delegated to an ordinary user, below each hierarchy's top.
+    /// The control group that was delegated to an ordinary user, below each hierarchy's top; none: see [`Here::settle`].
     pub delegated: Option<PathBuf>,
 }
 
@@ -57,10 +62,7 @@ impl Place for Here {
     }
 
     async fn sweep(&self, name: &str) -> Result<(), Fault> {
-        let groups = Groups::of(name, self.delegated.as_deref())?;
-        if groups.above.iter().all(|above| !above.exists()) {
-            return Ok(());
-        }
+        let Some(groups) = self.left(name)? else { return Ok(()) };
         let (mut talk, _stream, _moat, _) = self.moat().await?;
         talk.ask(&Ask::Sweep(groups)).await?;
         talk.done("sweep").await
@@ -68,6 +70,37 @@ impl Place for Here {
 }
 
 impl Here {
+    /// An ordinary user's holder that was given no control group finds one of its own, once.
+    ///
+    /// # Errors
+    /// What is missing for one, or what an earlier one has left.
+    pub async fn settle(&mut self, name: &str) -> Result<(), Fault> {
+        if self.way == Way::Service || self.delegated.is_some() {
+            return Ok(());
+        }
+        // What an earlier holder has left lies in that one's.
+        self.sweep(name).await?;
+        let group = delegation::of_user(name).await?;
+        fs::create_dir_all(&self.run)
+            .and_then(|()| fs::write(self.run.join(GROUP), group.as_os_str().as_bytes()))
+            .map_err(|error| Fault::at("run folder", error))?;
+        self.delegated = Some(group);
+        Ok(())
+    }
+
+    /// The groups of a capsule of that name that are still there.
+    fn left(&self, name: &str) -> Result<Option<Groups>, Fault> {
+        let noted = || fs::read(self.run.join(GROUP)).ok().map(|group| OsString::from_vec(group).into());
+        let delegated = self.delegated.clone().or_else(noted);
+        let found_one = self.delegated.is_some() || self.way == Way::Service;
+        match Groups::of(name, delegated.as_deref()) {
+            Ok(groups) => Ok(groups.above.iter().any(|above| above.exists()).then_some(groups)),
+            // It has gone with the scope that it was, or there never was one.
+            Err(_) if !found_one => Ok(None),
+            Err(missing) => Err(missing.into()),
+        }
+    }
+
     async fn begin(&self, spec: &Spec, groups: Groups, disk: Disk) -> Result<Capsule, Fault> {
         let root = self.run.join("root");
         fs::create_dir_all(&root).map_err(|error| Fault::at("run folder", error))?;

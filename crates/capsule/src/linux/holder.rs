@@ -252,6 +252,7 @@ impl Holder {
             return Ok(());
         }
         self.end().await?;
+        self.setup.here.settle(&self.setup.name).await?;
         let setup = &self.setup;
         let spec = Spec {
             name: setup.name.clone(),

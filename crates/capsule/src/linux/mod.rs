@@ -13,6 +13,7 @@ mod calls;
 mod children;
 mod clone;
 mod control;
+mod delegation;
 pub mod disk;
 pub mod doors;
 mod engine;

@@ -1,6 +1,5 @@
 //! A holder as it is started: `serve` for whoever asks over its socket, `hold` for a person, until standard input ends.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +10,7 @@ use ionet_capsule::link::{End, Link};
 use ionet_capsule::linux::doors::{self, Doors};
 use ionet_capsule::linux::holder::{self, Setup};
 use ionet_capsule::linux::{Here, disk, way};
-use ionet_capsule::{Fault, Place as _, Spec, Way, Wish};
+use ionet_capsule::{Fault, Place as _, Programs, Spec, Way, Wish};
 use tokio::sync::mpsc;
 
 const USAGE: &str = "usage: ionet-capsule hold|serve|sweep --name NAME --folder DIR --run DIR [--agent NOMAD] [--beside NAME=FILE]…
@@ -84,11 +83,11 @@ fn log_into(file: &Path) -> std::io::Result<()> {
 const LONGEST_LOG: u64 = 1 << 20;
 
 async fn hold(Asked { setup, wish, .. }: Asked) -> Result<(), Fault> {
-    let Setup { mut here, name, folder, agent, beside, owner, .. } = setup;
+    let Setup { mut here, name, folder, programs, owner, .. } = setup;
     here.settle(&name).await?;
     here.sweep(&name).await?;
     let led = wish.led.clone();
-    let capsule = here.start(&Spec { name, folder, agent, beside, wish }).await?;
+    let capsule = here.start(&Spec { name, folder, programs, wish }).await?;
     let mut hold = capsule.hold;
     let back = move |talk| drop(tokio::spawn(doors::back(talk, led.clone())));
     let (link, over) = Link::over(capsule.stream, End::Holder, back);
@@ -137,9 +136,9 @@ fn say(what: &str) {
 }
 
 fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
-    let (mut name, mut folder, mut run, mut group, mut agent, mut log) = (None, None, None, None, None, None);
-    let (mut beside, mut stays, mut owner) = (BTreeMap::new(), false, rustix::process::geteuid().as_raw());
-    let mut alone = ALONE;
+    let (mut name, mut folder, mut run, mut group, mut log) = (None, None, None, None, None);
+    let (mut stays, mut owner, mut alone) = (false, rustix::process::geteuid().as_raw(), ALONE);
+    let mut programs = Programs::default();
     let mut wish = Wish { disk: None, memory: None, rate: None, granted: Vec::new(), led: Vec::new() };
     while let Some(arg) = args.next() {
         let value = args.next()?;
@@ -148,14 +147,14 @@ fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
             "--folder" => folder = Some(PathBuf::from(value)),
             "--run" => run = Some(PathBuf::from(value)),
             "--group" => group = Some(PathBuf::from(value)),
-            "--agent" => agent = Some(PathBuf::from(value)),
+            "--agent" => programs.agent = Some(PathBuf::from(value)),
             "--log" => log = Some(PathBuf::from(value)),
             "--owner" => owner = value.parse().ok()?,
             "--alone" => alone = Duration::from_secs(value.parse().ok()?),
             "--stays" => stays = value == "yes",
             "--beside" => {
                 let (name, file) = value.split_once('=')?;
-                beside.insert(PathBuf::from(name), PathBuf::from(file));
+                programs.beside.insert(PathBuf::from(name), PathBuf::from(file));
             }
             "--rate" => wish.rate = Some(value.parse().ok()?),
             "--disk" => wish.disk = Some(value.parse().ok()?),
@@ -166,6 +165,6 @@ fn read(mut args: impl Iterator<Item = String>) -> Option<Asked> {
         }
     }
     let here = Here { way: way(), program: std::env::current_exe().ok()?, run: run?, delegated: group };
-    let setup = Setup { here, name: name?, folder: folder?, agent, beside, owner, stays, alone };
+    let setup = Setup { here, name: name?, folder: folder?, programs, owner, stays, alone };
     Some(Asked { setup, wish, log })
 }

@@ -12,7 +12,7 @@ use ionet_core::wall::{Saw, Sight};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::place::{Used, Wish};
+use crate::place::{Programs, Used, Wish};
 
 /// Doors of the capsule that stand open in the holder's folder, each as `NAME.sock`.
 pub const DOORS: [&str; 3] = ["guard", "engine", "files"];
@@ -24,8 +24,12 @@ pub const ALONE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Ask {
-    /// A capsule like this: the one that is there, if it is one; else a new one in its place.
-    Open(Wish),
+    /// A capsule like this: the one that is there, if it is one; else a new one in its place. No programs: those that the holder was
+    /// started with, as with the system's service, of which nobody else may name any.
+    Open {
+        wish: Wish,
+        programs: Option<Programs>,
+    },
     /// Stop all jobs where they stand, and whatever starts until a thaw.
     Freeze,
     Thaw,
@@ -78,7 +82,12 @@ mod nobody {
 
         /// # Errors
         /// `Elsewhere`, always.
-        pub async fn open(&self, _wish: &Wish, _starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
+        pub async fn open(
+            &self,
+            _wish: &Wish,
+            _programs: Option<&Programs>,
+            _starts: impl Fn() -> Option<Command>,
+        ) -> Result<(), Fault> {
             Err(Fault::Elsewhere)
         }
 
@@ -160,9 +169,18 @@ mod client {
         ///
         /// # Errors
         /// Why there is no capsule.
-        pub async fn open(&self, wish: &Wish, starts: impl Fn() -> Option<Command>) -> Result<(), Fault> {
-            let ask = Ask::Open(wish.clone());
-            for _ in 0..TRIES {
+        pub async fn open(
+            &self,
+            wish: &Wish,
+            programs: Option<&Programs>,
+            starts: impl Fn() -> Option<Command>,
+        ) -> Result<(), Fault> {
+            let ask = Ask::Open { wish: wish.clone(), programs: programs.cloned() };
+            for again in 0..TRIES {
+                if again > 1 {
+                    // One of another version takes this word at least.
+                    let _ = self.ask(&Ask::End).await;
+                }
                 let stream = self.reach(&starts).await?;
                 // One that was just about to end has said nothing.
                 if let Ok(said) = timeout(OPENED_WITHIN, answer(stream, &ask)).await.map_err(|_| silent())? {

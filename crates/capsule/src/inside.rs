@@ -6,7 +6,7 @@ pub const AGENT_DATA: &str = "/data/agent";
 pub const LOGS: &str = "/data/logs";
 /// The agent's program.
 pub const AGENT: &str = "/opt/ionet/nomad";
-/// Nomad's folder of plugins, below which [`crate::Spec::beside`] lays what is named `plugins/…`.
+/// Nomad's folder of plugins, below which [`crate::Programs::beside`] lays what is named `plugins/…`.
 pub const PLUGINS: &str = "/opt/ionet/plugins";
 /// A rehearsal's card, laid in the same way.
 pub const PLAYED: &str = "/opt/ionet/played";

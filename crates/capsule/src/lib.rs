@@ -16,4 +16,4 @@ pub mod place;
 pub mod linux;
 
 pub use fault::{Fault, Missing};
-pub use place::{Capsule, Ended, Hold, Place, Spec, Used, Way, Wish};
+pub use place::{Capsule, Ended, Hold, Place, Programs, Spec, Used, Way, Wish};

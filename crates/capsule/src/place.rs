@@ -26,6 +26,15 @@ pub struct Wish {
     pub led: Vec<u16>,
 }
 
+/// What is brought into a capsule that is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Programs {
+    /// The Nomad program, outside.
+    pub agent: Option<PathBuf>,
+    /// Small files that are laid beside the agent, by their names there.
+    pub beside: BTreeMap<PathBuf, PathBuf>,
+}
+
 /// All that a capsule is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -33,10 +42,7 @@ pub struct Spec {
     pub name: String,
     /// Where its disk lies, on the drive that the owner chose.
     pub folder: PathBuf,
-    /// The Nomad program, outside.
-    pub agent: Option<PathBuf>,
-    /// Small files that are laid beside the agent, by their names there.
-    pub beside: BTreeMap<PathBuf, PathBuf>,
+    pub programs: Programs,
     pub wish: Wish,
 }
 

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use held::{PROGRAM, inventory, lacks, nothing_left};
+use held::{PROGRAM, inside, inventory, lacks, nothing_left, wait};
 use ionet_agent::guard::Guard;
 use ionet_capsule::holder::Holder;
-use ionet_capsule::{Fault, Wish};
+use ionet_capsule::{Fault, Programs, Wish};
 use tokio::process::Command;
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -48,10 +48,10 @@ async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_
     let starts = || Some(serve("test-holder", dir.path(), &[]));
     assert!(holder.freeze().await.is_err(), "nobody is there");
 
-    holder.open(&wish(), starts).await.unwrap();
+    holder.open(&wish(), None, starts).await.unwrap();
     let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
     let first = inventory("test-holder", dir.path());
-    holder.open(&wish(), || None).await.unwrap();
+    holder.open(&wish(), None, || None).await.unwrap();
     assert_eq!(inventory("test-holder", dir.path()), first, "the same one goes on");
     holder.freeze().await.unwrap();
     holder.thaw().await.unwrap();
@@ -67,6 +67,150 @@ async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_
     assert!(!holder.is_there().await, "a holder of nothing has gone");
 }
 
+/// What is the agent's program in there, once the first process has made it its world.
+fn agent_in(name: &str) -> String {
+    let there =
+        |one: &i32| std::fs::read_to_string(format!("/proc/{one}/root{}", ionet_capsule::inside::AGENT));
+    wait("the agent's program", || there(inside(name).first()?).ok())
+}
+
+/// A program of those words, whole at once.
+fn program(there: &Path, words: &str) {
+    let new = there.with_extension("new");
+    std::fs::write(&new, words).unwrap();
+    std::fs::rename(new, there).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capsule_goes_on_with_its_programs_and_another_edition_of_one_makes_a_new_capsule() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let holder = Holder::at(&dir.path().join("run"));
+    let agent = dir.path().join("nomad");
+    let named = Programs { agent: Some(agent.clone()), ..Programs::default() };
+    let agent_inside = || agent_in("test-edition");
+    program(&agent, "first");
+    let starts = || Some(serve("test-edition", dir.path(), &[]));
+    holder.open(&wish(), Some(&named), starts).await.unwrap();
+    let first = inside("test-edition")[0];
+
+    program(&agent, "second");
+    assert_eq!(agent_inside(), "first", "nobody has asked for another");
+    holder.open(&wish(), Some(&named), || None).await.unwrap();
+    assert_eq!(agent_inside(), "second");
+    let second = inside("test-edition")[0];
+    assert_ne!(second, first);
+    holder.open(&wish(), Some(&named), || None).await.unwrap();
+    assert_eq!(inside("test-edition")[0], second, "the same one goes on");
+    holder.end(|| None).await.unwrap();
+    nothing_left("test-edition", dir.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_systems_service_lays_out_no_program_that_its_owner_names() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let holder = Holder::at(&dir.path().join("run"));
+    program(&dir.path().join("nomad"), "the service's");
+    let agent = dir.path().join("nomad").display().to_string();
+    let service = ["--owner", "54321", "--agent", &agent];
+    let starts = || Some(serve("test-service", dir.path(), &service));
+    let named = Programs { agent: Some("/etc/shadow".into()), ..Programs::default() };
+
+    let refused = holder.open(&wish(), Some(&named), starts).await.unwrap_err();
+
+    assert!(matches!(&refused, Fault::Failed { step, .. } if step == "programs"), "{refused}");
+    assert_eq!(inside("test-service"), [0; 0]);
+    holder.open(&wish(), None, || None).await.unwrap();
+    assert_eq!(agent_in("test-service"), "the service's");
+    holder.end(|| None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_whose_program_was_replaced_goes_once_nothing_runs_that_is_wanted() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let holder = Holder::at(&dir.path().join("run"));
+    let own = dir.path().join("ionet-capsule");
+    let installed = || {
+        let new = dir.path().join("new");
+        // By another process: what this one writes to, none that is just being started by it may run.
+        assert!(std::process::Command::new("cp").arg(PROGRAM).arg(&new).status().unwrap().success());
+        std::fs::rename(new, &own).unwrap();
+    };
+    let starts = || {
+        let mut service = Command::new(&own);
+        service.args(serve("test-replaced", dir.path(), &["--stays", "yes"]).as_std().get_args());
+        Some(service)
+    };
+    for ended_before in [false, true] {
+        installed();
+        let mut old = starts().unwrap().kill_on_drop(true).spawn().unwrap();
+        while !holder.is_there().await {
+            tokio::task::yield_now().await;
+        }
+        holder.open(&wish(), None, || None).await.unwrap();
+        let first = inside("test-replaced");
+        installed();
+        holder.freeze().await.unwrap();
+        assert_eq!(inside("test-replaced")[0], first[0], "what runs goes on");
+        if ended_before {
+            holder.end(|| None).await.unwrap();
+        }
+
+        // The one that goes is the one that was there before.
+        holder.open(&wish(), None, starts).await.unwrap();
+
+        assert!(wait("its end", || old.try_wait().unwrap()).success());
+        assert_ne!(inside("test-replaced")[0], first[0]);
+        installed();
+        holder.end(|| None).await.unwrap();
+        nothing_left("test-replaced", dir.path());
+    }
+}
+
+/// One that takes another version's word for the end alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_does_not_understand_is_ended_and_the_next_one_opens() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    let socket = ionet_capsule::holder::socket(&run);
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let other = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut line = String::new();
+            BufReader::new(&mut stream).read_line(&mut line).await.unwrap();
+            if line.contains("\"end\"") {
+                std::fs::remove_file(socket).unwrap();
+                return stream.write_all(b"{\"say\":\"done\"}\n").await.unwrap();
+            }
+        }
+    });
+
+    let holder = Holder::at(&run);
+    holder.open(&wish(), None, || Some(serve("test-other", dir.path(), &[]))).await.unwrap();
+
+    other.await.unwrap();
+    holder.end(|| None).await.unwrap();
+    nothing_left("test-other", dir.path());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_holder_that_was_killed_has_left_is_swept() {
     if let Some(needs) = lacks() {
@@ -80,7 +224,7 @@ async fn what_a_holder_that_was_killed_has_left_is_swept() {
     while !holder.is_there().await {
         tokio::task::yield_now().await;
     }
-    holder.open(&wish(), || None).await.unwrap();
+    holder.open(&wish(), None, || None).await.unwrap();
     holder.freeze().await.unwrap();
     killed.kill().await.unwrap();
     assert_ne!(sockets(&run), [""; 0]);
@@ -107,7 +251,7 @@ async fn a_capsule_whose_owners_program_does_not_come_back_ends_although_its_job
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let holder = Holder::at(&run);
-    holder.open(&wish(), || Some(serve("test-alone", dir.path(), &["--alone", "1"]))).await.unwrap();
+    holder.open(&wish(), None, || Some(serve("test-alone", dir.path(), &["--alone", "1"]))).await.unwrap();
     let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
     holder.freeze().await.unwrap();
 
@@ -125,7 +269,7 @@ async fn nobody_but_its_owner_and_root_speaks_with_a_holder() {
     const STRANGER: u32 = 54_322;
     let dir = tempfile::tempdir().unwrap();
     let holder = Holder::at(&dir.path().join("run"));
-    holder.open(&wish(), || Some(serve("test-stranger", dir.path(), &[]))).await.unwrap();
+    holder.open(&wish(), None, || Some(serve("test-stranger", dir.path(), &[]))).await.unwrap();
     for folder in [dir.path(), &dir.path().join("run")] {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }

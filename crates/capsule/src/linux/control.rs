@@ -51,8 +51,6 @@ pub(crate) struct Plan {
     pub(crate) root: PathBuf,
     /// What becomes `/data` inside.
     pub(crate) data: PathBuf,
-    /// This program, which is the first process inside.
-    pub(crate) program: PathBuf,
     pub(crate) agent: Option<PathBuf>,
     pub(crate) beside: BTreeMap<PathBuf, PathBuf>,
     pub(crate) rules: String,

@@ -18,6 +18,7 @@ use super::control::{Ask, Groups, Plan, Say};
 use super::disk::Disk;
 use super::said::pass_on;
 use super::talk::Talk;
+use super::tools::OWN_PROGRAM;
 use super::{delegation, ids, network, share, way};
 use crate::fault::Fault;
 use crate::filter::Wall;
@@ -33,7 +34,7 @@ const GROUP: &str = "group";
 #[derive(Debug, Clone)]
 pub struct Here {
     pub way: Way,
-    /// This program: the moat and the capsule's first process are it again.
+    /// Where this program lies. The moat and the capsule's first process are it again, also where another lies there by now.
     pub program: PathBuf,
     /// A folder for what lives as long as a capsule: private, not in memory of others.
     pub run: PathBuf,
@@ -110,10 +111,9 @@ impl Here {
         let plan = Plan {
             root,
             data: disk.path().to_owned(),
-            program: self.program.clone(),
-            agent: spec.agent.clone(),
+            agent: spec.programs.agent.clone(),
             rules: wall.rules(),
-            beside: spec.beside.clone(),
+            beside: spec.programs.beside.clone(),
             led: spec.wish.led.clone(),
             rate: spec.wish.rate,
             groups: groups.clone(),
@@ -139,7 +139,7 @@ impl Here {
         };
         let (control, theirs) = pair().map_err(wrong)?;
         let (stream, inner) = pair().map_err(wrong)?;
-        let mut moat = Command::new(&self.program)
+        let mut moat = Command::new(OWN_PROGRAM)
             .arg("moat")
             .env_clear()
             .stdin(Stdio::from(theirs))

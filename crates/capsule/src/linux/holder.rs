@@ -1,9 +1,10 @@
 //! The holder's own life: one capsule at the most, opened, frozen and ended as its owner asks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ionet_private::Lock;
+use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::uid_t;
@@ -14,14 +15,18 @@ use tokio_util::task::TaskTracker;
 
 use super::Here;
 use super::doors::{self, Doors};
+use super::edition::{self, Edition};
+use super::tools::OWN_PROGRAM;
 use crate::fault::Fault;
-use crate::holder::{ALONE, Ask, DOORS, Say, Seen, socket};
+use crate::holder::{Ask, DOORS, Say, Seen, socket};
 use crate::link::{End, Link};
-use crate::place::{Around, Hold, Place as _, Spec, Wish};
+use crate::place::{Around, Hold, Place as _, Programs, Spec, Wish};
 
 /// A question is a line, and no longer than this.
 const LONGEST: u64 = 64 * 1024;
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
+/// More than whoever asked waits for anything, so that silence has one meaning: nobody will answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 /// Less than whoever asked waits for it.
 const PROBED_WITHIN: Duration = Duration::from_secs(6);
 /// What the kernel does not end in this time is said.
@@ -32,7 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 /// An answer is a line.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// One that holds nothing and is asked nothing ends, if its owner has started it.
+/// One that holds nothing and is asked nothing ends, if its owner has started it or another version of it is installed.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// What a holder is started with.
@@ -42,13 +47,13 @@ pub struct Setup {
     /// See [`Spec`].
     pub name: String,
     pub folder: PathBuf,
-    pub agent: Option<PathBuf>,
-    pub beside: std::collections::BTreeMap<PathBuf, PathBuf>,
+    /// Where whoever opens a capsule names none.
+    pub programs: Programs,
     /// Who may ask. For the system's service an administrator says who that is.
     pub owner: uid_t,
     /// The system's service, which stays when there is nothing to hold.
     pub stays: bool,
-    /// How long nobody may speak with the guard: see [`ALONE`].
+    /// How long nobody may speak with the guard: see [`crate::holder::ALONE`].
     pub alone: Duration,
 }
 
@@ -68,17 +73,18 @@ pub async fn serve(setup: Setup) -> Result<(), Fault> {
     let listening = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             if doors::may(&stream, owner) {
-                answers.spawn(timeout(ASKED_WITHIN + ALONE, answer(stream, say.clone())));
+                answers.spawn(timeout(ANSWERED_WITHIN, answer(stream, say.clone())));
             }
         }
     });
     answering.close();
-    let mut holder = Holder { setup, look_at: Instant::now() + LOOK_EVERY, open: None };
-    holder.live(&mut heard).await;
+    let own = Edition::of(Path::new(OWN_PROGRAM));
+    let mut holder = Holder { setup, own, look_at: Instant::now() + LOOK_EVERY, open: None };
+    let unanswered = holder.live(&mut heard).await;
     // Whoever comes now finds nobody, and starts the next one.
     let _ = std::fs::remove_file(socket(&run));
     listening.abort();
-    drop(heard);
+    drop((heard, unanswered));
     // The last answers.
     let _ = timeout(LAST_WORDS, answering.wait()).await;
     Ok(())
@@ -126,6 +132,8 @@ async fn answer(stream: UnixStream, say: mpsc::Sender<Asked>) {
 
 struct Holder {
     setup: Setup,
+    /// The one of its own program.
+    own: Edition,
     look_at: Instant,
     open: Option<Open>,
 }
@@ -133,6 +141,8 @@ struct Holder {
 /// A capsule that is held.
 struct Open {
     wish: Wish,
+    programs: Programs,
+    editions: Vec<Edition>,
     link: Link,
     hold: Box<dyn Hold>,
     /// Moves what goes through its doors; its end is that of the capsule's first process.
@@ -150,19 +160,25 @@ enum News {
     /// It may be in other networks by now.
     Look,
     Idle,
+    /// Nobody can ask any more.
+    Deaf,
 }
 
 impl Holder {
-    async fn live(&mut self, heard: &mut mpsc::Receiver<Asked>) {
+    /// Gives back whom it has left without an answer.
+    async fn live(&mut self, heard: &mut mpsc::Receiver<Asked>) -> Option<oneshot::Sender<Say>> {
         loop {
+            let mut last = false;
             match self.news(heard).await {
+                News::Asked((Ask::Open { .. }, tell)) if self.is_outdated() => {
+                    // What is opened now is opened by the next one.
+                    self.end_and_say().await;
+                    return Some(tell);
+                }
                 News::Asked((ask, tell)) => {
-                    let last = ask == Ask::End && !self.setup.stays;
+                    last = ask == Ask::End;
                     let said = self.done(ask).await.unwrap_or_else(Say::Failed);
                     let _ = tell.send(said);
-                    if last && self.open.is_none() {
-                        return;
-                    }
                 }
                 News::Ended(why) => {
                     tracing::warn!(why, "the capsule ended by itself");
@@ -173,23 +189,32 @@ impl Holder {
                     self.end_and_say().await;
                 }
                 News::Look => self.look_again().await,
-                News::Idle => return,
+                News::Idle => last = true,
+                News::Deaf => return None,
+            }
+            if self.open.is_none() && (last && !self.setup.stays || self.is_outdated()) {
+                return None;
             }
         }
     }
 
+    /// Whether its program is another one by now than the one that it is.
+    fn is_outdated(&self) -> bool {
+        Edition::of(&self.setup.here.program) != self.own
+    }
+
     async fn news(&mut self, heard: &mut mpsc::Receiver<Asked>) -> News {
-        let (stays, most) = (self.setup.stays, self.setup.alone);
+        let most = self.setup.alone;
         let Some(open) = &mut self.open else {
             return tokio::select! {
-                asked = heard.recv() => asked.map_or(News::Idle, News::Asked),
-                () = sleep(IDLE), if !stays => News::Idle,
+                asked = heard.recv() => asked.map_or(News::Deaf, News::Asked),
+                () = sleep(IDLE) => News::Idle,
             };
         };
         let (hold, over) = (&mut open.hold, &mut open.over);
         let (guarded, since) = (&mut open.guarded, &mut open.alone_since);
         tokio::select! {
-            asked = heard.recv() => asked.map_or(News::Idle, News::Asked),
+            asked = heard.recv() => asked.map_or(News::Deaf, News::Asked),
             ended = hold.ended() => News::Ended(ended.why),
             _ = over => News::Ended("its first process ended".to_owned()),
             () = alone(guarded, since, most) => News::Alone,
@@ -209,7 +234,7 @@ impl Holder {
 
     async fn done(&mut self, ask: Ask) -> Result<Say, Fault> {
         match ask {
-            Ask::Open(wish) => self.open(wish).await?,
+            Ask::Open { wish, programs } => self.open(wish, programs).await?,
             Ask::End => self.end().await?,
             Ask::Freeze => {
                 self.held()?.freeze().await?;
@@ -247,8 +272,12 @@ impl Holder {
             .map_err(wrong)
     }
 
-    async fn open(&mut self, wish: Wish) -> Result<(), Fault> {
-        if self.open.as_ref().is_some_and(|open| open.wish == wish) {
+    async fn open(&mut self, wish: Wish, named: Option<Programs>) -> Result<(), Fault> {
+        let programs = self.programs(named)?;
+        let editions = edition::of_all(&programs);
+        let is_like =
+            |open: &Open| (&open.wish, &open.programs, &open.editions) == (&wish, &programs, &editions);
+        if self.open.as_ref().is_some_and(is_like) {
             return Ok(());
         }
         self.end().await?;
@@ -257,8 +286,7 @@ impl Holder {
         let spec = Spec {
             name: setup.name.clone(),
             folder: setup.folder.clone(),
-            agent: setup.agent.clone(),
-            beside: setup.beside.clone(),
+            programs: programs.clone(),
             wish: wish.clone(),
         };
         let capsule = setup.here.start(&spec).await?;
@@ -270,6 +298,8 @@ impl Holder {
         let guarded = doors.guarded();
         self.open = Some(Open {
             wish,
+            programs,
+            editions,
             link,
             hold: capsule.hold,
             over: tokio::spawn(over),
@@ -279,6 +309,15 @@ impl Holder {
         });
         tracing::info!("a capsule is open");
         Ok(())
+    }
+
+    /// Whoever is somebody else than the holder names nothing that it would read for them.
+    fn programs(&self, named: Option<Programs>) -> Result<Programs, Fault> {
+        match named {
+            None => Ok(self.setup.programs.clone()),
+            Some(named) if self.setup.owner == geteuid().as_raw() => Ok(named),
+            Some(_) => Err(Fault::at("programs", "whoever has started the holder names them")),
+        }
     }
 
     /// Where none is open, one that was ended by force may have left something.

@@ -22,7 +22,7 @@ use rustix::process::{
 use rustix::thread::{Gid, Uid, UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::control::{Ask, Groups, Moat, Plan, Say};
-use super::tools::{ended, find, follow, tell};
+use super::tools::{OWN_PROGRAM, ended, find, follow, tell};
 use super::{clone, ids, root};
 use crate::fault::Fault;
 use crate::filter::{CAPSULE, CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, RESOLVER, WAN, cap};
@@ -118,9 +118,9 @@ fn network(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// Who answers for names, by a handle. It dies with the moat.
-fn names(plan: &Plan) -> io::Result<OwnedFd> {
+fn names() -> io::Result<OwnedFd> {
     use std::os::unix::process::CommandExt as _;
-    let mut command = Command::new(&plan.program);
+    let mut command = Command::new(OWN_PROGRAM);
     command.arg("names").env_clear().stdin(Stdio::null()).stdout(Stdio::null());
     // SAFETY: see what is done there.
     unsafe { command.pre_exec(follow()) };
@@ -129,7 +129,7 @@ fn names(plan: &Plan) -> io::Result<OwnedFd> {
 }
 
 fn spawn(plan: &Plan, mut ours: UnixStream, mut theirs: UnixStream, stream: OwnedFd) -> io::Result<Capsule> {
-    let names = names(plan)?;
+    let names = names()?;
     // SAFETY: this process has one thread (see the module's head).
     let Some(pid) = (unsafe { clone::into_new_namespaces() })? else {
         drop(ours);

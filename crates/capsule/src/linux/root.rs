@@ -11,6 +11,7 @@ use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_remount};
 
 use super::control::Plan;
 use super::ids;
+use super::tools::OWN_PROGRAM;
 use crate::filter::RESOLVER;
 use crate::inside::AGENT;
 
@@ -63,7 +64,7 @@ pub(crate) fn lay_out(plan: &Plan) -> io::Result<()> {
         bind(file, &at, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)?;
     }
     // A bind would tell its place among the owner's folders to whoever reads what is mounted. The agent is too large for a copy.
-    fs::copy(&plan.program, inside(root, Path::new(PROGRAM)))?;
+    fs::copy(OWN_PROGRAM, inside(root, Path::new(PROGRAM)))?;
     if let Some(agent) = &plan.agent {
         let at = inside(root, Path::new(AGENT));
         fs::write(&at, "")?;

@@ -10,6 +10,9 @@ use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 use crate::fault::{Fault, Missing};
 
+/// The program that this process is, also where another has been installed in its place.
+pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// Where a program of the system lies. Nobody's PATH is asked.
 pub(crate) fn find(program: &str) -> Result<PathBuf, Missing> {
     let folders = [

@@ -214,7 +214,7 @@ impl Held {
     /// Each process of the capsule, by what it is.
     pub(crate) fn processes(&self) -> BTreeMap<&'static str, Vec<i32>> {
         let mut found = BTreeMap::<&'static str, Vec<i32>>::new();
-        let of_capsule = self.members();
+        let of_capsule = inside(&self.name);
         let (lines, holder) = (command_lines(), Some(self.child.id() as i32));
         let moat = lines.iter().find(|(pid, line)| parent(*pid) == holder && line.ends_with("moat"));
         let moat = moat.map(|(pid, _)| *pid);
@@ -237,14 +237,6 @@ impl Held {
             found.entry(role).or_default().push(pid);
         }
         found
-    }
-
-    fn members(&self) -> Vec<i32> {
-        groups(&self.name)
-            .iter()
-            .filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok())
-            .flat_map(|who| who.lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
-            .collect()
     }
 }
 
@@ -314,6 +306,17 @@ fn groups(name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     below(Path::new("/sys/fs/cgroup"), &format!("ionet-{name}"), 2, &mut found);
     found
+}
+
+/// Whoever is in a capsule of that name, in the order of their begin.
+pub(crate) fn inside(name: &str) -> Vec<i32> {
+    let groups = groups(name);
+    let who = groups.iter().filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok());
+    let mut who: Vec<i32> =
+        who.flat_map(|who| who.lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect();
+    who.sort_by_cached_key(|pid| (born(*pid).and_then(|born| born.parse::<u64>().ok()), *pid));
+    who.dedup();
+    who
 }
 
 fn command_lines() -> Vec<(i32, String)> {

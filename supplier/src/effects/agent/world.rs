@@ -7,7 +7,7 @@ use std::process::Stdio;
 use ionet_agent::guard::{Place, gate_socket};
 use ionet_agent::{Drivers, OwnProgram};
 use ionet_capsule::holder::Holder;
-use ionet_capsule::{Fault, Missing, Wish, inside};
+use ionet_capsule::{self as capsule, Fault, Missing, Wish, inside};
 use ionet_core::fault::{AgentFault, CapsuleFault, WorkFault};
 use ionet_wire::paths::Folders;
 use tokio::process::Command;
@@ -37,6 +37,7 @@ impl World {
         let run = run_folder(folders);
         let capsule = Capsule {
             holder: Holder::at(&run),
+            by_service: service().is_some(),
             program: program.beside(&format!("ionet-capsule{}", std::env::consts::EXE_SUFFIX)),
             run: run.clone(),
             folder: folders.capsule(),
@@ -80,6 +81,8 @@ impl World {
 #[derive(Debug)]
 pub(super) struct Capsule {
     pub(super) holder: Holder,
+    /// That holds it with programs of its own, which its packages have brought.
+    by_service: bool,
     /// What holds one.
     program: PathBuf,
     run: PathBuf,
@@ -89,10 +92,11 @@ pub(super) struct Capsule {
 }
 
 impl Capsule {
-    /// Opens it; one that is open already stays.
+    /// Opens it, before a start of its agent; one that is open with the same programs stays.
     pub(super) async fn open(&self, programs: &Programs, servers: &[String]) -> Result<(), AgentFault> {
-        let opened = self.holder.open(&wish(servers), || Some(self.holds(programs))).await;
-        opened.map_err(fault)
+        let named = (!self.by_service).then(|| brought(programs));
+        let starts = || (!self.by_service).then(|| self.runs("serve"));
+        self.holder.open(&wish(servers), named.as_ref(), starts).await.map_err(fault)
     }
 
     /// Ends it and everything in it, and clears away what one has left that was ended by force.
@@ -112,16 +116,6 @@ impl Capsule {
     }
 
     /// The holder outlives whoever starts it: its own group, no standard streams, nothing of the session.
-    fn holds(&self, programs: &Programs) -> Command {
-        let mut command = self.runs("serve");
-        command.arg("--agent").arg(&programs.agent);
-        let brought = [(card_plugin(&programs.card_plugin), programs.card_plugin.clone())];
-        for (name, file) in brought.into_iter().chain(played()) {
-            command.arg("--beside").arg(format!("{name}={}", file.display()));
-        }
-        command
-    }
-
     fn runs(&self, deed: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(deed).args(["--name", &self.name]);
@@ -142,6 +136,12 @@ pub(in crate::effects) fn door_to_logs(folders: &Folders) -> Option<PathBuf> {
 
 fn run_folder(folders: &Folders) -> PathBuf {
     service().unwrap_or_else(|| folders.guard_run())
+}
+
+fn brought(programs: &Programs) -> capsule::Programs {
+    let plugin = (card_plugin(&programs.card_plugin), programs.card_plugin.clone());
+    let beside = [plugin].into_iter().chain(played()).map(|(name, file)| (name.into(), file));
+    capsule::Programs { agent: Some(programs.agent.clone()), beside: beside.collect() }
 }
 
 /// Its name below the folder of what is brought.

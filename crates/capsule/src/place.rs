@@ -149,6 +149,9 @@ pub struct Used {
     pub disk: Option<(u64, u64)>,
     /// Bytes of memory.
     pub memory: u64,
+    /// Processes of all jobs.
+    #[serde(default)]
+    pub jobs: u64,
 }
 
 /// Bytes and packets at the moat.

@@ -261,6 +261,31 @@ async fn a_capsule_whose_owners_program_does_not_come_back_ends_although_its_job
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_capsule_that_its_owners_program_has_no_agent_in_ends_although_that_program_stays() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let holder = Holder::at(&run);
+    let starts = || Some(serve("test-idle", dir.path(), &["--alone", "1"]));
+    holder.open(&wish(), None, starts).await.unwrap();
+    let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
+    assert_eq!(holder.used().await.unwrap().jobs, 0);
+
+    guard.let_go().await;
+
+    let deadline = std::time::Instant::now() + WITHIN;
+    while holder.used().await.is_ok() {
+        assert!(std::time::Instant::now() < deadline, "it is open and idle");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    holder.end(|| None).await.unwrap();
+    nothing_left("test-idle", dir.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_its_owner_and_root_speaks_with_a_holder() {
     if let Some(needs) = lacks() {
         println!("skipped: needs {needs}");

@@ -77,6 +77,10 @@ impl Shared {
                         started = shared.start(id, tags) => started,
                         () = called_off.cancelled() => Err(AgentFault::CalledOff),
                     };
+                    // Whoever has called it off sees to that.
+                    if !matches!(result, Ok(()) | Err(AgentFault::CalledOff)) {
+                        shared.leave_idle().await;
+                    }
                     Outcome::AgentStarted { id, result }
                 });
             }
@@ -165,6 +169,16 @@ impl Shared {
         let (version, double) = (&found.version.number, found.version.double);
         tracing::info!(id = id.0, pid = running.pid, %version, double, "agent started");
         Ok(())
+    }
+
+    /// A start that came to nothing leaves no capsule open: one without an agent and without jobs ends when nobody speaks with its guard.
+    async fn leave_idle(&self) {
+        let Some(capsule) = &self.agent.world.capsule else { return };
+        if capsule.holder.used().await.is_ok_and(|used| used.jobs == 0)
+            && let Some(guard) = self.agent.hold.let_go_of_idle()
+        {
+            guard.let_go().await;
+        }
     }
 
     async fn freeze(&self) -> Result<(), WorkFault> {

@@ -59,10 +59,16 @@ impl Groups {
 
     /// Bytes that all in them take now. None where the kernel does not say.
     pub(crate) fn memory(&self) -> Option<u64> {
-        let files = self
-            .above
-            .iter()
-            .flat_map(|above| ["memory.current", "memory.usage_in_bytes"].map(|name| above.join(name)));
+        self.said(&["memory.current", "memory.usage_in_bytes"])
+    }
+
+    /// How many processes all jobs have. None where the kernel does not say.
+    pub(crate) fn jobs(&self) -> Option<u64> {
+        self.said(&[&format!("{IN}/{JOBS}/pids.current")])
+    }
+
+    fn said(&self, names: &[&str]) -> Option<u64> {
+        let files = self.above.iter().flat_map(|above| names.iter().map(|name| above.join(name)));
         files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).next()
     }
 

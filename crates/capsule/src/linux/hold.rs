@@ -229,7 +229,12 @@ impl Hold for Held {
         self.talk.ask(&Ask::Count).await?;
         let counted = |say: &Say| if let Say::Counted(counted) = say { Some(*counted) } else { None };
         let counted = self.talk.hear("moat", counted).await?;
-        Ok(Used { counted, disk: self.disk.taken(), memory: self.groups.memory().unwrap_or_default() })
+        Ok(Used {
+            counted,
+            disk: self.disk.taken(),
+            memory: self.groups.memory().unwrap_or_default(),
+            jobs: self.groups.jobs().unwrap_or_default(),
+        })
     }
 
     fn around(&self) -> Around {

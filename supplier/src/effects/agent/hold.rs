@@ -63,6 +63,11 @@ impl Hold {
         lock(&self.held).take().map(|held| held.guard)
     }
 
+    /// The guard, which is nobody's then, if it holds no agent.
+    pub(super) fn let_go_of_idle(&self) -> Option<Arc<Guard>> {
+        lock(&self.held).take_if(|held| held.guard.running().is_none()).map(|held| held.guard)
+    }
+
     async fn listen(self: Arc<Self>, hold: HoldId, said: Arc<Said>) {
         let mut said = said.lock().await;
         while let Some(event) = said.recv().await {
@@ -141,11 +146,16 @@ mod tests {
 
     /// A guard that holds nothing is held; what it says is the test's.
     async fn held() -> (Arc<Hold>, UnboundedSender<GuardEvent>, Told) {
+        held_with("null").await
+    }
+
+    async fn held_with(running: &'static str) -> (Arc<Hold>, UnboundedSender<GuardEvent>, Told) {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("guard.sock")).unwrap();
         let greets = async {
             let (mut theirs, _) = listener.accept().await.unwrap();
-            theirs.write_all(b"{\"say\":\"status\",\"running\":null}\n").await.unwrap();
+            let status = format!("{{\"say\":\"status\",\"running\":{running}}}\n");
+            theirs.write_all(status.as_bytes()).await.unwrap();
             theirs
         };
         let (connected, _theirs) = tokio::join!(Guard::connect(folder.path()), greets);
@@ -192,6 +202,18 @@ mod tests {
             }
             assert_eq!(next(&mut told).await, None);
         }
+    }
+
+    #[tokio::test]
+    async fn a_guard_without_an_agent_is_let_go_after_a_start_that_came_to_nothing_and_one_with_one_is_not() {
+        let (idle, _says, _told) = held().await;
+        assert!(idle.let_go_of_idle().is_some());
+        assert!(idle.guard().is_none());
+
+        let running = r#"{"id":4,"pid":7,"up":false,"data_dir":"/data","docker_socket":null,"http":null}"#;
+        let (holds, _says, _told) = held_with(running).await;
+        assert!(holds.let_go_of_idle().is_none());
+        assert!(holds.guard().is_some());
     }
 
     #[tokio::test]

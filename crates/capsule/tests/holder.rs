@@ -301,27 +301,55 @@ async fn nobody_but_its_owner_and_root_speaks_with_a_holder() {
     let socket = dir.path().join("run/hold.sock");
     std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
 
-    let asks = |user: u32| {
-        let script = format!(
-            "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect('{}'); \
-             print('came', flush=True); s.sendall(b'{{\"ask\":\"end\"}}\\n'); print(s.recv(100).decode())",
-            socket.display()
-        );
-        let user = user.to_string();
-        let mut command = std::process::Command::new("setpriv");
-        command.args([
-            "--reuid",
-            &user,
-            "--regid",
-            &user,
-            "--clear-groups",
-            "/usr/bin/python3",
-            "-c",
-            &script,
-        ]);
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
-    };
     // Root's word is the last: with it the holder goes.
+    let asks = |user| asked_by(user, &socket, "end");
     assert_eq!(asks(STRANGER).trim(), "came", "not a word");
     assert!(asks(0).contains("done"));
+}
+
+/// What that user hears of a holder, by the system's Python.
+fn asked_by(user: u32, socket: &Path, ask: &str) -> String {
+    let script = format!(
+        "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect('{}'); \
+         print('came', flush=True); s.sendall(b'{{\"ask\":\"{ask}\"}}\\n'); print(s.recv(100).decode())",
+        socket.display()
+    );
+    let user = user.to_string();
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "/usr/bin/python3", "-c", &script]);
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_systems_service_has_the_owner_that_an_administrator_named_and_nobody_else_takes_their_place() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    const OWNER: u32 = 54_321;
+    const STRANGER: u32 = 54_322;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let holder = Holder::at(&dir.path().join("run"));
+    let service = ["--stays", "yes", "--owner", "54321"];
+    let _serving = serve("test-owner", dir.path(), &service).kill_on_drop(true).spawn().unwrap();
+    while !holder.is_there().await {
+        tokio::task::yield_now().await;
+    }
+    let socket = ionet_capsule::holder::socket(&dir.path().join("run"));
+
+    assert!(asked_by(OWNER, &socket, "use").contains("no capsule is open"), "they are heard");
+    assert_eq!(asked_by(STRANGER, &socket, "use"), "", "they do not even come to it");
+    let takes_away = format!(
+        "rm -f {0}; ln -s / {1}/root; mv {1} {1}-mine",
+        socket.display(),
+        dir.path().join("run").display()
+    );
+    let mut owner = std::process::Command::new("setpriv");
+    owner.args(["--reuid", "54321", "--regid", "54321", "--clear-groups", "sh", "-c", &takes_away]);
+    assert!(!owner.output().unwrap().status.success());
+    assert!(holder.is_there().await && !dir.path().join("run/root").exists());
+    let second = serve("test-owner", dir.path(), &["--owner", "54322"]).output().await.unwrap();
+    assert!(!second.status.success(), "one owner at a time");
+    assert!(asked_by(OWNER, &socket, "use").contains("no capsule is open"));
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
 use super::tools::find;
-use super::{loops, share};
+use super::{drive, loops, share};
 use crate::fault::Fault;
 use crate::place::Way;
 
@@ -44,7 +44,13 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn open(way: Way, folder: &Path, size: Option<u64>) -> Result<Self, Fault> {
-        fs::create_dir_all(folder).map_err(wrong)?;
+        let folder = &match way {
+            Way::Service => drive::of_service(folder)?,
+            Way::User => {
+                fs::create_dir_all(folder).map_err(wrong)?;
+                folder.to_owned()
+            }
+        };
         let usual = || {
             fs::metadata(folder.join(IMAGE)).map_or_else(|_| share::of_drive(folder), |there| Ok(there.len()))
         };

@@ -1,5 +1,7 @@
 //! The holder's own life: one capsule at the most, opened, frozen and ended as its owner asks.
 
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Here;
 use super::doors::{self, Doors};
+use super::drive;
 use super::edition::{self, Edition};
 use super::tools::OWN_PROGRAM;
 use crate::fault::Fault;
@@ -63,7 +66,7 @@ pub struct Setup {
 /// Another holder has its folder, or it cannot be used. What a capsule lacks is said to whoever asks for it.
 pub async fn serve(setup: Setup) -> Result<(), Fault> {
     let run = setup.here.run.clone();
-    ionet_private::folder(&run).map_err(|error| Fault::at("run folder", error))?;
+    run_folder(&run, setup.owner).map_err(|error| Fault::at("run folder", error))?;
     let _alone = Lock::take(&run.join("hold.lock")).map_err(|_| Fault::Busy)?;
     let listener = doors::listen(&socket(&run), setup.owner)?;
     let (say, mut heard) = mpsc::channel(16);
@@ -88,6 +91,16 @@ pub async fn serve(setup: Setup) -> Result<(), Fault> {
     // The last answers.
     let _ = timeout(LAST_WORDS, answering.wait()).await;
     Ok(())
+}
+
+fn run_folder(run: &Path, owner: uid_t) -> io::Result<()> {
+    if owner == geteuid().as_raw() {
+        return ionet_private::folder(run).map_err(io::Error::other);
+    }
+    std::fs::create_dir_all(run)?;
+    drive::kept(run, true).map_err(io::Error::other)?;
+    // They come as far as to the sockets, and put nothing in the place of any.
+    std::fs::set_permissions(run, std::fs::Permissions::from_mode(0o711))
 }
 
 /// Clears away what a holder and its capsule have left that were ended by force. Where another holds the folder, nothing was.
@@ -256,7 +269,7 @@ impl Holder {
 
     async fn probe(&mut self, internet: Vec<String>) -> Result<Seen, Fault> {
         let around = Around { internet, ..self.held()?.around() };
-        let wrong = |error: std::io::Error| Fault::at("probe", error);
+        let wrong = |error: io::Error| Fault::at("probe", error);
         let link = self.open.as_ref().map(|open| open.link.clone()).ok_or(Fault::Busy)?;
         let asked = async {
             let mut talk = link.door("probe").await?;
@@ -283,12 +296,8 @@ impl Holder {
         self.end().await?;
         self.setup.here.settle(&self.setup.name).await?;
         let setup = &self.setup;
-        let spec = Spec {
-            name: setup.name.clone(),
-            folder: setup.folder.clone(),
-            programs: programs.clone(),
-            wish: wish.clone(),
-        };
+        let (name, folder) = (setup.name.clone(), setup.folder.clone());
+        let spec = Spec { name, folder, programs: programs.clone(), wish: wish.clone() };
         let capsule = setup.here.start(&spec).await?;
         let led = wish.led.clone();
         let (link, over) = Link::over(capsule.stream, End::Holder, move |talk| {

@@ -16,6 +16,7 @@ mod control;
 mod delegation;
 pub mod disk;
 pub mod doors;
+mod drive;
 mod edition;
 mod engine;
 pub mod files;

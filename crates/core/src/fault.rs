@@ -233,6 +233,8 @@ pub enum CapsuleFault {
     NoDevice(String),
     #[error("its disk cannot be used: {0}")]
     Disk(String),
+    #[error("jobs have filled its disk")]
+    Full,
     #[error("another one is there")]
     Busy,
     #[error("{0}")]

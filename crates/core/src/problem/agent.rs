@@ -60,6 +60,7 @@ fn of_capsule(fault: &CapsuleFault) -> Problem {
         CapsuleFault::NoControlGroup(missing) => because(Code::CapsuleNoControlGroup, "missing", missing),
         CapsuleFault::NoDevice(device) => because(Code::CapsuleNoDevice, "device", device),
         CapsuleFault::Disk(why) => because(Code::CapsuleDisk, "why", why),
+        CapsuleFault::Full => again(Code::CapsuleFull),
         CapsuleFault::Busy => again(Code::CapsuleBusy),
         CapsuleFault::Failed(why) => because(Code::CapsuleFailed, "why", why),
         CapsuleFault::Elsewhere => plain(Code::CapsuleElsewhere, Action::None, STOPS),

@@ -97,6 +97,7 @@ codes! {
     CapsuleNoControlGroup = "capsule-no-control-group",
     CapsuleNoDevice = "capsule-no-device",
     CapsuleDisk = "capsule-disk",
+    CapsuleFull = "capsule-full",
     CapsuleBusy = "capsule-busy",
     CapsuleFailed = "capsule-failed",
     CapsuleElsewhere = "capsule-elsewhere",

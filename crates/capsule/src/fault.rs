@@ -34,6 +34,9 @@ pub enum Fault {
     /// The drive that it is to lie on.
     #[error("the disk of the capsule cannot be used: {0}")]
     Disk(String),
+    /// More than a folder among the owner's is to hold: the capsule that did so has ended.
+    #[error("jobs have filled the disk of the capsule")]
+    Full,
     /// Another capsule of this name lives, or one on the same disk.
     #[error("another capsule of this name, or on this disk, is there")]
     Busy,

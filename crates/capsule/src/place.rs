@@ -88,6 +88,8 @@ pub trait Place: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     pub why: String,
+    /// It had to: its disk held more than its size.
+    pub full: bool,
 }
 
 /// The hold on a capsule. Dropping it ends the capsule.
@@ -145,7 +147,7 @@ pub struct Around {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Used {
     pub counted: Counted,
-    /// Bytes that its disk holds, and how many it may hold; none where it is a folder among the owner's.
+    /// Bytes that its disk holds, and how many it may hold; none where a folder among the owner's was not measured yet.
     pub disk: Option<(u64, u64)>,
     /// Bytes of memory.
     pub memory: u64,

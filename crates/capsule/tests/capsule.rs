@@ -5,11 +5,10 @@
 mod held;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
+use held::by_user::{Delegated, held_by_user};
 use held::{Held, inventory, kill, lacks, nothing_left, wait};
 use ionet_agent::guard::{Guard, Place, Start};
 use ionet_core::StartId;
@@ -65,18 +64,27 @@ fn the_disk_holds_no_more_than_its_size_and_gives_back_what_a_job_frees() {
         println!("skipped: needs {needs}");
         return;
     }
-    let held = Held::start("test-disk");
+    let mut held = Held::start("test-disk");
     held.image();
     let image = held.folder().join("disk.img");
     let taken = || fs::metadata(&image).unwrap().blocks() * 512;
     let before = taken();
+    let at_first = holds(&mut held);
     let id =
         held.job("dd if=/dev/zero of=/full bs=1M count=300 conv=fsync; sleep 600", json!({"Memory": MEMORY}));
     wait("300 MB on the drive", || (taken() > before + (290 << 20)).then_some(()));
+    assert!(holds(&mut held) > at_first + (290 << 20), "outside it is known how full it is");
     held.ask("DELETE", &format!("/containers/{id}?force=1"), held::NOTHING).unwrap();
     wait("them back", || (taken() < before + (30 << 20)).then_some(()));
     assert_eq!(fs::metadata(&image).unwrap().permissions().mode() & 0o777, 0o600);
     drop(held);
+}
+
+/// Bytes on a capsule's disk, as its holder tells it.
+fn holds(held: &mut Held) -> u64 {
+    let said = held.tell("count");
+    let (_, disk) = said.split_once("disk: Some((").unwrap_or_else(|| panic!("{said}"));
+    disk.split(',').next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -270,7 +278,7 @@ fn an_ordinary_user_with_a_delegated_group_has_the_same_capsule() {
         println!("skipped: needs a control group that can be delegated");
         return;
     };
-    let held = held_by_user(USER, &delegated);
+    let held = held_by_user("test-user", USER, &delegated, "");
     held.image();
 
     let (code, said) = held.run("id; cat /proc/self/uid_map", json!({"Memory": MEMORY, "PidsLimit": 20}));
@@ -283,87 +291,27 @@ fn an_ordinary_user_with_a_delegated_group_has_the_same_capsule() {
     nothing_left("test-user", dir.path());
 }
 
-/// By a user whom only this capsule's holder knows: the files of this PC that say who there is are others in its mount namespace.
-fn held_by_user(user: u32, delegated: &Delegated) -> Held {
-    let dir = tempfile::tempdir().unwrap();
-    for (file, line) in [
-        ("passwd", format!("root:x:0:0::/root:/bin/sh\ncapsule-test:x:{user}:{user}::/:/bin/sh\n")),
-        ("subuid", format!("capsule-test:{}:65536\n", 0x7200_0000)),
-        ("subgid", format!("capsule-test:{}:65536\n", 0x7200_0000)),
-    ] {
-        fs::write(dir.path().join(file), line).unwrap();
+/// Nothing but a look keeps a folder to its size.
+#[test]
+fn a_capsule_whose_jobs_fill_an_ordinary_users_folder_ends_and_says_why() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
     }
-    // The test's own program lies in a folder that others may not enter.
-    let program = dir.path().join("ionet-capsule");
-    fs::copy(held::PROGRAM, &program).unwrap();
-    for folder in ["disk", "run"] {
-        fs::create_dir(dir.path().join(folder)).unwrap();
-        chown(dir.path().join(folder), Some(user), Some(user)).unwrap();
-    }
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let there = dir.path().display().to_string();
-    Held::again("test-user", dir, |hold| {
-        let args: Vec<String> = hold.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        let mounts =
-            ["passwd", "subuid", "subgid"].map(|file| format!("mount --bind {there}/{file} /etc/{file}"));
-        // Everybody's, as systems have it.
-        let tun = format!("mknod --mode 666 {there}/tun c 10 200; mount --bind {there}/tun /dev/net/tun");
-        let group = &delegated.name;
-        let enter = delegated.enter();
-        let script = format!(
-            "set -e; {}; {tun}; {enter}; exec setpriv --reuid {user} --regid {user} --clear-groups env -i PATH=/usr/bin \
-             {} {} --group {group}",
-            mounts.join("; "),
-            program.display(),
-            args.join(" ")
-        );
-        let mut unshared = Command::new("unshare");
-        unshared.args(["--mount", "sh", "-c", &script]);
-        unshared
-    })
-}
+    const USER: u32 = 54_323;
+    let Some(delegated) = Delegated::to(USER) else {
+        println!("skipped: needs a control group that can be delegated");
+        return;
+    };
+    let mut held = held_by_user("test-full", USER, &delegated, "--disk 1073741824");
+    held.image();
+    wait("a look", || held.tell("count").contains("disk: Some((").then_some(()));
+    wait("the image on it", || (holds(&mut held) > 1 << 20).then_some(()));
 
-/// A control group of this PC that is that user's.
-struct Delegated {
-    name: String,
-    folders: Vec<std::path::PathBuf>,
-}
+    held.job("dd if=/dev/zero of=/full bs=1M count=1100; sleep 600", json!({"Memory": MEMORY}));
 
-impl Delegated {
-    fn to(user: u32) -> Option<Self> {
-        let top = Path::new("/sys/fs/cgroup");
-        let name = format!("ionet-delegated-{}", std::process::id());
-        let one = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
-        let folders: Vec<_> = match top.join("cgroup.controllers").exists() {
-            true => vec![top.join(&name)],
-            false => one.iter().map(|controller| top.join(controller).join(&name)).collect(),
-        };
-        for folder in &folders {
-            fs::create_dir(folder).ok()?;
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                if let Ok(all) = fs::read(folder.with_file_name(file)) {
-                    fs::write(folder.join(file), all).ok()?;
-                }
-            }
-            chown(folder, Some(user), Some(user)).ok()?;
-            for file in fs::read_dir(folder).ok()?.flatten() {
-                chown(file.path(), Some(user), Some(user)).ok()?;
-            }
-        }
-        Some(Self { name, folders })
-    }
-
-    /// As a shell does it.
-    fn enter(&self) -> String {
-        let each = self.folders.iter().map(|folder| format!("echo $$ > {}/cgroup.procs", folder.display()));
-        each.collect::<Vec<_>>().join("; ")
-    }
-}
-
-impl Drop for Delegated {
-    fn drop(&mut self) {
-        for folder in &self.folders {
-            let _ = fs::remove_dir(folder);
-        }
-    }
+    let dir = held.gone();
+    let said = fs::read_to_string(dir.path().join("errors")).unwrap();
+    assert!(said.contains("jobs have filled the disk of the capsule"), "{said}");
+    nothing_left("test-full", dir.path());
 }

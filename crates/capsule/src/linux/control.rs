@@ -27,6 +27,10 @@ pub(crate) enum Ask {
     End,
     /// Nothing lives any more: clear away what one that was ended by force has left.
     Sweep(Groups),
+    /// What a folder of ids that are nobody's outside takes of its drive.
+    Measure {
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +42,9 @@ pub(crate) enum Say {
     Inside,
     Done,
     Counted(Counted),
+    Measured {
+        bytes: u64,
+    },
     Failed(Fault),
     Ended {
         why: String,

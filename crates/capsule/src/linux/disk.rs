@@ -18,6 +18,8 @@ use crate::fault::Fault;
 use crate::place::Way;
 
 const IMAGE: &str = "disk.img";
+/// Beside a folder: how many bytes it may hold, as an image tells by its length.
+const SIZE: &str = "size";
 /// A capsule has room for an engine and an image at least.
 const LEAST: u64 = 1 << 30;
 /// A capsule whose holder was killed ends by itself, and the kernel then lets go of its disk.
@@ -38,6 +40,7 @@ pub fn keep_mounts_to_ourselves() -> io::Result<()> {
 pub(crate) struct Disk {
     at: PathBuf,
     mounted: bool,
+    size: u64,
     /// The holder's alone: whoever it starts is given none of it.
     _lock: fs::File,
 }
@@ -51,9 +54,11 @@ impl Disk {
                 folder.to_owned()
             }
         };
-        let usual = || {
-            fs::metadata(folder.join(IMAGE)).map_or_else(|_| share::of_drive(folder), |there| Ok(there.len()))
+        let was = match way {
+            Way::Service => fs::metadata(folder.join(IMAGE)).ok().map(|there| there.len()),
+            Way::User => fs::read_to_string(folder.join(SIZE)).ok().and_then(|size| size.parse().ok()),
         };
+        let usual = || was.map_or_else(|| share::of_drive(folder), Ok);
         let size = size.map_or_else(usual, Ok).map_err(wrong)?;
         if size < LEAST {
             return Err(Fault::Disk(format!("{size} bytes are too few: at least 1 GiB is needed")));
@@ -63,7 +68,10 @@ impl Disk {
         let lock = locked(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(wrong)?;
         match way {
-            Way::User => Ok(Self { at, mounted: false, _lock: lock }),
+            Way::User => {
+                fs::write(folder.join(SIZE), size.to_string()).map_err(wrong)?;
+                Ok(Self { at, mounted: false, size, _lock: lock })
+            }
             Way::Service => {
                 free(&folder.join(IMAGE))?;
                 image_of(&folder.join(IMAGE), size)?;
@@ -71,12 +79,17 @@ impl Disk {
                 run(Command::new(find("mount")?)
                     .args(["-t", "ext4", "-o", "discard,noatime,nosuid,nodev"])
                     .args([&device, &at]))?;
-                Ok(Self { at, mounted: true, _lock: lock })
+                Ok(Self { at, mounted: true, size, _lock: lock })
             }
         }
     }
 
-    /// Bytes that it holds, and may hold. A folder lies among the owner's, and its share of that drive nobody tells.
+    /// How many bytes it may hold, where only a look tells how many it does.
+    pub(crate) fn size(&self) -> Option<u64> {
+        (!self.mounted).then_some(self.size)
+    }
+
+    /// Bytes that it holds, and may hold. A folder's the file system does not tell.
     pub(crate) fn taken(&self) -> Option<(u64, u64)> {
         let all = rustix::fs::statvfs(&self.at).ok().filter(|_| self.mounted)?;
         Some(((all.f_blocks - all.f_bfree) * all.f_frsize, all.f_blocks * all.f_frsize))

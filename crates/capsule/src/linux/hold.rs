@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::control::{Ask, Groups, Plan, Say};
 use super::disk::Disk;
+use super::filled::Filled;
 use super::said::pass_on;
 use super::talk::Talk;
 use super::tools::OWN_PROGRAM;
@@ -125,8 +126,16 @@ impl Here {
             return Err(fault);
         }
         let (here, name, granted) = (self.clone(), spec.name.clone(), spec.wish.granted.clone());
-        let hold = Held { here, name, talk, moat, network, wall, granted, groups, disk };
+        let filled = disk.size().map(|size| Filled::of(here.clone(), disk.path().to_owned(), size));
+        let hold = Held { filled, here, name, talk, moat, network, wall, granted, groups, disk };
         Ok(Capsule { stream: Box::new(stream), hold: Box::new(hold) })
+    }
+
+    /// What a capsule's folder holds, in bytes.
+    pub(super) async fn measured(&self, folder: &Path) -> Result<u64, Fault> {
+        let (mut talk, _stream, _moat, _) = self.moat().await?;
+        talk.ask(&Ask::Measure { folder: folder.to_owned() }).await?;
+        talk.hear("measure", |say| if let Say::Measured { bytes } = say { Some(*bytes) } else { None }).await
     }
 
     /// The process with its ids mapped, its number, what is spoken with it, and the capsule's stream, whose other end it has.
@@ -169,6 +178,8 @@ struct Held {
     wall: Wall,
     granted: Vec<std::net::SocketAddr>,
     groups: Groups,
+    /// Of a folder, which nothing else keeps to its size.
+    filled: Option<Filled>,
     disk: Disk,
 }
 
@@ -201,11 +212,18 @@ impl Hold for Held {
     }
 
     async fn ended(&mut self) -> Ended {
-        let why = tokio::select! {
-            ended = self.moat.wait() => format!("the moat ended: {ended:?}"),
-            ended = self.network.wait() => format!("its way out ended: {ended:?}"),
+        let filled = &mut self.filled;
+        let over = async move {
+            match filled {
+                Some(filled) => filled.over().await,
+                None => std::future::pending().await,
+            }
         };
-        Ended { why }
+        tokio::select! {
+            ended = self.moat.wait() => Ended { why: format!("the moat ended: {ended:?}"), full: false },
+            ended = self.network.wait() => Ended { why: format!("its way out ended: {ended:?}"), full: false },
+            () = over => Ended { why: Fault::Full.to_string(), full: true },
+        }
     }
 
     async fn look_again(&mut self) -> Result<(), Fault> {
@@ -231,7 +249,7 @@ impl Hold for Held {
         let counted = self.talk.hear("moat", counted).await?;
         Ok(Used {
             counted,
-            disk: self.disk.taken(),
+            disk: self.filled.as_ref().map_or_else(|| self.disk.taken(), Filled::taken),
             memory: self.groups.memory().unwrap_or_default(),
             jobs: self.groups.jobs().unwrap_or_default(),
         })

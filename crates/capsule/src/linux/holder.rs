@@ -23,7 +23,7 @@ use super::tools::OWN_PROGRAM;
 use crate::fault::Fault;
 use crate::holder::{Ask, DOORS, Say, Seen, socket};
 use crate::link::{End, Link};
-use crate::place::{Around, Hold, Place as _, Programs, Spec, Wish};
+use crate::place::{Around, Ended, Hold, Place as _, Programs, Spec, Wish};
 
 /// A question is a line, and no longer than this.
 const LONGEST: u64 = 64 * 1024;
@@ -42,6 +42,8 @@ const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// One that holds nothing and is asked nothing ends, if its owner has started it or another version of it is installed.
 const IDLE: Duration = Duration::from_secs(5);
+/// A next start comes by then.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a holder is started with.
 #[derive(Debug, Clone)]
@@ -82,7 +84,7 @@ pub async fn serve(setup: Setup) -> Result<(), Fault> {
     });
     answering.close();
     let own = Edition::of(Path::new(OWN_PROGRAM));
-    let mut holder = Holder { setup, own, look_at: Instant::now() + LOOK_EVERY, open: None };
+    let mut holder = Holder { setup, full: false, own, look_at: Instant::now() + LOOK_EVERY, open: None };
     let unanswered = holder.live(&mut heard).await;
     // Whoever comes now finds nobody, and starts the next one.
     let _ = std::fs::remove_file(socket(&run));
@@ -145,6 +147,8 @@ async fn answer(stream: UnixStream, say: mpsc::Sender<Asked>) {
 
 struct Holder {
     setup: Setup,
+    /// The last capsule ended because its disk was full, and its owner has not heard of it yet.
+    full: bool,
     /// The one of its own program.
     own: Edition,
     look_at: Instant,
@@ -167,7 +171,7 @@ struct Open {
 
 enum News {
     Asked(Asked),
-    Ended(String),
+    Ended(Ended),
     /// Nobody has spoken with its guard for long.
     Alone,
     /// It may be in other networks by now.
@@ -193,8 +197,9 @@ impl Holder {
                     let said = self.done(ask).await.unwrap_or_else(Say::Failed);
                     let _ = tell.send(said);
                 }
-                News::Ended(why) => {
-                    tracing::warn!(why, "the capsule ended by itself");
+                News::Ended(Ended { why, full }) => {
+                    tracing::warn!(why, "the capsule ends by itself");
+                    self.full = full;
                     self.end_and_say().await;
                 }
                 News::Alone => {
@@ -221,15 +226,15 @@ impl Holder {
         let Some(open) = &mut self.open else {
             return tokio::select! {
                 asked = heard.recv() => asked.map_or(News::Deaf, News::Asked),
-                () = sleep(IDLE) => News::Idle,
+                () = sleep(if self.full { TOLD_WITHIN } else { IDLE }) => News::Idle,
             };
         };
         let (hold, over) = (&mut open.hold, &mut open.over);
         let (guarded, since) = (&mut open.guarded, &mut open.alone_since);
         tokio::select! {
             asked = heard.recv() => asked.map_or(News::Deaf, News::Asked),
-            ended = hold.ended() => News::Ended(ended.why),
-            _ = over => News::Ended("its first process ended".to_owned()),
+            ended = hold.ended() => News::Ended(ended),
+            _ = over => News::Ended(Ended { why: "its first process ended".to_owned(), full: false }),
             () = alone(guarded, since, most) => News::Alone,
             () = sleep_until(self.look_at) => News::Look,
         }
@@ -286,6 +291,9 @@ impl Holder {
     }
 
     async fn open(&mut self, wish: Wish, named: Option<Programs>) -> Result<(), Fault> {
+        if std::mem::take(&mut self.full) {
+            return Err(Fault::Full);
+        }
         let programs = self.programs(named)?;
         let editions = edition::of_all(&programs);
         let is_like =

@@ -62,8 +62,26 @@ fn keep(mut moat: Moat, stream: OwnedFd) -> io::Result<()> {
             let swept = groups.clear(CLEARED_WITHIN);
             moat.say(&swept.map_or_else(Say::Failed, |()| Say::Done))
         }
+        Some(Ask::Measure { folder }) => {
+            identity()?;
+            moat.say(&measured(&folder).map_or_else(Say::Failed, |bytes| Say::Measured { bytes }))
+        }
         Some(Ask::Freeze | Ask::Thaw | Ask::Count | Ask::Wall { .. } | Ask::End) | None => Ok(()),
     }
+}
+
+/// In bytes. What changes meanwhile is counted as it was met, and no link is followed.
+fn measured(folder: &Path) -> Result<u64, Fault> {
+    use std::os::unix::process::CommandExt as _;
+    let wrong = |error: io::Error| Fault::at("measure", error);
+    let mut command = Command::new(find("du")?);
+    command.args(["-s", "-x", "--block-size=1"]).arg(folder).env_clear().stdin(Stdio::null());
+    // SAFETY: see what is done there.
+    unsafe { command.pre_exec(follow()) };
+    let said = command.stderr(Stdio::null()).output().map_err(wrong)?;
+    let said = String::from_utf8_lossy(&said.stdout);
+    let bytes = said.split_whitespace().next().and_then(|bytes| bytes.parse().ok());
+    bytes.ok_or_else(|| wrong(io::ErrorKind::InvalidData.into()))
 }
 
 /// Root of the namespace that it is in.
@@ -261,7 +279,7 @@ fn answer(ask: Ask, groups: &Groups) -> Result<Say, Fault> {
         Ask::Thaw => frozen(false).map(|()| Say::Done),
         Ask::Wall { rules } => tell("nft", &["-f", "-"], &rules).map(|()| Say::Done),
         Ask::Count => counted().map(Say::Counted),
-        Ask::Build(_) | Ask::Sweep(_) | Ask::End => Err(Fault::Busy),
+        Ask::Build(_) | Ask::Sweep(_) | Ask::Measure { .. } | Ask::End => Err(Fault::Busy),
     }
 }
 

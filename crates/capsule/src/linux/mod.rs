@@ -20,6 +20,7 @@ mod drive;
 mod edition;
 mod engine;
 pub mod files;
+mod filled;
 mod groups;
 mod groups_inside;
 pub mod guard;

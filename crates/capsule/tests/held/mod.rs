@@ -1,6 +1,8 @@
 //! A capsule as a test holds it: `ionet-capsule hold` in a process of its own, its engine over a socket, and an inventory of all that it
 //! could leave.
 
+pub(crate) mod by_user;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

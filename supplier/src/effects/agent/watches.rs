@@ -138,7 +138,10 @@ impl Shared {
                 let mut last = Ok(());
                 loop {
                     tokio::time::sleep(DISK_EVERY).await;
-                    let now = plan::written(disk::try_out(&drive).await);
+                    let mut now = plan::written(disk::try_out(&drive).await);
+                    if let (Ok(()), Some(capsule)) = (&now, &shared.agent.world.capsule) {
+                        now = capsule.has_room().await;
+                    }
                     if now != last {
                         if let Err(fault) = &now {
                             tracing::warn!(%fault, "jobs' files have no place");

@@ -99,6 +99,12 @@ impl Capsule {
         self.holder.open(&wish(servers), named.as_ref(), starts).await.map_err(fault)
     }
 
+    /// Whether jobs find room on its disk. Where nobody tells, whoever holds it is told of elsewhere.
+    pub(super) async fn has_room(&self) -> Result<(), AgentFault> {
+        let disk = self.holder.used().await.ok().and_then(|used| used.disk);
+        if disk.is_some_and(is_full) { Err(fault(Fault::Full)) } else { Ok(()) }
+    }
+
     /// Ends it and everything in it, and clears away what one has left that was ended by force.
     pub(super) async fn end(&self) -> Result<(), WorkFault> {
         self.holder.end(|| self.program.exists().then(|| self.runs("sweep"))).await.map_err(|fault| {
@@ -142,6 +148,11 @@ fn brought(programs: &Programs) -> capsule::Programs {
     let plugin = (card_plugin(&programs.card_plugin), programs.card_plugin.clone());
     let beside = [plugin].into_iter().chain(played()).map(|(name, file)| (name.into(), file));
     capsule::Programs { agent: Some(programs.agent.clone()), beside: beside.collect() }
+}
+
+/// What is left is less than any job needs.
+fn is_full((taken, of): (u64, u64)) -> bool {
+    of.saturating_sub(taken) < 64 << 20
 }
 
 /// Its name below the folder of what is brought.
@@ -190,6 +201,7 @@ fn fault(fault: Fault) -> AgentFault {
         Fault::Missing(Missing::ControlGroup(missing)) => CapsuleFault::NoControlGroup(missing),
         Fault::Missing(Missing::Device(device)) => CapsuleFault::NoDevice(device),
         Fault::Disk(why) => CapsuleFault::Disk(why),
+        Fault::Full => CapsuleFault::Full,
         Fault::Busy => CapsuleFault::Busy,
         Fault::Failed { step, why } => CapsuleFault::Failed(format!("{step}: {why}")),
         Fault::Elsewhere => CapsuleFault::Elsewhere,
@@ -242,6 +254,16 @@ fn played() -> impl Iterator<Item = (String, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_is_full_before_its_last_byte_is_taken() {
+        assert!(
+            is_full((2 << 30, 2 << 30))
+                && is_full((3 << 30, 2 << 30))
+                && is_full(((2 << 30) - 4096, 2 << 30))
+        );
+        assert!(!is_full((1 << 30, 2 << 30)));
+    }
 
     #[test]
     fn of_the_regions_servers_those_in_private_networks_alone_are_let_through_the_wall() {

@@ -1,0 +1,76 @@
+//! How much an ordinary user's folder holds. Nothing keeps it to its size but that it is looked at, at intervals that grow with it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::hold::Here;
+
+/// A look takes no more than this part of the time.
+const PART: u32 = 20;
+const OFTEN: Duration = Duration::from_secs(5);
+const SELDOM: Duration = Duration::from_secs(600);
+/// A drive that is slower than this is looked at no longer.
+const SEEN_WITHIN: Duration = Duration::from_secs(120);
+
+/// Of one capsule, as long as this is there.
+pub(super) struct Filled {
+    size: u64,
+    taken: watch::Receiver<Option<u64>>,
+    looking: JoinHandle<()>,
+}
+
+impl Filled {
+    pub(super) fn of(here: Here, folder: PathBuf, size: u64) -> Self {
+        let (tell, taken) = watch::channel(None);
+        let looking = tokio::spawn(async move {
+            loop {
+                let begun = Instant::now();
+                match timeout(SEEN_WITHIN, here.measured(&folder)).await {
+                    Ok(Ok(bytes)) => drop(tell.send_replace(Some(bytes))),
+                    Ok(Err(fault)) => tracing::warn!(%fault, "the jobs' folder could not be measured"),
+                    Err(_) => tracing::warn!("the jobs' folder takes too long to be measured"),
+                }
+                sleep(pause(begun.elapsed())).await;
+            }
+        });
+        Self { size, taken, looking }
+    }
+
+    /// Bytes that it holds, and may hold.
+    pub(super) fn taken(&self) -> Option<(u64, u64)> {
+        self.taken.borrow().map(|taken| (taken, self.size))
+    }
+
+    /// Until it holds more than it may.
+    pub(super) async fn over(&mut self) {
+        let size = self.size;
+        if self.taken.wait_for(|taken| taken.is_some_and(|taken| taken > size)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
+}
+
+fn pause(took: Duration) -> Duration {
+    (took * PART).clamp(OFTEN, SELDOM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_takes_long_to_measure_is_measured_more_seldom() {
+        let [quick, slow, slowest] = [1, 2_000, 100_000].map(|took| pause(Duration::from_millis(took)));
+        assert_eq!((quick, slow, slowest), (OFTEN, Duration::from_secs(40), SELDOM));
+    }
+}

@@ -174,7 +174,7 @@ impl Capsule {
         let program = programs.join("ionet-capsule");
         let began = Instant::now();
         let wish = Wish { disk: Some(DISK), memory: None, rate: None, granted: Vec::new(), led: Vec::new() };
-        capsule.holder.open(&wish, || Some(capsule.serve(&program))).await?;
+        capsule.holder.open(&wish, None, || Some(capsule.serve(&program))).await?;
         let deadline = began + PATIENCE;
         let engine = client(&capsule.engine())?;
         while ask(&engine, Method::GET, "_ping", &json!({})).await.is_err() {

@@ -23,6 +23,9 @@ struct Args {
     /// Opens that layer for real; of the attacks that no other layer withstands exactly those must succeed.
     #[arg(long = "break", value_name = "LAYER")]
     open: Option<Layer>,
+    /// Opens one layer after the other and tries all attacks each time, so that no layer hides behind another.
+    #[arg(long, conflicts_with_all = ["open", "check"])]
+    each_alone: bool,
     /// Only attacks whose name holds these words.
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
@@ -97,36 +100,46 @@ fn tried(args: &Args) -> Result<ExitCode> {
     if let Some(missing) = missing() {
         bail!("needs {missing}");
     }
-    let report = try_all(args)?;
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &report)?;
-    writeln!(out)?;
-    ensure!(report.untried == 0, "{} attacks could not be tried", report.untried);
-    let wrong = match args.open {
-        Some(layer) => unlike_expected(&report, layer),
-        None if args.check => report
-            .attacks
-            .iter()
-            .filter(|line| line.succeeded)
-            .map(|line| format!("succeeded: {}", line.title()))
-            .collect(),
-        None => Vec::new(),
+    let reports = if args.each_alone {
+        // The gate's three are open together.
+        let layers = [Layer::Gate, Layer::Filter, Layer::Disk, Layer::Knowledge];
+        layers.iter().map(|layer| try_all(args, Some(*layer))).collect::<Result<Vec<_>>>()?
+    } else {
+        vec![try_all(args, args.open)?]
     };
+    let mut out = std::io::stdout().lock();
+    match reports.as_slice() {
+        [report] => serde_json::to_writer_pretty(&mut out, report)?,
+        all => serde_json::to_writer_pretty(&mut out, all)?,
+    }
+    writeln!(out)?;
+    let untried: usize = reports.iter().map(|report| report.untried).sum();
+    ensure!(untried == 0, "{untried} attacks could not be tried");
+    let wrong: Vec<String> = reports.iter().flat_map(|report| wrong(report, args.check)).collect();
     for line in &wrong {
         say(line);
     }
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn try_all(args: &Args) -> Result<Report> {
+fn wrong(report: &Report, check: bool) -> Vec<String> {
+    let succeeded = report.attacks.iter().filter(|line| line.succeeded);
+    match report.opened {
+        Some(layer) => unlike_expected(report, layer),
+        None if check => succeeded.map(|line| format!("succeeded: {}", line.title())).collect(),
+        None => Vec::new(),
+    }
+}
+
+fn try_all(args: &Args, open: Option<Layer>) -> Result<Report> {
     let own = std::env::current_exe()?;
-    let stage = Stage::build(own.parent().context("a program lies in a folder")?, args.open)?;
+    let stage = Stage::build(own.parent().context("a program lies in a folder")?, open)?;
     let wanted = |attack: &Attack| {
         args.only.as_ref().is_none_or(|words| attack.name.contains(words))
             && args.layer.is_none_or(|layer| attack.layer == layer)
     };
     let mut report =
-        Report { opened: args.open, attacks: Vec::new(), left_out: Vec::new(), succeeded: 0, untried: 0 };
+        Report { opened: open, attacks: Vec::new(), left_out: Vec::new(), succeeded: 0, untried: 0 };
     for attack in list::all().into_iter().filter(wanted) {
         let start = Instant::now();
         let outcome = attack.try_on(&stage);

@@ -26,12 +26,30 @@ fn every_attack_on_the_list_is_withstood() {
 
 #[test]
 fn of_a_layer_that_is_open_exactly_those_attacks_succeed_that_only_it_withstands() {
-    for layer in ["filter", "disk", "knowledge"] {
+    for layer in ["gate", "images", "card", "filter", "disk", "knowledge"] {
         let Some(said) = walls(&["--break", layer, "--layer", layer]) else { return };
 
         assert!(said.status.success(), "{layer}: {}", String::from_utf8_lossy(&said.stderr));
         let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
         assert_ne!(report["succeeded"], 0, "{layer} withstands nothing that another does not");
+    }
+}
+
+/// All pairs are tried by `--each-alone`, which takes longer.
+#[test]
+fn what_a_layer_withstands_alone_it_withstands_while_another_is_open() {
+    for (open, layer) in [
+        ("filter", "gate"),
+        ("disk", "images"),
+        ("knowledge", "card"),
+        ("gate", "disk"),
+        ("gate", "knowledge"),
+    ] {
+        let Some(said) = walls(&["--break", open, "--layer", layer]) else { return };
+
+        assert!(said.status.success(), "{layer} without {open}: {}", String::from_utf8_lossy(&said.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(report["succeeded"], 0, "{layer} hides behind {open}");
     }
 }
 

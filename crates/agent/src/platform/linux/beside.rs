@@ -20,7 +20,7 @@ use super::lay_out::{bring, cleared};
 use super::processes::{Containers, Scope};
 use super::protocol::NotStarted;
 use super::{clear, work};
-use crate::guard::{Place, Start};
+use crate::guard::Start;
 use crate::{api, disk, files, introduction};
 
 /// What comes of jobs' containers at the gate.
@@ -216,11 +216,11 @@ impl Beside {
     }
 
     /// The files of an allocation that has ended. Nomad would keep them until it has fifty such.
-    pub(super) fn remove_later(&self, id: StartId, place: Place, allocation: String, wait: Duration) {
+    pub(super) fn remove_later(&self, id: StartId, data_dir: PathBuf, allocation: String, wait: Duration) {
         let say = self.say.clone();
         tokio::spawn(async move {
             sleep(wait).await;
-            if !clear::one(&place.data_dir, place.docker_socket.as_deref(), &allocation).await {
+            if !clear::one(&data_dir, allocation).await {
                 let _ = say.send(Done::FilesLeft(id, 1));
             }
         });

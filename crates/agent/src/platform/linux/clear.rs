@@ -1,12 +1,12 @@
-//! Clears away what ended work has left: its mounts, its groups and its files, those of other users too.
+//! Clears away what ended work has left: its mounts, its groups and its files.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ionet_core::fault::WorkFault;
 
+use super::leftovers;
 use super::processes::Scope;
-use super::{foreign_files, leftovers};
 use crate::disk::Call;
 use crate::{introduction, state};
 
@@ -14,36 +14,25 @@ use crate::{introduction, state};
 const FILES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Of all allocations, with what the agent knew of them.
-pub(super) async fn all(scope: &Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let began = Instant::now();
-    let cleared = by_us(scope.clone()).await;
-    // What there was no time for is nobody else's.
-    let is_foreign = matches!(cleared, Err(WorkFault::FilesLeft { .. })) && began.elapsed() < FILES_WITHIN;
-    if is_foreign && by_its_writer(scope, docker, None).await { by_us(scope.clone()).await } else { cleared }
-}
-
-/// The files of one, beside an agent that runs. Whether nothing of it is left.
-pub(super) async fn one(data_dir: &Path, docker: Option<&Path>, allocation: &str) -> bool {
-    let folder = data_dir.to_owned();
-    let Ok(scope) = tokio::task::spawn_blocking(move || Scope::new(&folder)).await else { return false };
-    if tidy(scope.clone(), allocation.to_owned()).await {
-        return true;
-    }
-    by_its_writer(&scope, docker, Some(allocation)).await && tidy(scope, allocation.to_owned()).await
-}
-
-/// Whether it is worth another look.
-async fn by_its_writer(scope: &Scope, docker: Option<&Path>, allocation: Option<&str>) -> bool {
-    let removed = foreign_files::remove(scope, docker, allocation).await;
-    removed.unwrap_or_else(|fault| {
-        tracing::warn!(%fault, "the engine has not removed what its containers wrote");
-        false
-    })
-}
-
-async fn by_us(scope: Scope) -> Result<(), WorkFault> {
+pub(super) async fn all(scope: Scope) -> Result<(), WorkFault> {
     let cleared = tokio::task::spawn_blocking(move || on_disk(&scope));
     cleared.await.unwrap_or(Err(WorkFault::NotPermitted))
+}
+
+/// The files of one, beside an agent that runs. Whether nothing of it is left; what hangs with the disk stays as well.
+pub(super) async fn one(data_dir: &Path, allocation: String) -> bool {
+    let folder = data_dir.to_owned();
+    let removed = tokio::task::spawn_blocking(move || {
+        let scope = Scope::new(&folder);
+        let there = scope.clone();
+        scope.disk().tidy(move |call| {
+            leftovers::remove_allocation(&there, &allocation, &|| {
+                call.gets_on();
+                true
+            })
+        })
+    });
+    matches!(removed.await, Ok(Some(true)))
 }
 
 /// What a disk that hangs keeps is said: it is there for the next sweep.
@@ -75,18 +64,4 @@ fn clear_in(scope: &Scope, call: &Call) -> Result<(), WorkFault> {
         0 => Ok(()),
         left => Err(WorkFault::FilesLeft { left }),
     }
-}
-
-/// What hangs with the disk stays as well.
-async fn tidy(scope: Scope, allocation: String) -> bool {
-    let removed = tokio::task::spawn_blocking(move || {
-        let there = scope.clone();
-        scope.disk().tidy(move |call| {
-            leftovers::remove_allocation(&there, &allocation, &|| {
-                call.gets_on();
-                true
-            })
-        })
-    });
-    matches!(removed.await, Ok(Some(true)))
 }

@@ -16,7 +16,7 @@ use super::processes::Scope;
 use crate::http::{self, Answer};
 
 /// Which allocation a container is of.
-pub(super) const LABEL: &str = "com.hashicorp.nomad.alloc_id";
+const LABEL: &str = "com.hashicorp.nomad.alloc_id";
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Engine<'a> {
@@ -44,12 +44,6 @@ pub(crate) struct Image {
     /// What a container that is made of it takes over.
     #[serde(default)]
     pub(crate) config: Value,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Made {
-    id: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -165,32 +159,6 @@ impl<'a> Engine<'a> {
             409 => Ok(false),
             _ => Err(WorkFault::EngineDown),
         }
-    }
-
-    /// Makes a container as `asked`, of an image that has nothing in it, and waits for as long as that until what runs in it has
-    /// ended. Then both are gone.
-    pub(crate) async fn run(&self, image: &str, asked: &Value, within: Duration) -> Result<(), WorkFault> {
-        self.make_empty(image).await?;
-        let ran = self.run_in(asked, within).await;
-        ran.and(self.remove_image(image).await.map(drop))
-    }
-
-    async fn run_in(&self, asked: &Value, within: Duration) -> Result<(), WorkFault> {
-        let answer = self.ask(Method::POST, "/containers/create", Some(asked.to_string())).await?;
-        let made: Made = serde_json::from_slice(&answer.body).map_err(|_| WorkFault::EngineDown)?;
-        let ran = match self.post(&made.id, "start", None).await {
-            Ok(()) => self.within(within).post(&made.id, "wait", None).await,
-            Err(fault) => Err(fault),
-        };
-        let target = format!("/containers/{}?force=1&v=1", made.id);
-        ran.and(self.ask(Method::DELETE, &target, None).await.map(drop))
-    }
-
-    async fn make_empty(&self, image: &str) -> Result<(), WorkFault> {
-        let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
-        let target = format!("/images/create?fromSrc=-&repo={name}&tag={tag}");
-        // A tar file ends with two empty blocks.
-        self.ask(Method::POST, &target, Some("\0".repeat(1024))).await.map(drop)
     }
 
     pub(crate) fn within(self, within: Duration) -> Self {

@@ -277,8 +277,8 @@ impl GuardSide {
                 self.answer(said).await;
             }
             Told::JobEnded(allocation) => {
-                if let (Some(agent), Some(place)) = (&self.agent, self.place.clone()) {
-                    self.beside.remove_later(agent.id, place, allocation, self.files_stay);
+                if let (Some(agent), Some(place)) = (&self.agent, &self.place) {
+                    self.beside.remove_later(agent.id, place.data_dir.clone(), allocation, self.files_stay);
                 }
             }
         }

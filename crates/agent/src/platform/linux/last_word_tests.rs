@@ -256,8 +256,7 @@ async fn files_that_stay_are_told_of_the_start_whose_job_left_them() {
     fs::write(&folder, "no folder").unwrap();
     let (beside, mut done) = Beside::new();
 
-    let place = Place { data_dir: stage.data(), docker_socket: None };
-    beside.remove_later(StartId(4), place, ALLOC.to_owned(), Duration::ZERO);
+    beside.remove_later(StartId(4), stage.data(), ALLOC.to_owned(), Duration::ZERO);
 
     let left = tokio::time::timeout(Duration::from_secs(20), done.recv()).await.unwrap();
     assert!(matches!(left, Some(Done::FilesLeft(StartId(4), 1))));

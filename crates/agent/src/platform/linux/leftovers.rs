@@ -90,18 +90,6 @@ pub(crate) fn remove_allocations(scope: &Scope, go_on: &dyn Fn() -> bool) -> u32
     left
 }
 
-/// The folders that are left of one allocation, or of all; none that something is mounted in.
-pub(crate) fn folders(scope: &Scope, allocation: Option<&str>) -> Vec<PathBuf> {
-    let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
-    let Some(data_dir) = scope.folders().last() else { return Vec::new() };
-    let wanted = |name: &str| processes::is_allocation(name) && allocation.is_none_or(|only| only == name);
-    let entries = FOLDERS.iter().filter_map(|name| fs::read_dir(data_dir.join(name)).ok());
-    let named = entries.flatten().flatten().filter(|entry| entry.file_name().to_str().is_some_and(wanted));
-    let folders = named.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let paths = folders.map(|entry| entry.path());
-    paths.filter(|path| !points.iter().any(|point| point.starts_with(path))).collect()
-}
-
 /// The same for one. Whether nothing of it is left.
 pub(crate) fn remove_allocation(scope: &Scope, id: &str, go_on: &dyn Fn() -> bool) -> bool {
     let Some(data_dir) = scope.folders().last().filter(|_| processes::is_allocation(id)) else { return true };

@@ -123,6 +123,25 @@ fn what_another_user_left_in_an_allocation_keeps_nothing_else_of_it() {
 }
 
 #[test]
+fn what_another_user_wrote_and_closed_goes_where_root_removes_it() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root to be two users");
+        return;
+    }
+    let dir = data_dir();
+    let data = dir.path().join("agent");
+    let closed = data.join("alloc").join(ALLOC).join("t/local/closed");
+    fs::create_dir(&closed).unwrap();
+    fs::write(closed.join("words"), "a customer's").unwrap();
+    std::os::unix::fs::chown(&closed, Some(1234), Some(1234)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+
+    assert!(remove_allocation(&Scope::new(&data), ALLOC, &|| true));
+
+    assert!(!data.join("alloc").join(ALLOC).exists());
+}
+
+#[test]
 fn a_name_that_is_no_allocations_removes_nothing() {
     let dir = data_dir();
     let data = dir.path().join("agent");

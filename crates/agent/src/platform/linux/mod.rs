@@ -8,7 +8,6 @@ mod clear;
 mod containers;
 mod conversation;
 mod engine;
-mod foreign_files;
 mod gate;
 pub(crate) mod guard;
 mod guard_log;

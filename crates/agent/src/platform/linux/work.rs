@@ -111,7 +111,7 @@ pub(crate) async fn sweep_scope(
     );
     // An engine that is silent is not asked once more.
     let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
-    let cleared = clear::all(&scope, answering).await;
+    let cleared = clear::all(scope.clone()).await;
     let left = left(scope, answering).await?;
     match (left.running, left.ended) {
         // Whoever was not ours to end was their engine's, or has gone by themselves.

@@ -116,6 +116,9 @@ fn runtime(command: &Command) -> Builder {
 async fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Guard { run_dir } => {
+            if ionet_agent::guard::keep(&run_dir)? {
+                return Ok(exit::OK);
+            }
             tokio::spawn(memory::tend());
             let log = Folders::open().ok().map(|folders| folders.agent_logs().join("guard.log"));
             ionet_agent::guard::serve(&run_dir, log.as_deref()).await?;

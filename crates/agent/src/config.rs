@@ -72,9 +72,8 @@ const LOOPBACK: &str = "127.0.0.1";
 const FINGERPRINT_DENYLIST: &str = "env_aws,env_gce,env_azure,env_digitalocean,consul,vault";
 
 /// What tasks must not inherit. Setting the list replaces Nomad's own, so that is repeated here in full.
-const ENV_DENYLIST: [&str; 19] = [
+const ENV_DENYLIST: [&str; 18] = [
     "NOMAD_CLIENT_INTRO_TOKEN",
-    crate::guard::MARK,
     "CONSUL_TOKEN",
     "CONSUL_HTTP_TOKEN",
     "CONSUL_HTTP_TOKEN_FILE",
@@ -276,9 +275,8 @@ mod tests {
     fn nomads_own_list_of_secrets_is_restated_when_ours_replaces_it() {
         let list = ENV_DENYLIST.join(",");
 
-        assert_eq!(list.split(',').count(), 19);
-        for secret in ["NOMAD_CLIENT_INTRO_TOKEN", "NOMAD_TOKEN", "AWS_SECRET_ACCESS_KEY", crate::guard::MARK]
-        {
+        assert_eq!(list.split(',').count(), 18);
+        for secret in ["NOMAD_CLIENT_INTRO_TOKEN", "NOMAD_TOKEN", "AWS_SECRET_ACCESS_KEY"] {
             assert!(list.split(',').any(|name| name == secret), "{secret}");
         }
     }

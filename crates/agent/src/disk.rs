@@ -2,15 +2,13 @@
 //! server has gone, and a thread that waits there cannot be ended. So whatever is asked of it is asked on a thread of
 //! its own, nobody waits for that longer than they have, and until it has come back no other follows it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-/// A look is a part of every freeze.
-const SEEN_WITHIN: Duration = Duration::from_millis(100);
 /// Without a sign of getting on, what removes files hangs: one large file takes a busy disk its time. The owner waits for
 /// it, with nothing of a job running any more.
 const REMOVED_WITHIN: Duration = Duration::from_secs(2);
@@ -54,55 +52,25 @@ pub async fn try_out(data_dir: &Path) -> Option<io::Result<()>> {
 }
 
 /// One for each data folder in this program: who hangs in it is known to all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Disk {
-    data_dir: PathBuf,
-    known: Mutex<Seen>,
-    looking: Arc<Lane>,
     changing: Arc<Lane>,
     reading: Arc<Lane>,
     tidying: Arc<Lane>,
 }
 
-/// What is there to see.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Seen {
-    /// Where the folder really lies, if that is elsewhere.
-    pub(crate) real: Option<PathBuf>,
-    /// What lies in the folder of allocations, by name.
-    pub(crate) allocations: BTreeSet<String>,
-}
-
 impl Disk {
     pub(crate) fn of(data_dir: &Path) -> Arc<Self> {
         static ALL: Mutex<BTreeMap<PathBuf, Arc<Disk>>> = Mutex::new(BTreeMap::new());
-        let new = || {
-            Arc::new(Self {
-                data_dir: data_dir.to_owned(),
-                known: Mutex::default(),
-                looking: Arc::default(),
-                changing: Arc::default(),
-                reading: Arc::default(),
-                tidying: Arc::default(),
-            })
-        };
-        Arc::clone(lock(&ALL).entry(data_dir.to_owned()).or_insert_with(new))
+        Arc::clone(lock(&ALL).entry(data_dir.to_owned()).or_default())
     }
 
-    /// As it is now; where the disk does not answer, as it was when it last did.
-    pub(crate) fn see(self: &Arc<Self>) -> Seen {
-        let disk = Arc::clone(self);
-        self.looking.ask(SEEN_WITHIN, move |_| *lock(&disk.known) = seen(&disk.data_dir));
-        lock(&self.known).clone()
-    }
-
-    /// Removes what has ended, once the owner has the PC back or is about to. None where the disk hangs, which is not waited
-    /// for where a look does so already.
+    /// Removes what has ended, once the owner has the PC back or is about to. None where the disk hangs.
     pub(crate) fn clear<T: Send + 'static>(
         &self,
         clear: impl FnOnce(&Call) -> T + Send + 'static,
     ) -> Option<T> {
-        if self.looking.hangs(REMOVED_WITHIN) { None } else { self.changing.ask(REMOVED_WITHIN, clear) }
+        self.changing.ask(REMOVED_WITHIN, clear)
     }
 
     /// The same beside an agent that runs.
@@ -112,13 +80,6 @@ impl Disk {
     ) -> Option<T> {
         self.tidying.ask(REMOVED_WITHIN, tidy)
     }
-}
-
-fn seen(data_dir: &Path) -> Seen {
-    let real = data_dir.canonicalize().ok().filter(|real| real != data_dir);
-    let entries = fs::read_dir(real.as_deref().unwrap_or(data_dir).join("alloc"));
-    let names = entries.into_iter().flatten().flatten();
-    Seen { allocations: names.filter_map(|entry| entry.file_name().into_string().ok()).collect(), real }
 }
 
 /// One call at a time.
@@ -169,11 +130,6 @@ impl Lane {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
-    }
-
-    /// Whether a call has given no sign for so long.
-    fn hangs(&self, within: Duration) -> bool {
-        lock(&self.under_way).as_ref().is_some_and(|call| call.left(within).is_none())
     }
 
     fn enter(self: &Arc<Self>, within: Duration) -> Option<Turn> {
@@ -290,48 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn where_a_look_hangs_already_nothing_is_removed_and_nobody_waits_for_that() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::of(dir.path());
-        let (let_go, held) = channel::<()>();
-        disk.looking.ask(SHORT, move |call| {
-            *lock(&call.0) = Instant::now().checked_sub(REMOVED_WITHIN).unwrap();
-            held.recv()
-        });
-
-        assert_eq!(disk.clear(|_| "removed"), None);
-        drop(let_go);
-        let deadline = Instant::now() + LONG;
-        while disk.clear(|_| "removed").is_none() {
-            assert!(Instant::now() < deadline, "it has come back");
-        }
-    }
-
-    #[test]
     fn one_that_breaks_down_leaves_the_way_to_the_next() {
         let lane = Arc::new(Lane::default());
 
         assert_eq!(lane.ask(LONG, |_| panic!("a fault of our own")), None::<()>);
         assert_eq!(lane.ask(LONG, |_| 1), Some(1));
-    }
-
-    #[test]
-    fn of_a_disk_that_hangs_is_known_what_was_there_before() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("agent/alloc/an-allocation")).unwrap();
-        let disk = Disk::of(&dir.path().join("agent"));
-        let before = disk.see();
-        assert_eq!(before.allocations, BTreeSet::from(["an-allocation".to_owned()]));
-        let (let_go, held) = channel::<()>();
-        disk.looking.ask(SHORT, move |_| held.recv());
-
-        fs::create_dir(dir.path().join("agent/alloc/another")).unwrap();
-
-        assert_eq!(disk.see(), before);
-        drop(let_go);
-        let deadline = Instant::now() + LONG;
-        while disk.see() == before {
-            assert!(Instant::now() < deadline, "it has come back");
-        }
     }
 }

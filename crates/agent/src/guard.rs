@@ -2,6 +2,8 @@
 //! `… guard --run-dir DIR`, holds the agent as its child, and is held by a connection to the resident program. When
 //! that closes it waits for a successor, then leaves nothing running. Nomad would let its tasks outlive it.
 //!
+//! Ours is whoever comes from it. It has a parent, its keeper ([`keep`]), for when it is killed itself.
+//!
 //! One guard per folder, one resident program per guard; a newer one replaces the older.
 
 use std::collections::BTreeMap;
@@ -14,11 +16,8 @@ use ionet_core::wall::Refusals;
 use serde::{Deserialize, Serialize};
 
 pub use crate::platform::guard::{Guard, serve, serve_with};
+pub use crate::platform::keeper::keep;
 pub use crate::supervisor::Waits;
-
-/// Set in the agent's environment, and so inherited by what Nomad starts of its own: `GUARD_PID:GUARD_START:DATA_DIR`.
-/// Tasks do not get it.
-pub(crate) const MARK: &str = "IONET_AGENT";
 
 /// Where the agent finds its container engine: the guard's gate, which passes on what a job may have and nothing else.
 pub fn gate_socket(run_dir: &Path) -> PathBuf {
@@ -28,9 +27,9 @@ pub fn gate_socket(run_dir: &Path) -> PathBuf {
 /// Where what is ours lies and runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Nomad's data folder: what lies below it is ours, and so is what runs there.
+    /// Nomad's data folder: what lies below it is ours.
     pub data_dir: PathBuf,
-    /// The engine whose containers may be ours. The agent is to reach it through [`gate_socket`] alone.
+    /// The engine of the capsule, all of whose containers are ours. The agent is to reach it through [`gate_socket`] alone.
     pub docker_socket: Option<PathBuf>,
 }
 

@@ -36,7 +36,6 @@ pub mod startup;
 pub mod state;
 pub mod supervisor;
 pub mod teardown;
-pub mod workloads;
 
 #[cfg_attr(unix, path = "files/unix.rs")]
 #[cfg_attr(windows, path = "files/windows.rs")]

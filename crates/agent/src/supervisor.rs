@@ -125,11 +125,6 @@ impl Supervisor {
         self.agent.stays()
     }
 
-    /// The next number that is surely newer than all that were used here: for those who give none.
-    pub fn next(&self) -> StartId {
-        self.newest.max(self.running()).unwrap_or_default().next()
-    }
-
     pub fn start(&mut self, id: StartId) -> Asked {
         if self.ending {
             return Asked::Ending;

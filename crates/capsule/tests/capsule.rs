@@ -136,7 +136,7 @@ async fn an_agent_is_started_and_stopped_inside_as_it_is_outside_and_sees_nothin
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     assert!(seen.contains("capsule") && !seen.contains(&hostname), "{seen}");
     assert!(seen.contains("cannot access '/home'"), "{seen}");
-    guard.stop(StartId(2), &place, Duration::from_millis(100)).await.unwrap();
+    guard.stop(StartId(2), &place, Duration::from_millis(100)).await.unwrap().unwrap();
     assert_eq!(held.processes().get("job"), None);
     drop(guard);
     let (code, _) = held.run("true", json!({"Memory": MEMORY}));

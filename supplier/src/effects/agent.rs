@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ionet_agent::guard::Guard;
-use ionet_agent::{disk, find, teardown, workloads};
+use ionet_agent::{disk, find, teardown};
 use ionet_cloud::Enrolled;
 use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
@@ -118,7 +118,7 @@ impl Shared {
             guard.let_go().await;
         }
         // Nobody is left to ask it to leave: it is ended where it stands.
-        let swept = self.sweep(Duration::ZERO).await;
+        let swept = self.sweep().await;
         if let Err(fault) = &swept {
             tracing::warn!(%fault, "an earlier life left something behind");
         }
@@ -182,11 +182,12 @@ impl Shared {
     }
 
     async fn freeze(&self) -> Result<(), WorkFault> {
-        let place = self.agent.world.place();
-        let frozen = match (&self.agent.world.capsule, self.agent.hold.guard()) {
-            (Some(capsule), _) => capsule.freeze().await,
-            (None, Some(guard)) => guard.freeze(&place).await,
-            (None, None) => workloads::freeze(&place.data_dir, place.docker_socket.as_deref()).await,
+        let frozen = match &self.agent.world.capsule {
+            Some(capsule) => capsule.freeze().await,
+            None => match self.guard_or_earlier().await {
+                Some(guard) => guard.freeze().await,
+                None => Ok(()),
+            },
         };
         if let Err(fault) = &frozen {
             tracing::warn!(%fault, "not all work could be frozen: it is ended all the same");
@@ -200,11 +201,20 @@ impl Shared {
         if let Some(freezing) = freezing {
             let _ = freezing.await;
         }
-        let place = self.agent.world.place();
-        match (&self.agent.world.capsule, self.agent.hold.guard()) {
-            (Some(capsule), _) => capsule.thaw().await,
-            (None, Some(guard)) => guard.thaw(&place).await,
-            (None, None) => workloads::thaw(&place.data_dir, place.docker_socket.as_deref()).await,
+        match &self.agent.world.capsule {
+            Some(capsule) => capsule.thaw().await,
+            None => match self.guard_or_earlier().await {
+                Some(guard) => guard.thaw().await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// The guard that is held, or one that an earlier life has left: without either nothing runs that is not in a capsule.
+    async fn guard_or_earlier(&self) -> Option<Arc<Guard>> {
+        match self.agent.hold.guard() {
+            Some(guard) => Some(guard),
+            None => Guard::connect(&self.agent.world.run).await.map(|(guard, _)| Arc::new(guard)),
         }
     }
 
@@ -213,17 +223,24 @@ impl Shared {
     async fn stop(&self, id: StartId, patience: Duration) -> Result<(), WorkFault> {
         lock(&self.agent.watches).clear();
         let place = self.agent.world.place();
-        let stopped = match self.agent.hold.let_go() {
+        let guard = match (self.agent.hold.let_go(), &self.agent.world.capsule) {
+            (None, None) => self.guard_or_earlier().await,
+            (held, _) => held,
+        };
+        let stopped = match guard {
             Some(guard) => {
                 self.take_over_logs().await;
                 let stopped = match &self.agent.world.capsule {
-                    Some(capsule) => self.leave(capsule, &guard, id, patience).await,
+                    Some(capsule) => Some(self.leave(capsule, &guard, id, patience).await),
                     None => guard.stop(id, &place, patience).await,
                 };
                 guard.let_go().await;
-                stopped
+                match stopped {
+                    Some(stopped) => stopped,
+                    None => self.sweep().await,
+                }
             }
-            None => self.sweep(patience).await,
+            None => self.sweep().await,
         };
         match &stopped {
             Ok(()) => tracing::info!("agent stopped, nothing is left running"),
@@ -248,20 +265,21 @@ impl Shared {
         let _ = capsule.thaw().await;
         let place = self.agent.world.place();
         match timeout(patience + LEAVES_WITHIN, guard.stop(id, &place, patience)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => tracing::warn!(%fault, "not all left by themselves"),
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(fault))) => tracing::warn!(%fault, "not all left by themselves"),
+            Ok(None) => tracing::warn!("the guard is gone"),
             Err(_) => tracing::warn!("not all left in their time"),
         }
         capsule.end().await
     }
 
-    async fn sweep(&self, patience: Duration) -> Result<(), WorkFault> {
+    async fn sweep(&self) -> Result<(), WorkFault> {
         self.take_over_logs().await;
-        if let Some(capsule) = &self.agent.world.capsule {
-            return capsule.end().await;
+        let world = &self.agent.world;
+        match &world.capsule {
+            Some(capsule) => capsule.end().await,
+            None => teardown::after_guard(&world.run, &world.place().data_dir).await,
         }
-        let place = self.agent.world.place();
-        teardown::sweep(&place.data_dir, place.docker_socket.as_deref(), patience).await
     }
 
     /// As far as one turn goes. A disk that hangs holds no stop up.

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use ionet_core::{Intent, Phase, Snapshot};
 use rustix::process::Signal;
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::boinc::Boinc;
 use super::cost::{self, Usage};
 use super::{Bench, Figure, Peer, bare_window};
-use crate::processes;
+use crate::processes::{self, Process};
 use crate::read;
 use crate::step::Step;
 use crate::steps::walk_to;
@@ -25,7 +25,7 @@ use crate::world::{Options, World};
 
 const MIB: u64 = 1 << 20;
 
-/// The resident program and its guard together.
+/// The resident program, its guard and what keeps that together.
 const RESIDENT_GOAL: u64 = 14 * MIB;
 const WINDOW_GOAL: u64 = 250_000_000;
 const IDLE_GOAL: f64 = 0.02;
@@ -66,7 +66,7 @@ async fn measure(world: &mut World, samples: &mut File) -> Result<Vec<Figure>> {
     let bare = bare_window::pss(world, REST).await?;
     figures.push(bytes("window_pss", taken, WINDOW_GOAL).beside(Some(bare)));
     tokio::time::sleep(REST).await;
-    let after = note(samples, "after_close", &resident_and_guard(world).await?)?;
+    let after = note(samples, "after_close", &resident_and_guards(world).await?)?;
     figures.push(bytes("after_close_pss", after, RESIDENT_GOAL));
     Ok(figures)
 }
@@ -102,14 +102,14 @@ async fn waiting(world: &World, samples: &mut File) -> Result<Vec<Figure>> {
     settled(world).await?;
     tokio::time::sleep(REST).await;
     eprintln!("{} s of waiting …", IDLE.as_secs());
-    let ours = resident_and_guard(world).await?;
+    let ours = resident_and_guards(world).await?;
     let theirs: Vec<u32> = boinc.iter().map(|boinc| boinc.pid).collect();
     let (usage, usage_of_boinc) = (Usage::begin(&ours)?, Usage::begin(&theirs)?);
     tokio::time::sleep(IDLE).await;
     let (used, used_by_boinc) = (usage.percent()?, usage_of_boinc.percent()?);
     let taken = note(samples, "waiting", &ours)?;
     let with_agent =
-        cost::pss(&processes::family(guard(world)?, &processes::all()))? + cost::pss(&ours[..1])?;
+        cost::pss(&processes::family(guards(world)[0], &processes::all()))? + cost::pss(&ours[..1])?;
     let peer = |value| boinc.as_ref().map(|boinc| Peer { name: boinc.name.clone(), value });
     let figures = vec![
         bytes("resident_pss", taken, RESIDENT_GOAL).beside(peer(cost::pss(&theirs)? as f64)),
@@ -158,13 +158,18 @@ async fn close_window(world: &World, window: u32) -> Result<()> {
     until_seen("the window's end", world.patience, || Ok(world.pc.windows().is_empty().then_some(()))).await
 }
 
-async fn resident_and_guard(world: &World) -> Result<Vec<u32>> {
-    Ok(vec![world.pc.resident_pid().await?, guard(world)?])
+async fn resident_and_guards(world: &World) -> Result<Vec<u32>> {
+    let guards = guards(world);
+    ensure!(!guards.is_empty(), "there is no guard");
+    Ok([world.pc.resident_pid().await?].into_iter().chain(guards).collect())
 }
 
-fn guard(world: &World) -> Result<u32> {
-    let ours = world.pc.processes(None);
-    Ok(ours.iter().find(|process| process.is_guard()).context("there is no guard")?.pid)
+/// The guard and what keeps it, the latter first: it has started the other.
+fn guards(world: &World) -> Vec<u32> {
+    let mut guards = world.pc.processes(None);
+    guards.retain(Process::is_guard);
+    guards.sort_unstable_by_key(|guard| (guard.started, guard.pid));
+    guards.into_iter().map(|guard| guard.pid).collect()
 }
 
 async fn command(world: &World, argument: &str) -> Result<()> {

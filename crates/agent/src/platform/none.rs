@@ -62,15 +62,20 @@ pub(crate) mod guard {
             match self.0 {}
         }
 
-        pub async fn stop(&self, _id: StartId, _place: &Place, _patience: Duration) -> Result<(), WorkFault> {
+        pub async fn stop(
+            &self,
+            _id: StartId,
+            _place: &Place,
+            _patience: Duration,
+        ) -> Option<Result<(), WorkFault>> {
             match self.0 {}
         }
 
-        pub async fn freeze(&self, _place: &Place) -> Result<(), WorkFault> {
+        pub async fn freeze(&self) -> Result<(), WorkFault> {
             match self.0 {}
         }
 
-        pub async fn thaw(&self, _place: &Place) -> Result<(), WorkFault> {
+        pub async fn thaw(&self) -> Result<(), WorkFault> {
             match self.0 {}
         }
     }
@@ -87,7 +92,7 @@ pub(crate) mod guard {
         Err(not_here())
     }
 
-    fn not_here() -> AgentFault {
+    pub(super) fn not_here() -> AgentFault {
         AgentFault::NoGuard("not made for this operating system yet".to_owned())
     }
 }
@@ -102,38 +107,29 @@ pub(crate) mod images {
     }
 }
 
-/// Nothing here can find or stop a process: `NotPermitted`, always.
+/// Nothing has run here that could have left anything.
+pub(crate) mod keeper {
+    use std::path::Path;
+
+    use ionet_core::fault::{AgentFault, WorkFault};
+
+    /// # Errors
+    /// `NoGuard`, always.
+    pub fn keep(_run_dir: &Path) -> Result<bool, AgentFault> {
+        Err(super::guard::not_here())
+    }
+
+    pub(crate) async fn after_guard(_run_dir: &Path, _data_dir: &Path) -> Result<(), WorkFault> {
+        Err(WorkFault::NotPermitted)
+    }
+}
+
 pub(crate) mod work {
     use std::path::Path;
-    use std::time::Duration;
 
     use ionet_core::fault::WorkFault;
 
-    use crate::workloads::OurProcess;
-
-    const NOT_HERE: WorkFault = WorkFault::NotPermitted;
-
-    pub(crate) async fn list(_data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> {
-        Err(NOT_HERE)
-    }
-
-    pub(crate) async fn count(_data_dir: &Path, _docker: Option<&Path>) -> Result<u32, WorkFault> {
-        Err(NOT_HERE)
-    }
-
-    pub(crate) async fn freeze(_data_dir: &Path, _docker: Option<&Path>) -> Result<(), WorkFault> {
-        Err(NOT_HERE)
-    }
-
-    pub(crate) async fn thaw(_data_dir: &Path, _docker: Option<&Path>) -> Result<(), WorkFault> {
-        Err(NOT_HERE)
-    }
-
-    pub(crate) async fn sweep(
-        _data_dir: &Path,
-        _docker: Option<&Path>,
-        _patience: Duration,
-    ) -> Result<(), WorkFault> {
-        Err(NOT_HERE)
+    pub(crate) async fn in_new_world(_data_dir: &Path, _engine: &Path) -> Result<(), WorkFault> {
+        Err(WorkFault::NotPermitted)
     }
 }

@@ -21,6 +21,9 @@ const IMAGES_EVERY: Duration = Duration::from_secs(600);
 /// force: none of it runs any more, and it goes before anybody is let in.
 pub fn run(first: bool) -> ExitCode {
     let served = || -> io::Result<()> {
+        if ionet_agent::guard::keep(Path::new(GUARD)).map_err(io::Error::other)? {
+            return Ok(());
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             if first {
@@ -42,7 +45,7 @@ async fn clear() {
     if !Path::new(AGENT_DATA).exists() {
         return;
     }
-    let swept = teardown::sweep(Path::new(AGENT_DATA), Some(Path::new(ENGINE)), Duration::ZERO).await;
+    let swept = teardown::in_new_world(Path::new(AGENT_DATA), Path::new(ENGINE)).await;
     if let Err(fault) = swept {
         let _ = io::Write::write_fmt(
             &mut io::stderr(),

@@ -154,6 +154,12 @@ mod tests {
         let listener = UnixListener::bind(folder.path().join("guard.sock")).unwrap();
         let greets = async {
             let (mut theirs, _) = listener.accept().await.unwrap();
+            // It answers a hello by the same one.
+            let mut hello = String::new();
+            tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(&mut theirs), &mut hello)
+                .await
+                .unwrap();
+            theirs.write_all(hello.replace("\"ask\"", "\"say\"").as_bytes()).await.unwrap();
             let status = format!("{{\"say\":\"status\",\"running\":{running}}}\n");
             theirs.write_all(status.as_bytes()).await.unwrap();
             theirs

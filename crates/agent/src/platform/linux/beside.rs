@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ionet_core::fault::{EngineFault, WorkFault};
@@ -15,12 +15,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::containers::Pausing;
-use super::lay_out::{bring, cleared};
-use super::processes::{Containers, Scope};
+use super::lay_out::{bring, prepared};
+use super::processes::Family;
 use super::protocol::NotStarted;
 use super::{clear, work};
-use crate::guard::Start;
+use crate::guard::{Place, Start};
 use crate::{api, disk, files, introduction};
 
 /// What comes of jobs' containers at the gate.
@@ -38,8 +37,8 @@ pub(super) type Tell = Arc<dyn Fn(AtGate) + Send + Sync>;
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) enum Done {
-    /// Nobody holds the data folder any more, and it can be used; with its links resolved. None where nothing is to start.
-    Cleared(Result<Option<Scope>, NotStarted>),
+    /// All that the agent reads lies there, where one is to start.
+    Prepared(Result<(), NotStarted>),
     /// The agent's HTTP answers.
     Up(StartId),
     /// Other files lie in the place of those that it has read.
@@ -60,9 +59,7 @@ pub(super) enum Done {
 
 pub(super) struct Beside {
     say: mpsc::UnboundedSender<Done>,
-    containers: Containers,
-    clearing: Arc<Notify>,
-    pausing: Arc<Pausing>,
+    preparing: Arc<Notify>,
     look: Option<Look>,
     up: Option<JoinHandle<()>>,
 }
@@ -75,12 +72,7 @@ struct Look {
 impl Beside {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Done>) {
         let (say, done) = mpsc::unbounded_channel();
-        let (clearing, pausing) = (Arc::default(), Arc::default());
-        (Self { say, containers: Containers::default(), clearing, pausing, look: None, up: None }, done)
-    }
-
-    pub(super) fn containers(&self) -> Containers {
-        Arc::clone(&self.containers)
+        (Self { say, preparing: Arc::default(), look: None, up: None }, done)
     }
 
     /// For the gate of this start.
@@ -95,23 +87,23 @@ impl Beside {
         })
     }
 
-    /// Makes room for that start, and lays out what its agent reads.
-    pub(super) fn clear(&mut self, start: Option<Start>) {
+    /// Lays out what the agent of that start reads.
+    pub(super) fn prepare(&mut self, start: Option<Start>) {
         let say = self.say.clone();
-        self.clearing = Arc::default();
-        let called_off = Arc::clone(&self.clearing);
+        self.preparing = Arc::default();
+        let called_off = Arc::clone(&self.preparing);
         tokio::spawn(async move {
-            let cleared = async {
+            let prepared = async {
                 match start {
-                    Some(start) => cleared(start).await.map(Some),
-                    None => Ok(None),
+                    Some(start) => prepared(start).await,
+                    None => Ok(()),
                 }
             };
-            let cleared = tokio::select! {
-                cleared = cleared => cleared,
+            let prepared = tokio::select! {
+                prepared = prepared => prepared,
                 () = called_off.notified() => Err(NotStarted::CalledOff),
             };
-            let _ = say.send(Done::Cleared(cleared));
+            let _ = say.send(Done::Prepared(prepared));
         });
     }
 
@@ -167,20 +159,12 @@ impl Beside {
         }
     }
 
-    pub(super) fn look(&mut self, at: Option<(Scope, Option<PathBuf>)>, freeze: bool) {
+    pub(super) fn look(&mut self, family: Family, freeze: bool) {
         let (say, given_up) = (self.say.clone(), Arc::new(AtomicBool::new(false)));
-        let (flag, pausing) = (Arc::clone(&given_up), Arc::clone(&self.pausing));
+        let flag = Arc::clone(&given_up);
         let task = tokio::spawn(async move {
-            let (found, result) = match at {
-                Some((scope, docker)) if freeze => {
-                    work::freeze_once(scope, docker.as_deref(), &pausing, flag).await
-                }
-                Some((scope, docker)) => {
-                    pausing.end();
-                    (false, work::thaw_scope(scope, docker.as_deref()).await)
-                }
-                None => (false, Ok(())),
-            };
+            let (found, result) =
+                if freeze { work::freeze(family, flag).await } else { (false, work::thaw(family).await) };
             let _ = say.send(Done::Looked { found, result });
         });
         self.look = Some(Look { given_up, task });
@@ -188,29 +172,20 @@ impl Beside {
 
     /// A look under way stops freezing: whoever ends the work lets it go first. Nor is the start that is prepared waited for.
     pub(super) fn let_go(&self) {
-        self.clearing.notify_one();
-        self.pausing.give_up();
+        self.preparing.notify_one();
         if let Some(look) = &self.look {
             look.given_up.store(true, Ordering::SeqCst);
         }
     }
 
-    pub(super) fn sweep(&mut self, at: Option<(Scope, Option<PathBuf>)>, patience: Duration) {
+    pub(super) fn sweep(&mut self, family: Family, place: Option<Place>, patience: Duration) {
         self.let_go();
-        let (say, look, containers) = (self.say.clone(), self.look.take(), self.containers());
-        let pausing = Arc::clone(&self.pausing);
+        let (say, look) = (self.say.clone(), self.look.take());
         tokio::spawn(async move {
             if let Some(look) = look {
                 let _ = look.task.await;
             }
-            pausing.end();
-            let swept = match at {
-                Some((scope, docker)) => work::sweep_scope(scope, docker.as_deref(), patience).await,
-                None => Ok(()),
-            };
-            if swept.is_ok() {
-                containers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            }
+            let swept = work::sweep(family, place.as_ref(), patience).await;
             let _ = say.send(Done::Swept(swept));
         });
     }

@@ -7,15 +7,13 @@ use ionet_core::StartId;
 use ionet_core::fault::{EngineFault, RegistrationFault};
 use ionet_core::wall::Refusals;
 use rustix::io::Errno;
-use rustix::process::getpid;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::log_file::Writer;
 use super::output::Output;
-use super::processes;
 use super::protocol::{NotStarted, Say};
-use crate::guard::{MARK, Start};
+use crate::guard::Start;
 use crate::{agent_log, registration};
 
 pub(super) type Registration = Result<(), RegistrationFault>;
@@ -50,15 +48,10 @@ pub(super) enum Told {
 impl Agent {
     /// A clean environment, a group of its own, everything it prints read.
     pub(super) fn spawn(start: &Start) -> Result<Self, NotStarted> {
-        let data_dir = &start.place.data_dir;
-        let row = processes::row(getpid().as_raw_nonzero().get());
-        let mark =
-            row.map(|row| format!("{}:{}:{}", row.pid, row.started, data_dir.display())).unwrap_or_default();
         let mut child = Command::new(&start.program)
             .args(&start.args)
             .env_clear()
             .envs(&start.env)
-            .env(MARK, mark)
             .current_dir(&start.cwd)
             .process_group(0)
             .stdin(Stdio::null())
@@ -95,7 +88,7 @@ impl Agent {
     /// What is to be passed on; nothing where it is known.
     pub(super) fn hear_of_registration(&mut self, result: Registration) -> Option<Say> {
         let known = self.registration.replace(result.clone()).as_ref() == Some(&result);
-        (!known).then_some(Say::Registration { id: Some(self.id), result })
+        (!known).then_some(Say::Registration { id: self.id, result })
     }
 
     /// A refusal each time: whoever hears of it may have let the last one be.
@@ -113,7 +106,7 @@ impl Agent {
     /// What was passed on and still holds, for a newcomer.
     pub(super) fn last_words(&self) -> impl Iterator<Item = Say> {
         let (id, registration) = (self.id, self.registration.clone());
-        let registration = registration.map(|result| Say::Registration { id: Some(id), result });
+        let registration = registration.map(|result| Say::Registration { id, result });
         let containers = self.containers.clone().map(|fault| Say::Containers { id, result: Err(fault) });
         let refusals = self.refusals.clone().map(|refusals| Say::Refused { id, refusals });
         registration.into_iter().chain(containers).chain(refusals)

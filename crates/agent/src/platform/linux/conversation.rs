@@ -7,7 +7,7 @@ use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
 use tokio::sync::oneshot;
 
-use super::protocol::{Say, UNNUMBERED};
+use super::protocol::Say;
 use crate::guard::{GuardEvent, Running};
 use crate::startup;
 
@@ -16,8 +16,6 @@ type Answer<T> = oneshot::Sender<T>;
 
 #[derive(Debug)]
 pub(super) struct Conversation {
-    /// The protocol's version that both speak.
-    pub(super) version: u32,
     running: Option<Running>,
     /// The last start or stop that was asked for.
     newest: StartId,
@@ -32,10 +30,9 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(version: u32, running: Option<Running>) -> Self {
+    pub(super) fn new(running: Option<Running>) -> Self {
         let newest = running.as_ref().map(|running| running.id).unwrap_or_default();
         Self {
-            version,
             running,
             newest,
             ended: None,
@@ -85,15 +82,13 @@ impl Conversation {
         match say {
             Say::Started(running) => self.started(running),
             Say::NotStarted { id, why } => {
-                let id = self.or_newest(id);
                 let start = self.starts.remove(&id)?;
                 self.ended = self.ended.max(Some(id));
                 let _ = start.send(Err(why.into()));
                 None
             }
-            Say::Exited { id, code, stderr_tail } => self.exited(self.or_newest(id), code, stderr_tail),
+            Say::Exited { id, code, stderr_tail } => self.exited(id, code, stderr_tail),
             Say::Registration { id, result } => {
-                let id = self.or_newest(id);
                 self.is_about(id).then_some(GuardEvent::Registration { id, result })
             }
             Say::Containers { id, result } => {
@@ -123,17 +118,14 @@ impl Conversation {
         self.questions.clear();
     }
 
-    /// A newer word makes the starts before it void. They are answered at once: an older guard has no word for it.
+    /// A newer word makes the starts before it void. They are answered at once.
     fn call_off(&mut self) {
         for start in std::mem::take(&mut self.starts).into_values() {
             let _ = start.send(Err(AgentFault::CalledOff));
         }
     }
 
-    fn started(&mut self, mut running: Running) -> Option<GuardEvent> {
-        if self.version == UNNUMBERED {
-            running.id = self.newest;
-        }
+    fn started(&mut self, running: Running) -> Option<GuardEvent> {
         let known = self.running.as_ref().is_some_and(|known| known.id == running.id && known.up);
         if running.id < self.newest || self.ended >= Some(running.id) || known {
             return None;
@@ -165,7 +157,7 @@ impl Conversation {
     }
 
     fn stopped(&mut self, id: Option<StartId>, result: Result<(), WorkFault>) -> Option<GuardEvent> {
-        let id = id.or_else(|| self.stops.keys().next().copied())?;
+        let id = id?;
         if let Some(stopped) = self.running.take_if(|running| running.id <= id) {
             self.ended = self.ended.max(Some(stopped.id));
         }
@@ -179,11 +171,6 @@ impl Conversation {
 
     fn is_about(&self, id: StartId) -> bool {
         self.running.as_ref().is_some_and(|running| running.id == id) || self.starts.contains_key(&id)
-    }
-
-    /// Version 1 gives no numbers: then it is about the one agent that was asked for or found.
-    fn or_newest(&self, id: Option<StartId>) -> StartId {
-        id.unwrap_or(self.newest)
     }
 }
 
@@ -203,12 +190,12 @@ mod tests {
     }
 
     fn exited(id: u64) -> Say {
-        Say::Exited { id: Some(StartId(id)), code: Some(1), stderr_tail: String::new() }
+        Say::Exited { id: StartId(id), code: Some(1), stderr_tail: String::new() }
     }
 
     #[test]
     fn a_start_that_was_given_up_comes_up_as_an_event_and_once() {
-        let mut talk = Conversation::new(2, None);
+        let mut talk = Conversation::new(None);
         drop(talk.start(StartId(1)));
 
         assert_eq!(talk.hear(Say::Started(agent(1))), Some(GuardEvent::Started(agent(1))));
@@ -221,21 +208,21 @@ mod tests {
 
     #[test]
     fn words_about_an_earlier_life_are_dropped() {
-        let mut talk = Conversation::new(2, Some(agent(3)));
+        let mut talk = Conversation::new(Some(agent(3)));
 
         assert_eq!(talk.hear(exited(2)), None);
         assert_eq!(talk.hear(Say::Started(agent(2))), None);
-        assert_eq!(talk.hear(Say::Registration { id: Some(StartId(2)), result: Ok(()) }), None);
+        assert_eq!(talk.hear(Say::Registration { id: StartId(2), result: Ok(()) }), None);
         assert_eq!(talk.hear(Say::FilesLeft { id: StartId(2), left: 1 }), None);
 
         assert_eq!(talk.running(), Some(agent(3)));
-        let registered = talk.hear(Say::Registration { id: Some(StartId(3)), result: Ok(()) });
+        let registered = talk.hear(Say::Registration { id: StartId(3), result: Ok(()) });
         assert_eq!(registered, Some(GuardEvent::Registration { id: StartId(3), result: Ok(()) }));
     }
 
     #[test]
     fn an_end_during_a_start_is_that_starts_fault_and_a_stop_calls_it_off() {
-        let mut talk = Conversation::new(2, None);
+        let mut talk = Conversation::new(None);
         let mut first = talk.start(StartId(1));
         assert_eq!(talk.hear(exited(1)), None);
         assert_eq!(first.try_recv(), Ok(Err(AgentFault::Crashed { code: Some(1) })));
@@ -247,20 +234,6 @@ mod tests {
         talk.hear(Say::Stopped { id: Some(StartId(3)) });
         assert_eq!(stop.try_recv(), Ok(Ok(())));
         assert_eq!(talk.running(), None);
-    }
-
-    #[test]
-    fn without_numbers_words_are_about_what_was_asked_for_last() {
-        let mut talk = Conversation::new(UNNUMBERED, None);
-        let mut start = talk.start(StartId(4));
-        talk.hear(Say::Started(agent(0)));
-        assert_eq!(start.try_recv().unwrap().unwrap().id, StartId(4));
-
-        let end = Say::Exited { id: None, code: None, stderr_tail: String::new() };
-        assert!(matches!(talk.hear(end), Some(GuardEvent::Exited { id: StartId(4), code: None, .. })));
-        let mut stop = talk.stop(StartId(5));
-        talk.hear(Say::Stopped { id: None });
-        assert_eq!(stop.try_recv(), Ok(Ok(())));
     }
 
     #[derive(Debug, Clone)]
@@ -296,7 +269,7 @@ mod tests {
         fn whatever_is_late_lost_doubled_or_stale_no_event_is_about_a_life_before_the_last_word(
             script in prop::collection::vec(word(), 0..50)
         ) {
-            let mut talk = Conversation::new(2, None);
+            let mut talk = Conversation::new(None);
             let mut asked = StartId(0);
             let mut waits = Vec::new();
             let mut up: Option<StartId> = None;
@@ -310,11 +283,11 @@ mod tests {
                     Word::Started(id) => talk.hear(Say::Started(agent(id))),
                     Word::NotStarted(id) => {
                         let why = NotStarted::Missing;
-                        talk.hear(Say::NotStarted { id: Some(StartId(id)), why })
+                        talk.hear(Say::NotStarted { id: StartId(id), why })
                     }
                     Word::Exited(id) => talk.hear(exited(id)),
                     Word::Registration(id) => {
-                        talk.hear(Say::Registration { id: Some(StartId(id)), result: Ok(()) })
+                        talk.hear(Say::Registration { id: StartId(id), result: Ok(()) })
                     }
                     Word::Stopped(id) => talk.hear(Say::Stopped { id: Some(StartId(id)) }),
                 };

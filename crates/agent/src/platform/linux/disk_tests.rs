@@ -1,7 +1,6 @@
 //! The disk that jobs' files lie on hangs in mid-call: the owner gets the PC back all the same.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +11,9 @@ use tokio::time::timeout;
 use super::gate::Gate;
 use super::gate_tests::{asked_for, post, say};
 use super::guard_tests::{agent, connect, place, start, started, stop};
-use super::processes::{Containers, row};
+use super::processes::row;
 use super::stage::{ALLOC, Stage, is_alive};
-use crate::teardown;
-use crate::workloads::freeze;
+use super::work;
 
 /// Against a test that hangs itself; whoever waits for the disk waits for ever.
 const SOON: Duration = Duration::from_secs(20);
@@ -24,8 +22,9 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
     timeout(SOON, what).await.expect("it hangs with the disk")
 }
 
-async fn sweep(data_dir: &Path) -> Result<(), WorkFault> {
-    in_time(teardown::sweep(data_dir, None, Duration::ZERO)).await
+async fn sweep(stage: &Stage) -> Result<(), WorkFault> {
+    let family = stage.family().unwrap();
+    in_time(work::sweep(family, Some(&place(stage)), Duration::ZERO)).await
 }
 
 /// What runs as a task, by its number: the disk is not asked.
@@ -40,20 +39,20 @@ fn is_frozen(pid: u32) -> bool {
 #[tokio::test]
 async fn while_the_data_disk_hangs_work_is_frozen_and_ended_and_its_files_are_said_and_go_later() {
     let mut stage = Stage::new();
-    stage.executor(&stage.data(), "sleep 600 & sleep 600");
+    let family = stage.executor("sleep 600 & sleep 600; true");
     stage.until_tasks(2).await;
     let tasks = tasks(&stage).await;
     let Some(hang) = Hang::over(&stage.data()) else { return };
 
-    in_time(freeze(&stage.data(), None)).await.unwrap();
+    in_time(work::freeze(family, Arc::default())).await.1.unwrap();
     assert!(tasks.iter().all(|pid| is_frozen(*pid)));
-    assert_eq!(sweep(&stage.data()).await, Err(WorkFault::FilesLeft { left: 1 }));
+    assert_eq!(sweep(&stage).await, Err(WorkFault::FilesLeft { left: 1 }));
     assert!(!tasks.iter().any(|pid| is_alive(*pid)));
-    assert_eq!(sweep(&stage.data()).await, Err(WorkFault::FilesLeft { left: 1 }), "it hangs still");
+    assert_eq!(sweep(&stage).await, Err(WorkFault::FilesLeft { left: 1 }), "it hangs still");
 
     drop(hang);
     assert!(stage.data().join("alloc").join(ALLOC).exists());
-    assert_eq!(sweep(&stage.data()).await, Ok(()));
+    assert_eq!(sweep(&stage).await, Ok(()));
     assert_eq!(fs::read_dir(stage.data().join("alloc")).unwrap().count(), 0);
 }
 
@@ -65,7 +64,7 @@ async fn a_guard_whose_data_disk_hangs_freezes_and_ends_all_work_and_starts_noth
     let tasks = tasks(&stage).await;
     let Some(hang) = Hang::over(&stage.data()) else { return };
 
-    in_time(guard.freeze(&place(&stage))).await.unwrap();
+    in_time(guard.freeze()).await.unwrap();
     assert!(tasks.iter().all(|pid| is_frozen(*pid)));
     assert_eq!(in_time(stop(&stage, &guard)).await, Err(WorkFault::FilesLeft { left: 1 }));
     assert!(!tasks.iter().any(|pid| is_alive(*pid)) && !is_alive(running.pid));
@@ -86,7 +85,7 @@ async fn a_start_that_hangs_in_its_disk_is_frozen_and_stopped_like_any_other() {
     tokio::pin!(starting);
     assert!(timeout(Duration::from_millis(100), &mut starting).await.is_err(), "it hangs");
 
-    in_time(guard.freeze(&place(&stage))).await.unwrap();
+    in_time(guard.freeze()).await.unwrap();
     let stopped = in_time(stop(&stage, &guard)).await;
 
     assert_eq!(in_time(starting).await, Err(AgentFault::CalledOff));
@@ -99,9 +98,7 @@ async fn a_container_whose_folders_hang_with_their_disk_holds_up_nobody_else_at_
     let stage = Stage::new();
     let socket = stage.dir.path().join("engine.sock");
     let gone = stage.dir.path().join("gone.sock");
-    let _gate =
-        Gate::open(socket.clone(), &gone, &stage.data(), Vec::new(), Containers::default(), Arc::new(|_| ()))
-            .unwrap();
+    let _gate = Gate::open(socket.clone(), &gone, &stage.data(), Vec::new(), Arc::new(|_| ())).unwrap();
     let asked = asked_for(&stage.data(), ALLOC).to_string();
     let Some(hang) = Hang::over(&stage.data()) else { return };
     let asked = post("/v1.41/containers/create", &asked);

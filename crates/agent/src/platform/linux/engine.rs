@@ -12,11 +12,7 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 
 use super::listing::Elements;
-use super::processes::Scope;
 use crate::http::{self, Answer};
-
-/// Which allocation a container is of.
-const LABEL: &str = "com.hashicorp.nomad.alloc_id";
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Engine<'a> {
@@ -29,10 +25,8 @@ pub(crate) struct Engine<'a> {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Container {
     pub(crate) id: String,
-    /// `running`, `paused`, `exited` …
+    /// `running`, `exited` …
     pub(crate) state: String,
-    #[serde(default, deserialize_with = "or_nothing")]
-    mounts: Vec<Mount>,
     #[serde(rename = "ImageID", default, deserialize_with = "or_nothing")]
     pub(crate) image_id: String,
 }
@@ -46,27 +40,12 @@ pub(crate) struct Image {
     pub(crate) config: Value,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Mount {
-    #[serde(default, deserialize_with = "or_nothing")]
-    source: String,
-}
-
 /// An engine may write `null` for what is not there.
 fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl Container {
-    pub(crate) fn is_running(&self) -> bool {
-        self.state == "running"
-    }
-
-    pub(crate) fn is_paused(&self) -> bool {
-        self.state == "paused"
-    }
-
     /// Nothing in it runs, nor will.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state.as_str(), "exited" | "dead" | "removing")
@@ -79,19 +58,14 @@ impl<'a> Engine<'a> {
         socket.filter(|socket| socket.exists()).map(|socket| Self { socket, within })
     }
 
-    /// Ours, whatever their state.
-    pub(crate) async fn containers(&self, scope: &Scope) -> Result<Vec<Container>, WorkFault> {
-        // {"label":["com.hashicorp.nomad.alloc_id"]}
-        let target = format!("/containers/json?all=1&filters=%7B%22label%22%3A%5B%22{LABEL}%22%5D%7D");
-        let request = http::request(Method::GET, &target, None).map_err(|_| WorkFault::EngineDown)?;
-        let (mut elements, mut ours) = (Elements::default(), Vec::new());
-        let mut keep = |element: &[u8]| match serde_json::from_slice::<Container>(element) {
-            Ok(container) => {
-                let is_ours = container.mounts.iter().any(|mount| scope.holds(Path::new(&mount.source)));
-                ours.extend(is_ours.then_some(container));
-                true
-            }
-            Err(_) => false,
+    /// All that it has, whatever their state: it is the capsule's own.
+    pub(crate) async fn containers(&self) -> Result<Vec<Container>, WorkFault> {
+        let target = "/containers/json?all=1";
+        let request = http::request(Method::GET, target, None).map_err(|_| WorkFault::EngineDown)?;
+        let (mut elements, mut all) = (Elements::default(), Vec::new());
+        let mut keep = |element: &[u8]| {
+            let container = serde_json::from_slice::<Container>(element);
+            container.map(|container| all.push(container)).is_ok()
         };
         let mut is_list = true;
         // To the end, whatever it says: what follows an answer's status may be no list.
@@ -102,30 +76,25 @@ impl<'a> Engine<'a> {
         let heard = http::hear(self.connect().await?, request, self.within, hear).await;
         match heard {
             Ok(403) => Err(WorkFault::NotPermitted),
-            Ok(200) if is_list && elements.is_over() => Ok(ours),
+            Ok(200) if is_list && elements.is_over() => Ok(all),
             Ok(_) | Err(_) => Err(WorkFault::EngineDown),
         }
     }
 
-    pub(crate) async fn pause(&self, container: &Container) -> Result<(), WorkFault> {
-        self.post(&container.id, "pause", None).await
-    }
-
-    pub(crate) async fn unpause(&self, container: &Container) -> Result<(), WorkFault> {
-        self.post(&container.id, "unpause", None).await
-    }
-
-    /// The smallest share of the processors that there is.
-    pub(crate) async fn slow_down(&self, container: &Container) -> Result<(), WorkFault> {
-        self.post(&container.id, "update", Some(r#"{"CpuShares":2}"#.to_owned())).await
-    }
-
-    /// Stops and removes all of ours, each with that much time to leave. A paused one is let go first: it could not
-    /// obey.
-    pub(crate) async fn remove_all(&self, scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
-        let found = self.containers(scope).await?;
-        let removed = found.iter().map(|container| self.remove(container, patience));
-        join_all(removed).await.into_iter().collect()
+    /// Stops and removes all of them, each with that much time to leave.
+    ///
+    /// # Errors
+    /// What is there all the same: an engine keeps the files of one that has ended until it has removed it.
+    pub(crate) async fn remove_all(&self, patience: Duration) -> Result<(), WorkFault> {
+        let found = self.containers().await?;
+        let removed = join_all(found.iter().map(|container| self.remove(container, patience))).await;
+        let left = self.containers().await?;
+        let ended = left.iter().filter(|container| container.has_ended()).count();
+        match left.len() - ended {
+            0 if ended == 0 => removed.into_iter().collect(),
+            0 => Err(WorkFault::FilesLeft { left: ended as u32 }),
+            running => Err(WorkFault::StillThere { left: running as u32 }),
+        }
     }
 
     /// Whether anything runs in that container; nothing does where there is none.
@@ -166,10 +135,7 @@ impl<'a> Engine<'a> {
     }
 
     async fn remove(&self, container: &Container, patience: Duration) -> Result<(), WorkFault> {
-        if container.is_paused() {
-            self.unpause(container).await?;
-        }
-        if !patience.is_zero() && (container.is_paused() || container.is_running()) {
+        if !patience.is_zero() && container.state == "running" {
             let patient = Self { within: self.within * 2 + patience, ..*self };
             patient.post(&container.id, &format!("stop?t={}", patience.as_secs().max(1)), None).await?;
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
@@ -24,7 +24,6 @@ use super::allocations::Allocations;
 use super::beside::{AtGate, Tell};
 use super::engine::Image;
 use super::images::Images;
-use super::processes::Containers;
 use super::refused;
 use super::sources::{Has, Sources};
 use crate::disk;
@@ -40,14 +39,13 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Listens at `socket`, whose folder must be this user's alone, and asks the engine for what jobs may have whose folders lie
-    /// below `data_dir`, of the graphics cards with these UUIDs. Takes note of the containers that are made, tells what the
-    /// engine makes of them as far as it is about this PC, and what was refused.
+    /// below `data_dir`, of the graphics cards with these UUIDs. Tells what the engine makes of containers as far as it is about
+    /// this PC, and what was refused.
     pub(crate) fn open(
         socket: PathBuf,
         engine: &Path,
         data_dir: &Path,
         cards: Vec<String>,
-        containers: Containers,
         tell: Tell,
     ) -> io::Result<Self> {
         let listener = listen(&socket)?;
@@ -57,7 +55,7 @@ impl Gate {
             // Nobody is let in before: what comes later is none of these.
             let allocations = Arc::new(Allocations::before(&data_dir).await);
             let door = Door { engine, data_dir, cards, images, allocations, sources: Sources::default() };
-            let way = Arc::new(Way { door, containers, tell });
+            let way = Arc::new(Way { door, tell });
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => drop(tokio::spawn(serve(Arc::clone(&way), stream))),
@@ -92,7 +90,6 @@ pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
 
 struct Way {
     door: Door,
-    containers: Containers,
     tell: Tell,
 }
 
@@ -181,7 +178,6 @@ impl Way {
         if let Some(id) = container["Id"].as_str() {
             self.door.allocations.made(id, has.allocation.clone());
             self.door.sources.made(id, has);
-            self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
         }
     }
 

@@ -13,7 +13,6 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::beside::{AtGate, Tell};
 use super::gate::Gate;
-use super::processes::Containers;
 use ionet_core::fault::EngineFault;
 
 mod refusals;
@@ -23,8 +22,6 @@ mod refusals;
 struct Engine {
     dir: tempfile::TempDir,
     heard: Arc<Mutex<Vec<String>>>,
-    /// Which containers the gate knows of.
-    made: Containers,
     /// With what it refuses all that follows.
     refuses: Arc<Mutex<Option<String>>>,
 }
@@ -57,7 +54,7 @@ impl Engine {
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer).with_upgrades());
             }
         });
-        Self { dir, heard, made: Containers::default(), refuses }
+        Self { dir, heard, refuses }
     }
 
     fn gate(&self) -> (Gate, PathBuf) {
@@ -68,7 +65,7 @@ impl Engine {
         let socket = self.dir.path().join("engine.sock");
         let (real, data) = (self.dir.path().join("real.sock"), self.dir.path().join("data"));
         let cards = vec!["GPU-1".to_owned(), "GPU-2".to_owned()];
-        let gate = Gate::open(socket.clone(), &real, &data, cards, Arc::clone(&self.made), tell);
+        let gate = Gate::open(socket.clone(), &real, &data, cards, tell);
         (gate.unwrap(), socket)
     }
 
@@ -193,8 +190,6 @@ async fn what_is_built_reaches_the_engine_and_what_is_refused_does_not() {
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!((&body["Image"], &body["HostConfig"]["Runtime"]), (&json!("sha256:1"), &json!("runc")));
     assert_eq!(stop, "POST /v1.44/containers/c0ffee/stop?t=1");
-    let made: Vec<String> = engine.made.lock().unwrap().iter().cloned().collect();
-    assert_eq!(made, ["c0ffee"], "found again without asking the engine");
 }
 
 /// The engine puts together what is said twice, and takes any letters for a name that are the same to it.
@@ -313,15 +308,9 @@ async fn a_connection_that_the_engine_takes_over_is_joined_end_to_end() {
 async fn an_engine_that_is_not_there_is_said_and_a_closed_gate_leaves_no_socket() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("engine.sock");
-    let gate = Gate::open(
-        socket.clone(),
-        &dir.path().join("gone.sock"),
-        dir.path(),
-        Vec::new(),
-        Containers::default(),
-        Arc::new(|_| ()),
-    )
-    .unwrap();
+    let gate =
+        Gate::open(socket.clone(), &dir.path().join("gone.sock"), dir.path(), Vec::new(), Arc::new(|_| ()))
+            .unwrap();
 
     let answer = say(&socket, "GET /_ping HTTP/1.1\r\nhost: d\r\nconnection: close\r\n\r\n").await;
     drop(gate);

@@ -19,12 +19,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::conversation::Conversation;
-use super::protocol::{Ask, OURS, Say, UNNUMBERED, Versions, line, send};
+use super::protocol::{Ask, OURS, Say, line, send};
 pub use super::serve::{serve, serve_with};
 use super::socket::{is_ours, socket};
 use crate::guard::{GuardEvent, HoldId, Place, Running, Start};
 use crate::program::OwnProgram;
-use crate::{api, teardown, workloads};
 
 /// A guard that is spawned must be heard within this; one that is just ending holds its folder for as long.
 const REACHED_WITHIN: Duration = Duration::from_secs(20);
@@ -60,12 +59,13 @@ impl Guard {
         let stream = UnixStream::connect(socket(run_dir)).await.ok().filter(is_ours)?;
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read).lines();
-        let (versions, running) = timeout(GREETED_WITHIN, greet(&mut lines, &mut write)).await.ok()??;
-        let Some(version) = OURS.shared(versions) else {
-            stop_and_go(lines, write).await;
-            return None;
-        };
-        Some(Self::over(version, running, lines, write))
+        match timeout(GREETED_WITHIN, greet(&mut lines, &mut write)).await.ok()?? {
+            Greeted::Understood(running) => Some(Self::over(running, lines, write)),
+            Greeted::OfAnotherAge => {
+                stop_and_go(lines, write).await;
+                None
+            }
+        }
     }
 
     /// The guard of this folder; a new one, `PROGRAM guard --run-dir DIR`, where there is none. Its own session, no
@@ -143,70 +143,50 @@ impl Guard {
         let gone = || AgentFault::NoGuard("it is gone".to_owned());
         let deadline = Instant::now() + STARTED_WITHIN;
         let answer = lock(&self.talk).start(id);
-        self.write(&Ask::Start { id: Some(id), start: Box::new(start) }).ok_or_else(gone)?;
-        let running = match tokio::time::timeout_at(deadline, answer).await {
-            Ok(answer) => answer.map_err(|_| gone())??,
-            Err(_) => return Err(AgentFault::Slow),
-        };
-        // An older guard says so as soon as the process is there.
-        let Some(http) = running.http.filter(|_| !running.up) else { return Ok(running) };
-        while api::health(http).await.is_err() {
-            if self.running().is_none_or(|held| held.id != id) {
-                return Err(AgentFault::Crashed { code: None });
-            }
-            if Instant::now() >= deadline {
-                return Err(AgentFault::Slow);
-            }
-            sleep(Duration::from_millis(20)).await;
+        self.write(&Ask::Start { id, start: Box::new(start) }).ok_or_else(gone)?;
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(|_| gone())?,
+            Err(_) => Err(AgentFault::Slow),
         }
-        Ok(running)
     }
 
     /// Stops whatever is there, or is being started, and leaves no process, container, mount or file of ours: legal at
-    /// any time. Tasks have that much time to leave. Where the guard itself is gone, this program clears away on its
-    /// own. `id` is newer than every start before it: an older start that is heard later does not begin.
+    /// any time. Tasks have that much time to leave. None where the guard itself is gone, and so is whoever came from it: what is left
+    /// is files. `id` is newer than every start before it: an older start that is heard later does not begin.
     ///
     /// # Errors
     /// What was left, and why.
-    pub async fn stop(&self, id: StartId, place: &Place, patience: Duration) -> Result<(), WorkFault> {
+    pub async fn stop(
+        &self,
+        id: StartId,
+        place: &Place,
+        patience: Duration,
+    ) -> Option<Result<(), WorkFault>> {
         let answer = lock(&self.talk).stop(id);
         let patience_ms = Some(patience.as_millis() as u64);
-        let asked = self.write(&Ask::Stop { id: Some(id), place: Some(place.clone()), patience_ms });
-        let answer = match asked {
-            Some(()) => timeout(STOPPED_WITHIN + patience, answer).await.ok().and_then(Result::ok),
-            None => None,
-        };
-        match answer {
-            Some(result) => result,
-            None => teardown::sweep(&place.data_dir, place.docker_socket.as_deref(), patience).await,
+        self.write(&Ask::Stop { id: Some(id), place: Some(place.clone()), patience_ms })?;
+        match timeout(STOPPED_WITHIN + patience, answer).await {
+            Ok(answer) => answer.ok(),
+            Err(_) => Some(Err(WorkFault::StillThere { left: 1 })),
         }
     }
 
     /// Has the guard keep frozen whatever runs and whatever starts, until a thaw, a stop or a next start; the agent
-    /// may be starting meanwhile. Returns when the first look is over. Without a guard that can, what runs now is
-    /// frozen from here.
+    /// may be starting meanwhile. Returns when the first look is over. With a guard that is gone nothing runs.
     ///
     /// # Errors
     /// What could not be reached or would not stand still; all else is frozen all the same. `StillThere` also when the
     /// guard is too slow to say.
-    pub async fn freeze(&self, place: &Place) -> Result<(), WorkFault> {
-        let ask = |question| Ask::Freeze { question, place: place.clone() };
-        match self.hold(ask, FROZEN_WITHIN).await {
-            Some(result) => result,
-            None => workloads::freeze(&place.data_dir, place.docker_socket.as_deref()).await,
-        }
+    pub async fn freeze(&self) -> Result<(), WorkFault> {
+        self.hold(|question| Ask::Freeze { question }, FROZEN_WITHIN).await.unwrap_or(Ok(()))
     }
 
     /// Ends a freeze, and lets what was frozen run again at the lowest priority.
     ///
     /// # Errors
     /// What could not be reached.
-    pub async fn thaw(&self, place: &Place) -> Result<(), WorkFault> {
-        let ask = |question| Ask::Thaw { question, place: place.clone() };
-        match self.hold(ask, ENDED_WITHIN).await {
-            Some(result) => result,
-            None => workloads::thaw(&place.data_dir, place.docker_socket.as_deref()).await,
-        }
+    pub async fn thaw(&self) -> Result<(), WorkFault> {
+        self.hold(|question| Ask::Thaw { question }, ENDED_WITHIN).await.unwrap_or(Ok(()))
     }
 
     /// Lets go of a guard that holds nothing any more: it ends. Returns when it has.
@@ -230,7 +210,6 @@ impl Guard {
     }
 
     fn over(
-        version: u32,
         running: Option<Running>,
         lines: Lines<BufReader<OwnedReadHalf>>,
         write: OwnedWriteHalf,
@@ -239,7 +218,7 @@ impl Guard {
         let id = HoldId(HOLDS.fetch_add(1, Ordering::Relaxed));
         let (events, heard) = mpsc::unbounded_channel();
         let (written, to_write) = mpsc::unbounded_channel();
-        let talk = Arc::new(Mutex::new(Conversation::new(version, running)));
+        let talk = Arc::new(Mutex::new(Conversation::new(running)));
         let let_go = Arc::new(AtomicBool::new(false));
         tokio::spawn(write_all(to_write, write));
         let listening = listen(lines, Arc::clone(&talk), events.clone());
@@ -248,15 +227,9 @@ impl Guard {
         (Self { id, talk, write, let_go, reader }, heard)
     }
 
-    /// None from a guard that knows no freezing, or is gone. One that is only slow goes on: nobody else comes between.
+    /// None from a guard that is gone. One that is only slow goes on.
     async fn hold(&self, ask: impl FnOnce(u64) -> Ask, within: Duration) -> Option<Result<(), WorkFault>> {
-        let (question, answer) = {
-            let mut talk = lock(&self.talk);
-            if talk.version == UNNUMBERED {
-                return None;
-            }
-            talk.question()
-        };
+        let (question, answer) = lock(&self.talk).question();
         self.write(&ask(question))?;
         match timeout(within, answer).await {
             Ok(answer) => answer.ok(),
@@ -279,38 +252,24 @@ impl Drop for Guard {
     }
 }
 
-/// Which versions it speaks, and what it holds. One without a hello says the second alone.
-async fn greet(
-    lines: &mut Lines<BufReader<OwnedReadHalf>>,
-    write: &mut OwnedWriteHalf,
-) -> Option<(Versions, Option<Running>)> {
+enum Greeted {
+    /// With what it holds.
+    Understood(Option<Running>),
+    OfAnotherAge,
+}
+
+/// One without a hello is of another age, too.
+async fn greet(lines: &mut Lines<BufReader<OwnedReadHalf>>, write: &mut OwnedWriteHalf) -> Option<Greeted> {
     send(write, &Ask::Hello(OURS)).await.ok()?;
     send(write, &Ask::Status).await.ok()?;
-    let mut versions = Versions { newest: UNNUMBERED, oldest: UNNUMBERED };
+    let mut is_understood = false;
     loop {
+        // About what is told between the two, its holder hears right after the status as well.
         match serde_json::from_str(&lines.next_line().await.ok()??) {
-            Ok(Say::Hello(theirs)) => {
-                versions = theirs;
-                if OURS.shared(theirs).is_none() {
-                    return Some((theirs, None));
-                }
-            }
-            Ok(Say::Status { running }) => return Some((versions, running)),
-            // About what is told right after the status as well.
-            Ok(
-                Say::Started(_)
-                | Say::NotStarted { .. }
-                | Say::Exited { .. }
-                | Say::Registration { .. }
-                | Say::FilesLeft { .. }
-                | Say::Containers { .. }
-                | Say::Refused { .. }
-                | Say::Stopped { .. }
-                | Say::NotStopped { .. }
-                | Say::Frozen { .. }
-                | Say::Thawed { .. },
-            )
-            | Err(_) => {}
+            Ok(Say::Hello(theirs)) if OURS.shared(theirs).is_some() => is_understood = true,
+            Ok(Say::Status { running }) if is_understood => return Some(Greeted::Understood(running)),
+            Ok(Say::Hello(_) | Say::Status { .. }) => return Some(Greeted::OfAnotherAge),
+            Ok(_) | Err(_) => {}
         }
     }
 }

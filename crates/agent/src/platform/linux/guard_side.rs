@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ionet_core::StartId;
 use ionet_core::fault::{AgentFault, WorkFault};
+use rustix::process::getpid;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use super::child::{Agent, Told};
 use super::gate::Gate;
 use super::news::{News, Resident, Signals, news};
 use super::output;
-use super::processes::{self, Scope};
+use super::processes::{self, Family};
 use super::protocol::{Ask, NotStarted, OURS, Say};
 use super::questions::{Question, Questions};
 use super::signals::{self, Signal as Kill};
@@ -38,12 +39,13 @@ pub(super) struct GuardSide {
     left: Option<Resident>,
     /// The last agent asked for.
     start: Option<Start>,
-    /// Where what is ours lies, as last said. Links are resolved beside the loop at a start.
+    /// Where what is ours lies, as last said.
     place: Option<Place>,
-    scope: Option<Scope>,
     patience: Duration,
     files_stay: Duration,
     agent: Option<Agent>,
+    /// What the last agent's process ran.
+    program: Option<PathBuf>,
     /// What the agent has for a container engine, as long as its work is there.
     gate: Option<Gate>,
     beside: Beside,
@@ -66,10 +68,10 @@ impl GuardSide {
             left: None,
             start: None,
             place: None,
-            scope: None,
             patience: PATIENCE,
             files_stay: Duration::from_millis(waits.files_stay_ms),
             agent: None,
+            program: None,
             gate: None,
             beside,
             done,
@@ -81,8 +83,7 @@ impl GuardSide {
     pub(super) async fn run(&mut self) {
         loop {
             match self.supervisor.poll(self.now_ms()) {
-                // An agent that holds the folder and is nobody's ends first.
-                Action::Spawn(_) => self.beside.clear(self.start.clone()),
+                Action::Spawn(_) => self.beside.prepare(self.start.clone()),
                 Action::Terminate => self.signal(Kill::TERM),
                 Action::Kill => self.signal(Kill::KILL),
                 Action::Freeze => self.look(true),
@@ -137,12 +138,8 @@ impl GuardSide {
 
     async fn asked(&mut self, ask: Ask) {
         match ask {
-            Ask::Hello(theirs) => {
-                if let Some(resident) = &mut self.resident {
-                    resident.version = OURS.shared(theirs).unwrap_or(resident.version);
-                }
-                self.say(Say::Hello(OURS)).await;
-            }
+            // Whoever does not speak ours leaves by themselves.
+            Ask::Hello(_) => self.say(Say::Hello(OURS)).await,
             Ask::Start { id, start } => self.accept(id, *start).await,
             Ask::Stop { id, place, patience_ms } => {
                 self.stops.push(id);
@@ -154,13 +151,11 @@ impl GuardSide {
                 let answers = self.questions.over();
                 self.answer(answers).await;
             }
-            Ask::Freeze { question, place } => {
-                self.place = Some(place);
+            Ask::Freeze { question } => {
                 let held = self.supervisor.freeze(self.now_ms());
                 self.question(Question { number: question, freeze: true }, held).await;
             }
-            Ask::Thaw { question, place } => {
-                self.place = Some(place);
+            Ask::Thaw { question } => {
                 let held = self.supervisor.thaw();
                 self.question(Question { number: question, freeze: false }, held).await;
             }
@@ -175,17 +170,12 @@ impl GuardSide {
         }
     }
 
-    async fn accept(&mut self, id: Option<StartId>, mut start: Start) {
-        // Without a number, as version 1 asks: one agent at a time.
-        if id.is_none() && self.agent.is_some() {
-            return self.say(Say::NotStarted { id: None, why: NotStarted::Busy }).await;
-        }
-        let id = id.unwrap_or_else(|| self.supervisor.next());
+    async fn accept(&mut self, id: StartId, mut start: Start) {
         start.id = id;
         match self.supervisor.start(id) {
             Asked::Begins { instead_of } => {
                 self.called_off(instead_of).await;
-                (self.place, self.scope) = (Some(start.place.clone()), None);
+                self.place = Some(start.place.clone());
                 self.start = Some(start);
             }
             Asked::Known => {
@@ -194,17 +184,17 @@ impl GuardSide {
                 }
             }
             Asked::Stale(newer) => {
-                self.say(Say::NotStarted { id: Some(id), why: NotStarted::Held { id: newer } }).await;
+                self.say(Say::NotStarted { id, why: NotStarted::Held { id: newer } }).await;
             }
             Asked::Ending => {
-                self.say(Say::NotStarted { id: Some(id), why: NotStarted::CalledOff }).await;
+                self.say(Say::NotStarted { id, why: NotStarted::CalledOff }).await;
             }
         }
     }
 
     async fn called_off(&mut self, start: Option<StartId>) {
-        if start.is_some() {
-            self.say(Say::NotStarted { id: start, why: NotStarted::CalledOff }).await;
+        if let Some(id) = start {
+            self.say(Say::NotStarted { id, why: NotStarted::CalledOff }).await;
         }
     }
 
@@ -217,16 +207,17 @@ impl GuardSide {
         }
     }
 
-    async fn spawn(&mut self, cleared: Result<Option<Scope>, NotStarted>) {
+    async fn spawn(&mut self, prepared: Result<(), NotStarted>) {
         let Some(start) = self.start.clone() else { return self.supervisor.not_spawned() };
         if self.supervisor.is_doomed() {
             // The newer start has taken the older one's place by now: only a stop leaves it unanswered.
             return self.supervisor.not_spawned();
         }
-        let cleared = cleared.map(|scope| self.scope = scope).and_then(|()| self.open_gate(&start));
-        match cleared.and_then(|()| Agent::spawn(&start)) {
+        let prepared = prepared.and_then(|()| self.open_gate(&start));
+        match prepared.and_then(|()| Agent::spawn(&start)) {
             Ok(agent) => {
                 self.supervisor.spawned();
+                self.program = processes::program(agent.pid);
                 self.agent = Some(agent);
                 match start.http {
                     Some(http) => self.beside.until_up(start.id, http),
@@ -236,7 +227,7 @@ impl GuardSide {
             Err(why) => {
                 self.supervisor.not_spawned();
                 self.beside.forget_introduction(&start);
-                self.say(Say::NotStarted { id: Some(start.id), why }).await;
+                self.say(Say::NotStarted { id: start.id, why }).await;
             }
         }
     }
@@ -245,9 +236,8 @@ impl GuardSide {
         // The last one's file goes before the next one's is made.
         self.gate = None;
         let Some(engine) = &start.place.docker_socket else { return Ok(()) };
-        let (containers, tell) = (self.beside.containers(), self.beside.tell(start.id));
-        let (socket, data_dir) = (gate_socket(&self.run_dir), &start.place.data_dir);
-        let gate = Gate::open(socket, engine, data_dir, start.cards.clone(), containers, tell);
+        let (socket, tell) = (gate_socket(&self.run_dir), self.beside.tell(start.id));
+        let gate = Gate::open(socket, engine, &start.place.data_dir, start.cards.clone(), tell);
         self.gate = Some(gate.map_err(|error| NotStarted::Other { why: error.to_string() })?);
         Ok(())
     }
@@ -302,12 +292,12 @@ impl GuardSide {
             tracing::warn!("the agent's state is damaged: it goes, with all that it was about");
             self.supervisor.lost();
         }
-        self.say(Say::Exited { id: Some(id), code, stderr_tail }).await;
+        self.say(Say::Exited { id, code, stderr_tail }).await;
     }
 
     async fn done(&mut self, done: Done) {
         match done {
-            Done::Cleared(result) => self.spawn(result).await,
+            Done::Prepared(result) => self.spawn(result).await,
             Done::Up(id) => self.up(id).await,
             Done::Looked { found, result } => {
                 let now_ms = self.now_ms();
@@ -344,13 +334,11 @@ impl GuardSide {
 
     fn look(&mut self, freeze: bool) {
         self.questions.look();
-        let scope = self.scope();
-        self.beside.look(scope, freeze);
+        self.beside.look(self.family(), freeze);
     }
 
     fn sweep(&mut self) {
-        let scope = self.scope();
-        self.beside.sweep(scope, self.patience);
+        self.beside.sweep(self.family(), self.place.clone(), self.patience);
     }
 
     async fn swept(&mut self, result: Result<(), WorkFault>) {
@@ -370,13 +358,9 @@ impl GuardSide {
         }
     }
 
-    fn scope(&mut self) -> Option<(Scope, Option<PathBuf>)> {
-        let place = self.place.as_ref()?;
-        let known = self.scope.take().filter(|scope| scope.folders()[0] == place.data_dir);
-        let mut scope = known.unwrap_or_else(|| Scope::of_guard(&place.data_dir));
-        self.scope = Some(scope.clone());
-        scope.know(self.beside.containers());
-        Some((scope, place.docker_socket.clone()))
+    fn family(&self) -> Family {
+        let agent = self.agent.as_ref().map(|agent| agent.pid);
+        Family { guard: getpid().as_raw_nonzero().get(), agent, program: self.program.clone() }
     }
 
     async fn answer(&mut self, answers: impl IntoIterator<Item = Say>) {

@@ -1,5 +1,6 @@
 //! Who holds the guard, and what becomes of the agent and its work when that one goes, or the guard itself does.
 
+use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,25 +8,24 @@ use ionet_core::StartId;
 
 use super::conversation::Conversation;
 use super::guard::until_lost;
-use super::guard_tests::{connect, program, run_dir, start, started, stop, until_nothing_is_left};
-use super::processes;
-use super::protocol::OURS;
+use super::guard_tests::{connect, next, place, program, run_dir, started, stop, until_nothing_is_left};
+use super::processes::{Row, row};
 use super::signals::{Signal, send};
-use super::stage::{Stage, is_alive};
+use super::stage::{Stage, is_alive, until};
 use crate::guard::{GuardEvent, HoldId};
 use crate::teardown;
-use crate::workloads::Role;
 
 #[tokio::test]
 async fn with_the_resident_program_gone_and_none_after_it_everything_is_torn_down() {
     let stage = Stage::new();
     let (guard, _events) = connect(&stage).await;
-    let running = started(&stage, &guard).await;
+    started(&stage, &guard).await;
+    let ours = stage.ours().await;
 
     drop(guard);
 
     until_nothing_is_left(&stage).await;
-    assert!(!is_alive(running.pid));
+    assert!(!ours.iter().any(|process| is_alive(process.pid)));
 }
 
 #[tokio::test]
@@ -105,53 +105,70 @@ async fn a_guard_that_is_told_to_end_tears_everything_down() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
     let running = started(&stage, &guard).await;
-    let parent = processes::row(running.pid as i32).unwrap().parent;
+    let ours = stage.ours().await;
 
-    send(&processes::row(parent).unwrap(), Signal::TERM);
+    send(&parent(running.pid), Signal::TERM);
 
     assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
     until_nothing_is_left(&stage).await;
+    assert!(!ours.iter().any(|process| is_alive(process.pid)));
 }
 
+fn parent(pid: u32) -> Row {
+    row(row(pid as i32).unwrap().parent).unwrap()
+}
+
+/// Also one that has left session, parent and environment behind, and one that ignores whatever it can.
 #[tokio::test]
-async fn with_the_guard_itself_killed_a_stop_clears_away_without_it() {
+async fn with_the_guard_itself_killed_everything_ends_and_a_stop_clears_away_without_it() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
     let running = started(&stage, &guard).await;
-    let parent = processes::row(running.pid as i32).unwrap().parent;
-    let strays: Vec<u32> = stage.tasks().await.iter().map(|task| task.pid).collect();
+    guard.freeze().await.unwrap();
+    let ours = stage.ours().await;
 
-    send(&processes::row(parent).unwrap(), Signal::KILL);
+    send(&parent(running.pid), Signal::KILL);
     assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
-    stop(&stage, &guard).await.unwrap();
+    assert_eq!(guard.freeze().await, Ok(()), "nothing runs");
+    assert_eq!(guard.stop(next(), &place(&stage), Duration::ZERO).await, None);
+    teardown::after_guard(&run_dir(&stage), &stage.data()).await.unwrap();
 
-    assert!(!is_alive(running.pid));
-    assert_eq!(stage.ours().await, []);
-    // Without a guard nobody took in the one that hid itself; a container or a control group would still hold it.
-    for pid in strays.into_iter().filter(|pid| is_alive(*pid)) {
-        send(&processes::row(pid as i32).unwrap(), Signal::KILL);
-    }
+    assert!(ours.len() >= 5 && !ours.iter().any(|process| is_alive(process.pid)));
+    assert_eq!(fs::read_dir(stage.data().join("alloc")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn with_the_guards_keeper_killed_the_guard_ends_everything() {
+    let stage = Stage::new();
+    let (guard, mut events) = connect(&stage).await;
+    let running = started(&stage, &guard).await;
+    let ours = stage.ours().await;
+    let guards = parent(running.pid);
+
+    send(&parent(guards.pid as u32), Signal::KILL);
+
+    assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
+    until("the guard's end", || !is_alive(guards.pid as u32)).await;
+    assert!(!ours.iter().any(|process| is_alive(process.pid)));
 }
 
 #[tokio::test]
 async fn an_agent_whose_guard_was_killed_makes_room_for_the_next_one() {
     let stage = Stage::new();
     let (guard, mut events) = connect(&stage).await;
-    let first =
-        guard.start(start(&stage, stage.script("nomad", "while :; do sleep 0.05; done"))).await.unwrap();
-    let parent = processes::row(first.pid as i32).unwrap().parent;
-    send(&processes::row(parent).unwrap(), Signal::KILL);
+    let first = started(&stage, &guard).await;
+    let ours = stage.ours().await;
+    send(&parent(first.pid), Signal::KILL);
     assert_eq!(events.recv().await, Some(GuardEvent::Lost(guard.id())));
     drop(guard);
 
     let (guard, _events) = connect(&stage).await;
+
+    assert!(!ours.iter().any(|process| is_alive(process.pid)), "before the next guard is there");
     assert_eq!(guard.running(), None);
     let second = started(&stage, &guard).await;
-
-    assert!(!is_alive(first.pid) && is_alive(second.pid));
-    assert_eq!(stage.ours().await.iter().filter(|process| process.role == Role::Executor).count(), 0);
+    assert!(is_alive(second.pid));
     stop(&stage, &guard).await.unwrap();
-    teardown::sweep(&stage.data(), None, Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test]
@@ -160,7 +177,7 @@ async fn however_the_reading_of_a_guard_ends_it_is_lost_and_that_is_told_once() 
         [Box::pin(async {}), Box::pin(async { panic!("a word that nobody has thought of") })];
     for listening in ends {
         let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let talk = Arc::new(Mutex::new(Conversation::new(OURS.newest, None)));
+        let talk = Arc::new(Mutex::new(Conversation::new(None)));
         let start = talk.lock().unwrap().start(StartId(1));
         let lost = until_lost(listening, Arc::clone(&talk), Arc::default(), events, HoldId(7));
         let _ = tokio::spawn(lost).await;

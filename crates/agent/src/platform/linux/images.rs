@@ -18,7 +18,6 @@ use hyper::header::CONTENT_LENGTH;
 use sha2::{Digest, Sha256};
 
 use super::engine::{Engine, Image};
-use super::processes::Scope;
 use super::progress::Progress;
 use crate::admission::Refusal;
 use crate::admission::image::{LONGEST, is_offered, reference};
@@ -124,14 +123,14 @@ impl Images {
 /// this. Never by force: what any container uses stays. How many went.
 pub(crate) async fn collect(data_dir: &Path, engine: &Path, unused_for: Duration) -> usize {
     let there = data_dir.to_owned();
-    let noted = disk::read(data_dir, ASKED_WITHIN, move || (Scope::new(&there), noted(&there))).await;
-    let (Some((scope, noted)), Some(engine)) = (noted, Engine::at(Some(engine), ASKED_WITHIN)) else {
+    let noted = disk::read(data_dir, ASKED_WITHIN, move || noted(&there)).await;
+    let (Some(noted), Some(engine)) = (noted, Engine::at(Some(engine), ASKED_WITHIN)) else {
         return 0;
     };
     if noted.is_empty() {
         return 0;
     }
-    let Ok(containers) = engine.containers(&scope).await else { return 0 };
+    let Ok(containers) = engine.containers().await else { return 0 };
     let in_use: BTreeSet<String> = containers.into_iter().map(|container| container.image_id).collect();
     let mut removed = 0;
     for note in noted {

@@ -60,8 +60,7 @@ impl Stand {
             }
         });
         let gate = dir.path().join("gate.sock");
-        let _gate =
-            Gate::open(gate, &socket, &data_dir, Vec::new(), Default::default(), Arc::new(|_| ())).unwrap();
+        let _gate = Gate::open(gate, &socket, &data_dir, Vec::new(), Arc::new(|_| ())).unwrap();
         let images = Images::of(&socket, &data_dir);
         Self { dir, store, images, _gate }
     }

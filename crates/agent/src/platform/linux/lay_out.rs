@@ -1,22 +1,17 @@
-//! What a start needs before its agent begins: nobody else in its folder, and there all that it reads.
+//! What a start needs before its agent begins: all that it reads.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ionet_private::Trouble;
 
-use super::processes::Scope;
 use super::protocol::NotStarted;
-use super::work;
 use crate::guard::Start;
 use crate::{disk, files, introduction, state};
 
-/// Makes room for that start, and lays out what its agent reads.
-pub(super) async fn cleared(start: Start) -> Result<Scope, NotStarted> {
+/// Lays out what the agent of that start reads.
+pub(super) async fn prepared(start: Start) -> Result<(), NotStarted> {
     let data_dir = start.place.data_dir.clone();
-    let ended = work::end_agents(&data_dir).await;
-    let held = |_| NotStarted::Other { why: "another agent holds its folder".to_owned() };
-    ended.map_err(held)?;
     let made = disk::change(&data_dir, move || laid_out(&start));
     let silent =
         || NotStarted::Folder { full: false, why: "the disk of its folder does not answer".to_owned() };
@@ -26,7 +21,7 @@ pub(super) async fn cleared(start: Start) -> Result<Scope, NotStarted> {
     })
 }
 
-fn laid_out(start: &Start) -> std::io::Result<Scope> {
+fn laid_out(start: &Start) -> std::io::Result<()> {
     let data_dir = &start.place.data_dir;
     files::private_folder(data_dir)?;
     state::mend(data_dir);
@@ -40,7 +35,7 @@ fn laid_out(start: &Start) -> std::io::Result<Scope> {
     if let Some(log) = start.agent_log.as_deref().and_then(Path::parent) {
         files::private_folder(log)?;
     }
-    Ok(Scope::of_guard(data_dir))
+    Ok(())
 }
 
 /// Files that an agent reads.

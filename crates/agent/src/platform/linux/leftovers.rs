@@ -1,6 +1,5 @@
-//! What ended tasks leave behind: mounts, control groups and files.
+//! What ended tasks leave behind: mounts and files. Each folder is given as it really is, without a link.
 
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::os::fd::AsFd;
@@ -11,77 +10,32 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
-use super::processes::{self, Scope};
 use super::remove::remove_at;
 
 /// Memory file systems that Nomad mounted for secrets, deepest first.
-pub(crate) fn mounts(scope: &Scope) -> Vec<PathBuf> {
+fn mounts(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = mounted()
         .into_iter()
-        .filter(|(point, kind)| kind == "tmpfs" && scope.holds(point))
+        .filter(|(point, kind)| kind == "tmpfs" && point != folder && point.starts_with(folder))
         .map(|(point, _)| point)
         .collect();
     found.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
     found
 }
 
-/// Whether all could be unmounted.
-pub(crate) fn unmount_all(scope: &Scope) -> bool {
-    unmount_below(scope, Path::new("/"))
-}
-
-fn unmount_below(scope: &Scope, folder: &Path) -> bool {
-    mounts(scope)
+/// Whether all below that folder could be unmounted.
+pub(crate) fn unmount_all(folder: &Path) -> bool {
+    mounts(folder)
         .iter()
-        .filter(|point| point.starts_with(folder))
         .map(|point| unmount(point, UnmountFlags::DETACH))
         .filter(|result| !matches!(result, Err(Errno::INVAL | Errno::NOENT)))
         .all(|result| result.is_ok())
 }
 
-/// Removes the control groups of our allocations that nobody is in any more.
-pub(crate) fn remove_groups(scope: &Scope) {
-    let allocations = scope.allocations();
-    let roots = mounted()
-        .into_iter()
-        .filter(|(_, kind)| kind == "cgroup" || kind == "cgroup2")
-        .map(|(point, _)| point);
-    for folder in roots.flat_map(|root| GROUPS.map(|group| root.join(group))) {
-        for group in groups(&folder, &allocations) {
-            let _ = fs::remove_dir(group);
-        }
-    }
-}
-
-/// Where Nomad keeps them, on both versions of control groups.
-const GROUPS: [&str; 6] = [
-    "nomad",
-    "nomad/share",
-    "nomad/reserve",
-    "nomad.slice",
-    "nomad.slice/share.slice",
-    "nomad.slice/reserve.slice",
-];
-
-fn groups(folder: &Path, allocations: &BTreeSet<String>) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            let id = name.to_str().and_then(|name| name.split_once('.')).map(|(id, _)| id);
-            id.is_some_and(|id| allocations.contains(id))
-        })
-        .map(|entry| entry.path())
-        .collect()
-}
-
 /// Removes the files of all allocations, once nothing of them runs. How many allocations' files stay: those that this
 /// user may not remove, that something is mounted in, or that there was no time for: `go_on` is asked before and after each file.
-pub(crate) fn remove_allocations(scope: &Scope, go_on: &dyn Fn() -> bool) -> u32 {
+pub(crate) fn remove_allocations(data_dir: &Path, go_on: &dyn Fn() -> bool) -> u32 {
     let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
-    // Given with its links resolved where it has any: the last one is where the files are.
-    let Some(data_dir) = scope.folders().last() else { return 0 };
     let entries = FOLDERS.iter().filter_map(|name| fs::read_dir(data_dir.join(name)).ok());
     let mut left = 0;
     for entry in entries.flatten().flatten() {
@@ -91,14 +45,21 @@ pub(crate) fn remove_allocations(scope: &Scope, go_on: &dyn Fn() -> bool) -> u32
 }
 
 /// The same for one. Whether nothing of it is left.
-pub(crate) fn remove_allocation(scope: &Scope, id: &str, go_on: &dyn Fn() -> bool) -> bool {
-    let Some(data_dir) = scope.folders().last().filter(|_| processes::is_allocation(id)) else { return true };
+pub(crate) fn remove_allocation(data_dir: &Path, id: &str, go_on: &dyn Fn() -> bool) -> bool {
+    if !is_allocation(id) {
+        return true;
+    }
     let removed = FOLDERS.map(|name| data_dir.join(name).join(id)).map(|folder| {
-        unmount_below(scope, &folder);
+        unmount_all(&folder);
         let points: Vec<PathBuf> = mounted().into_iter().map(|(point, _)| point).collect();
         remove(&folder, &points, go_on)
     });
     removed == [true; FOLDERS.len()]
+}
+
+fn is_allocation(name: &str) -> bool {
+    let plain = name.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-');
+    plain && name.len() == 36 && name.split('-').count() == 5
 }
 
 /// Where Nomad makes a folder for each allocation.

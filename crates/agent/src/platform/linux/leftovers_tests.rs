@@ -38,7 +38,7 @@ fn files_of_allocations_go_and_what_they_link_to_stays() {
     fs::create_dir_all(data.join("client")).unwrap();
     fs::set_permissions(&task, fs::Permissions::from_mode(0o500)).unwrap();
 
-    let left = remove_allocations(&Scope::new(&data), &|| true);
+    let left = remove_allocations(&data, &|| true);
 
     assert_eq!(left, 0);
     assert_eq!(fs::read_dir(data.join("alloc")).unwrap().count(), 0);
@@ -50,9 +50,9 @@ fn what_there_is_no_time_for_is_counted() {
     let dir = data_dir();
     let data = dir.path().join("agent");
 
-    assert_eq!(remove_allocations(&Scope::new(&data), &|| false), 1);
+    assert_eq!(remove_allocations(&data, &|| false), 1);
     assert!(data.join("alloc").join(ALLOC).exists());
-    assert!(remove_allocation(&Scope::new(&data), ALLOC, &|| true));
+    assert!(remove_allocation(&data, ALLOC, &|| true));
     assert!(!data.join("alloc").join(ALLOC).exists());
 }
 
@@ -67,11 +67,11 @@ fn one_allocation_of_countless_files_takes_no_longer_than_there_is_time() {
     let asked = std::cell::Cell::new(0);
     let go_on = || asked.replace(asked.get() + 1) < 50;
 
-    assert_eq!(remove_allocations(&Scope::new(&data), &go_on), 1);
+    assert_eq!(remove_allocations(&data, &go_on), 1);
 
     let left = fs::read_dir(&local).unwrap().count();
     assert!(left > 50 && left < 100, "{left}");
-    assert_eq!(remove_allocations(&Scope::new(&data), &|| true), 0);
+    assert_eq!(remove_allocations(&data, &|| true), 0);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_sign_is_given_between_any_two_files_and_the_looks_for_them() {
         true
     };
 
-    assert_eq!(remove_allocations(&Scope::new(&data), &sign), 0);
+    assert_eq!(remove_allocations(&data, &sign), 0);
 
     assert!(signs.borrow().contains(&(true, true)), "before it");
     assert!(signs.borrow().contains(&(false, true)), "after it, before its folder goes");
@@ -114,7 +114,7 @@ fn what_another_user_left_in_an_allocation_keeps_nothing_else_of_it() {
 
     let cleared = std::thread::spawn(move || {
         rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-        remove_allocations(&Scope::new(&data), &|| true)
+        remove_allocations(&data, &|| true)
     });
 
     assert_eq!(cleared.join().unwrap(), 1);
@@ -136,7 +136,7 @@ fn what_another_user_wrote_and_closed_goes_where_root_removes_it() {
     std::os::unix::fs::chown(&closed, Some(1234), Some(1234)).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
 
-    assert!(remove_allocation(&Scope::new(&data), ALLOC, &|| true));
+    assert!(remove_allocation(&data, ALLOC, &|| true));
 
     assert!(!data.join("alloc").join(ALLOC).exists());
 }
@@ -147,7 +147,7 @@ fn a_name_that_is_no_allocations_removes_nothing() {
     let data = dir.path().join("agent");
 
     for name in ["..", "../..", "/", "", "../../photographs"] {
-        assert!(remove_allocation(&Scope::new(&data), name, &|| true));
+        assert!(remove_allocation(&data, name, &|| true));
     }
 
     assert!(data.join("alloc").join(ALLOC).exists());
@@ -178,7 +178,7 @@ fn folders_in_folders_without_end_are_removed_to_the_last() {
     touch(&last, c"file");
     rustix::fs::symlinkat(&own, &last, c"link").unwrap();
 
-    assert_eq!(remove_allocations(&Scope::new(&data), &|| true), 0);
+    assert_eq!(remove_allocations(&data, &|| true), 0);
 
     assert_eq!(fs::read_dir(data.join("alloc")).unwrap().count(), 0);
     assert!(own.join("cat.jpg").exists());
@@ -198,7 +198,7 @@ fn many_deep_folders_are_removed_whatever_their_names_and_rights() {
         fs::rename(allocation.join("t/local/d"), allocation.join(format!("t/local/{number}"))).unwrap();
     }
 
-    assert_eq!(remove_allocations(&Scope::new(&data), &|| true), 0);
+    assert_eq!(remove_allocations(&data, &|| true), 0);
 
     assert!(!allocation.exists());
 }
@@ -216,7 +216,7 @@ fn however_deep_a_job_has_nested_its_folders_few_are_open_at_a_time() {
         true
     };
 
-    assert_eq!(remove_allocations(&Scope::new(&data), &look), 0);
+    assert_eq!(remove_allocations(&data, &look), 0);
 
     assert!((10..80).contains(&most.get()), "{}", most.get());
 }
@@ -249,7 +249,7 @@ fn what_another_user_left_deep_below_keeps_nothing_else() {
     let there = data.clone();
     let left = std::thread::spawn(move || {
         rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-        remove_allocations(&Scope::new(&there), &|| true)
+        remove_allocations(&there, &|| true)
     });
 
     assert_eq!(left.join().unwrap(), 1);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,10 +15,9 @@ use ionet_core::fault::WorkFault;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
+use super::engine;
 use super::listing::Elements;
 use super::stage::{ALLOC, Stage};
-use crate::teardown::sweep;
-use crate::workloads::{count, freeze, thaw};
 
 /// An engine with containers of ours, by their state.
 #[derive(Clone, Default)]
@@ -56,8 +56,6 @@ impl Engine {
         let mut parts = path.trim_start_matches("/containers/").split('/');
         let id = parts.next().unwrap_or_default();
         let to = match parts.next() {
-            Some("pause") => "paused",
-            Some("unpause") => "running",
             Some("stop") => "exited",
             _ if id == "json" => {
                 let listed = containers.iter().map(|(id, state)| self.listed(id, state, folder));
@@ -86,36 +84,35 @@ impl Engine {
 }
 
 #[tokio::test]
-async fn containers_are_paused_let_go_and_removed_however_much_jobs_have_the_engine_list_of_them() {
+async fn containers_are_found_and_removed_however_much_jobs_have_the_engine_list_of_them() {
     let stage = Stage::new();
     let engine = Engine::start(&stage, 20);
     *engine.label.lock().unwrap() = format!("\"\\\\\\\"}}]{}\"", "x".repeat(1024 * 1024));
     let socket = stage.dir.path().join("docker.sock");
-    let docker = Some(socket.as_path());
 
-    assert_eq!(freeze(&stage.data(), docker).await, Ok(()));
-    assert_eq!(engine.states(), ["paused"; 20]);
-    assert_eq!(count(&stage.data(), docker).await, Ok(20));
-    assert_eq!(thaw(&stage.data(), docker).await, Ok(()));
-    assert_eq!(engine.states(), ["running"; 20]);
-    assert_eq!(sweep(&stage.data(), docker, Duration::ZERO).await, Ok(()));
+    assert_eq!(count(&socket).await, Ok(20));
+    assert_eq!(at(&socket).remove_all(Duration::from_secs(1)).await, Ok(()));
 
     assert_eq!(engine.states(), [] as [&str; 0]);
 }
 
+fn at(socket: &Path) -> engine::Engine<'_> {
+    engine::Engine::at(Some(socket), Duration::from_secs(20)).unwrap()
+}
+
+async fn count(socket: &Path) -> Result<usize, WorkFault> {
+    Ok(at(socket).containers().await?.len())
+}
+
 #[tokio::test]
-async fn a_container_of_anybodys_that_has_no_folders_keeps_no_other_from_being_found() {
+async fn a_container_of_which_no_image_is_said_is_one_all_the_same() {
     let stage = Stage::new();
     let engine = Engine::start(&stage, 1);
-    let folder = stage.data().join("alloc").join(ALLOC).join("alloc");
-    let list = json!([
-        {"Id": "theirs", "State": "running", "Mounts": null, "ImageID": null},
-        {"Id": "c0", "State": "running", "Mounts": [{"Source": null}, {"Source": folder}]},
-    ]);
+    let list = json!([{"Id": "c0", "State": "running", "Mounts": null, "ImageID": null}]);
     *engine.instead.lock().unwrap() = Some(list.to_string());
     let socket = stage.dir.path().join("docker.sock");
 
-    assert_eq!(count(&stage.data(), Some(&socket)).await, Ok(1));
+    assert_eq!(count(&socket).await, Ok(1));
 }
 
 /// Nothing is gone because it was not read.
@@ -129,10 +126,10 @@ async fn an_answer_that_is_no_whole_list_is_a_fault() {
         ["", "{}", "null", "[", "[{}]", "[1]", "[{\"Id\": \"c0\"", "[] []", "[}", "[]]", "[{\"Id\": \"c0\"}]"]
     {
         *engine.instead.lock().unwrap() = Some(list.to_owned());
-        assert_eq!(count(&stage.data(), Some(&socket)).await, Err(WorkFault::EngineDown), "{list}");
+        assert_eq!(count(&socket).await, Err(WorkFault::EngineDown), "{list}");
     }
     *engine.instead.lock().unwrap() = Some(" [ ] \n".to_owned());
-    assert_eq!(count(&stage.data(), Some(&socket)).await, Ok(0));
+    assert_eq!(count(&socket).await, Ok(0));
 }
 
 /// All elements of a list that comes in pieces of that many bytes.

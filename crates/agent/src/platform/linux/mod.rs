@@ -5,7 +5,6 @@ mod allocations;
 mod beside;
 mod child;
 mod clear;
-mod containers;
 mod conversation;
 mod engine;
 mod gate;
@@ -13,6 +12,7 @@ pub(crate) mod guard;
 mod guard_log;
 mod guard_side;
 pub(crate) mod images;
+pub(crate) mod keeper;
 mod lay_out;
 mod leftovers;
 mod listing;
@@ -31,8 +31,6 @@ mod socket;
 mod sources;
 pub(crate) mod work;
 
-#[cfg(test)]
-mod container_tests;
 #[cfg(test)]
 mod disk_tests;
 #[cfg(test)]

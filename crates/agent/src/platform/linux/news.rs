@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::beside::Done;
 use super::child::{Agent, Told};
-use super::protocol::{Ask, Say, UNNUMBERED, send};
+use super::protocol::{Ask, Say, send};
 use super::socket::is_ours;
 
 /// A resident program that reads nothing for so long is stuck: the guard's work does not wait for it.
@@ -38,8 +38,6 @@ pub(super) struct Signals {
 
 /// A resident program of the same user.
 pub(super) struct Resident {
-    /// The protocol's version that both speak.
-    pub(super) version: u32,
     lines: Lines<BufReader<OwnedReadHalf>>,
     write: OwnedWriteHalf,
 }
@@ -48,13 +46,11 @@ impl Resident {
     fn of(stream: UnixStream) -> Option<Self> {
         let same_user = is_ours(&stream);
         let (read, write) = stream.into_split();
-        same_user.then(|| Self { version: UNNUMBERED, lines: BufReader::new(read).lines(), write })
+        same_user.then(|| Self { lines: BufReader::new(read).lines(), write })
     }
 
     pub(super) async fn say(&mut self, say: Say) {
-        if let Some(say) = say.in_version(self.version) {
-            let _ = timeout(READS_WITHIN, send(&mut self.write, &say)).await;
-        }
+        let _ = timeout(READS_WITHIN, send(&mut self.write, &say)).await;
     }
 
     /// None once the connection has closed. A line that makes no sense is passed over.

@@ -3,9 +3,6 @@
 //! Either may be older than the other: an update leaves the old guard with its agent and its jobs. Each begins with a
 //! hello that names the newest and the oldest version that it speaks, and both speak the newest that they share.
 //!
-//! - 1: no hello, no numbers, no freezing. A resident program begins with `status`, a guard says nothing unasked.
-//! - 2: hellos; each word carries the number of the start or question that it belongs to; freezing.
-//!
 //! Where two share none, the resident program says `{"ask":"stop"}`, which every version understands for ever, and
 //! leaves: the guard ends what it holds, then itself, and a new one takes its folder.
 
@@ -20,10 +17,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::guard::{Place, Running, Start};
 
-pub(crate) const OURS: Versions = Versions { newest: 2, oldest: 1 };
-
-/// Without a hello.
-pub(crate) const UNNUMBERED: u32 = 1;
+pub(crate) const OURS: Versions = Versions { newest: 3, oldest: 3 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Versions {
@@ -44,8 +38,8 @@ impl Versions {
 pub(crate) enum Ask {
     Hello(Versions),
     Start {
-        /// Newer than every start and stop before it. Version 1 gives none.
-        id: Option<StartId>,
+        /// Newer than every start and stop before it.
+        id: StartId,
         #[serde(flatten)]
         start: Box<Start>,
     },
@@ -61,11 +55,9 @@ pub(crate) enum Ask {
     /// Keep frozen whatever runs and whatever starts. Answered when the first look is over.
     Freeze {
         question: u64,
-        place: Place,
     },
     Thaw {
         question: u64,
-        place: Place,
     },
     /// These files are others by now: have the agent read them again. No answer.
     Reload {
@@ -89,16 +81,16 @@ pub(crate) enum Say {
     /// The agent is up.
     Started(Running),
     NotStarted {
-        id: Option<StartId>,
+        id: StartId,
         why: NotStarted,
     },
     Exited {
-        id: Option<StartId>,
+        id: StartId,
         code: Option<i32>,
         stderr_tail: String,
     },
     Registration {
-        id: Option<StartId>,
+        id: StartId,
         result: Result<(), RegistrationFault>,
     },
     FilesLeft {
@@ -135,35 +127,6 @@ pub(crate) enum Say {
     },
 }
 
-impl Say {
-    /// The same in the words of that version; none where it has none for it.
-    pub(crate) fn in_version(self, version: u32) -> Option<Self> {
-        if version > UNNUMBERED {
-            return Some(self);
-        }
-        match self {
-            Self::Hello(_)
-            | Self::FilesLeft { .. }
-            | Self::Containers { .. }
-            | Self::Refused { .. }
-            | Self::Frozen { .. }
-            | Self::Thawed { .. } => None,
-            Self::NotStarted { id, why: NotStarted::Held { .. } | NotStarted::CalledOff } => {
-                Some(Self::NotStarted { id, why: NotStarted::Busy })
-            }
-            // Nothing runs: an older one would have said that all is gone.
-            Self::NotStopped { id, why: NotStopped::FilesLeft { .. } } => Some(Self::Stopped { id }),
-            same @ (Self::Started(_)
-            | Self::NotStarted { .. }
-            | Self::Exited { .. }
-            | Self::Registration { .. }
-            | Self::Stopped { .. }
-            | Self::NotStopped { .. }
-            | Self::Status { .. }) => Some(same),
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotStarted {
@@ -171,8 +134,6 @@ pub(crate) enum NotStarted {
     NotExecutable {
         program: String,
     },
-    /// The last agent is still there: said to and by version 1 alone.
-    Busy,
     /// A newer start was heard before.
     Held {
         id: StartId,
@@ -194,7 +155,6 @@ impl From<NotStarted> for AgentFault {
         match why {
             NotStarted::Missing => Self::Missing,
             NotStarted::NotExecutable { program } => Self::NotExecutable(program),
-            NotStarted::Busy => Self::NoGuard("it holds another agent".to_owned()),
             NotStarted::Held { id } => Self::Held { id },
             NotStarted::CalledOff => Self::CalledOff,
             NotStarted::Folder { full: true, .. } => Self::DiskFull,

@@ -1,23 +1,32 @@
-//! For tests: real processes that look as Nomad's do, in a data folder of their own, gone when the test is.
+//! For tests: real processes that come from each other as Nomad's do, in a data folder of their own, gone when the test is.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::workloads::{self, OurProcess, Role};
+use super::processes::{Family, Member, Role, row};
 
 pub(super) const ALLOC: &str = "fedbb3b1-dae0-a47b-538b-62dec51212a9";
 
+/// One that comes from this stage's guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OurProcess {
+    pub(super) pid: u32,
+    pub(super) role: Role,
+    pub(super) frozen: bool,
+}
+
 pub(super) struct Stage {
     pub(super) dir: tempfile::TempDir,
-    children: Vec<Child>,
+    /// One that stands for guard and agent at once.
+    played: Option<Child>,
 }
 
 impl Stage {
     pub(super) fn new() -> Self {
-        let stage = Self { dir: tempfile::tempdir().unwrap(), children: Vec::new() };
+        let stage = Self { dir: tempfile::tempdir().unwrap(), played: None };
         fs::create_dir_all(stage.data().join("alloc").join(ALLOC).join("alloc/logs")).unwrap();
         stage
     }
@@ -40,41 +49,69 @@ impl Stage {
         file
     }
 
-    /// `nomad executor {"LogFile": …}`, running this shell text as its task's parent.
-    pub(super) fn executor(&mut self, data_dir: &Path, text: &str) -> u32 {
-        let log = data_dir.join("alloc").join(ALLOC).join("t/executor.out");
-        let handed = serde_json::json!({"LogFile": log, "LogLevel": "info"}).to_string();
-        self.plugin("executor", &[&handed], text)
-    }
-
-    /// `nomad NAME …`: the shell takes the plugin's name for that of its script.
-    pub(super) fn plugin(&mut self, name: &str, arguments: &[&str], text: &str) -> u32 {
-        use std::os::unix::process::CommandExt;
-        let cwd = self.dir.path().join(format!("{name}-{}", self.children.len()));
-        fs::create_dir(&cwd).unwrap();
-        fs::write(cwd.join(name), text).unwrap();
-        let child = Command::new("/bin/sh")
-            .arg0("/usr/bin/nomad")
-            .arg(name)
-            .args(arguments)
-            .current_dir(cwd)
-            .env("NOMAD_PLUGIN_MAGIC_COOKIE", "x")
+    /// An executor of this stage's own agent, with this shell text as a task's parent.
+    pub(super) fn executor(&mut self, text: &str) -> Family {
+        let executor = self.script("executor", text);
+        let agent = Command::new("/bin/sh")
+            .args(["-c", r#""$0" & wait"#])
+            .arg(executor)
+            .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let pid = child.id();
-        self.children.push(child);
-        pid
+        let pid = agent.id() as i32;
+        self.played = Some(agent);
+        Family { guard: pid, agent: Some(pid), program: None }
+    }
+
+    /// Nobody, where no guard of this stage is there, and no stand-in.
+    pub(super) fn family(&self) -> Option<Family> {
+        if let Some(played) = &self.played {
+            let pid = played.id() as i32;
+            return Some(Family { guard: pid, agent: Some(pid), program: None });
+        }
+        let keeper = self.keeper()?;
+        let below = |pid| Family { guard: pid, agent: None, program: None };
+        let child = |of: i32| below(of).members().unwrap().into_iter().find(|member| member.row.parent == of);
+        let Some(guard) = child(keeper) else { return Some(below(keeper)) };
+        let agents = below(guard.row.pid).members().unwrap().into_iter().filter(|member| {
+            let said = fs::read(format!("/proc/{}/cmdline", member.row.pid)).unwrap_or_default();
+            member.row.parent == guard.row.pid && said.split(|byte| *byte == 0).any(|word| word == b"-config")
+        });
+        let agent = agents.last().map(|agent| agent.row.pid);
+        let program = agent.and_then(super::processes::program);
+        Some(Family { guard: guard.row.pid, agent, program })
+    }
+
+    /// Of whom this stage's guard comes: the test's own child, by what the test has told it.
+    fn keeper(&self) -> Option<i32> {
+        let told = format!("IONET_TEST_GUARD={}", self.dir.path().join("run").display());
+        let own = std::process::id() as i32;
+        let ours = Family { guard: own, agent: None, program: None }.members().unwrap();
+        let mut children = ours.into_iter().map(|member| member.row).filter(|row| row.parent == own);
+        let keeper = children.find(|row| {
+            let said = fs::read(format!("/proc/{}/environ", row.pid)).unwrap_or_default();
+            said.split(|byte| *byte == 0).any(|variable| variable == told.as_bytes())
+        });
+        keeper.map(|row| row.pid)
     }
 
     pub(super) async fn ours(&self) -> Vec<OurProcess> {
-        workloads::list(&self.data()).await.unwrap()
+        let ours = |member: Member| {
+            let Member { row, role } = member;
+            OurProcess { pid: row.pid as u32, role, frozen: row.is_frozen() }
+        };
+        self.members().into_iter().map(ours).collect()
     }
 
     pub(super) async fn tasks(&self) -> Vec<OurProcess> {
         self.ours().await.into_iter().filter(|process| process.role == Role::Task).collect()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.family().map(|family| family.members().unwrap()).unwrap_or_default()
     }
 
     /// Until that many tasks run.
@@ -85,17 +122,21 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+
+    /// Until guard and keeper are gone.
+    pub(super) async fn until_unguarded(&self) {
+        until("the end of guard and keeper", || self.keeper().is_none()).await;
+    }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        for pid in super::processes::members(&super::processes::Scope::new(&self.data())).unwrap_or_default()
-        {
-            super::signals::send(&pid.row, super::signals::Signal::KILL);
+        for member in self.members() {
+            super::signals::send(&member.row, super::signals::Signal::KILL);
         }
-        for child in &mut self.children {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(played) = &mut self.played {
+            let _ = played.kill();
+            let _ = played.wait();
         }
     }
 }
@@ -109,5 +150,5 @@ pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 pub(super) fn is_alive(pid: u32) -> bool {
-    super::processes::row(pid as i32).is_some_and(|row| !row.is_dead())
+    row(pid as i32).is_some_and(|row| !row.is_dead())
 }

@@ -1,22 +1,21 @@
-//! Freezing, thawing and ending what is ours.
+//! Freezing, thawing and ending whoever comes from the guard.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use ionet_core::fault::WorkFault;
 use rustix::process::{Pid, setpriority_process};
+use tokio::time::timeout;
 
 use super::clear;
-use super::containers::{self, Pausing};
-use super::processes::{self, Member, Scope};
+use super::engine::Engine;
+use super::processes::{Family, Member, Role};
 use super::signals::{self, Handle, Sent, Signal};
-use crate::workloads::{OurProcess, Role};
+use crate::guard::Place;
 
-/// A freeze from here, without a guard that keeps looking.
-const FREEZE_WITHIN: Duration = Duration::from_secs(2);
 /// One look of the guard's. It looks again.
 const LOOK_WITHIN: Duration = Duration::from_millis(400);
 /// Tasks, and then what Nomad runs for them.
@@ -24,159 +23,79 @@ const KILL_WITHIN: Duration = Duration::from_secs(1);
 /// What was killed goes at once, unless it waits in the kernel for a disk: then nobody can hurry it, and nothing else of it
 /// goes on.
 const DIES_WITHIN: Duration = Duration::from_millis(300);
+/// A container that is being stopped has the tasks' time; the engine itself has this much besides.
+const ENGINE_WITHIN: Duration = Duration::from_millis(900);
 
-pub(crate) async fn list(data_dir: &Path) -> Result<Vec<OurProcess>, WorkFault> {
-    let members = looking(Scope::new(data_dir), |scope| members(&scope)).await?;
-    Ok(members
-        .into_iter()
-        .map(|member| OurProcess {
-            pid: member.row.pid as u32,
-            role: member.role,
-            frozen: member.row.is_frozen() || member.row.is_to_stop(),
-            alloc_id: member.alloc_id,
-        })
-        .collect())
+/// Freezes the jobs that run now, in a bounded time, and tells whether any did. Ends early when it is given up.
+pub(crate) async fn freeze(family: Family, given_up: Arc<AtomicBool>) -> (bool, Result<(), WorkFault>) {
+    let until = Instant::now() + LOOK_WITHIN;
+    let looked = looking(move || Ok(freeze_tasks(&family, until, &given_up)));
+    looked.await.unwrap_or_else(|fault| (false, Err(fault)))
 }
 
-pub(crate) async fn count(data_dir: &Path, docker: Option<&Path>) -> Result<u32, WorkFault> {
-    let left = left(Scope::new(data_dir), docker).await?;
-    Ok(left.running + left.ended)
-}
-
-pub(crate) async fn freeze(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let go_on = Arc::new(AtomicBool::new(false));
-    freeze_within(Scope::new(data_dir), docker, FREEZE_WITHIN, &Pausing::default(), go_on).await.1
-}
-
-/// Freezes what runs now, in a bounded time, and tells whether anything did. Processes and containers do not wait for
-/// each other: an engine that is stuck holds up nobody. Ends early when it is given up.
-pub(crate) async fn freeze_once(
-    scope: Scope,
-    docker: Option<&Path>,
-    pausing: &Pausing,
-    given_up: Arc<AtomicBool>,
-) -> (bool, Result<(), WorkFault>) {
-    freeze_within(scope, docker, LOOK_WITHIN, pausing, given_up).await
-}
-
-async fn freeze_within(
-    scope: Scope,
-    docker: Option<&Path>,
-    within: Duration,
-    pausing: &Pausing,
-    given_up: Arc<AtomicBool>,
-) -> (bool, Result<(), WorkFault>) {
-    let until = Instant::now() + within;
-    let by_engine = containers::has_engine(docker);
-    let ((ran, processes), (held, containers)) = tokio::join!(
-        looking(scope.clone(), move |scope| Ok(freeze_processes(&scope, until, by_engine, &given_up)))
-            .map(|looked| looked.unwrap_or_else(|fault| (false, Err(fault)))),
-        pausing.look(&scope, docker, within)
-    );
-    (ran || held, processes.and(containers))
-}
-
-pub(crate) async fn thaw(data_dir: &Path, docker: Option<&Path>) -> Result<(), WorkFault> {
-    thaw_scope(Scope::new(data_dir), docker).await
-}
-
-pub(crate) async fn thaw_scope(scope: Scope, docker: Option<&Path>) -> Result<(), WorkFault> {
-    let by_engine = containers::has_engine(docker);
-    let (processes, containers) = tokio::join!(
-        looking(scope.clone(), move |scope| thaw_processes(&scope, by_engine)),
-        containers::thaw(&scope, docker)
-    );
-    processes.and(containers)
-}
-
-pub(crate) async fn sweep(
-    data_dir: &Path,
-    docker: Option<&Path>,
-    patience: Duration,
-) -> Result<(), WorkFault> {
-    sweep_scope(Scope::new(data_dir), docker, patience).await
+pub(crate) async fn thaw(family: Family) -> Result<(), WorkFault> {
+    looking(move || thaw_tasks(&family)).await
 }
 
 /// Whatever the engine does, the rest goes on: what can be ended by a signal is ended, and all else is reported.
-pub(crate) async fn sweep_scope(
-    scope: Scope,
-    docker: Option<&Path>,
+pub(crate) async fn sweep(
+    family: Family,
+    place: Option<&Place>,
     patience: Duration,
 ) -> Result<(), WorkFault> {
-    // One that may not be ended is found again at the end.
-    let _ = end_agents_of(scope.clone()).await;
-    let (ended, removed) = tokio::join!(
-        looking(scope.clone(), move |scope| end_processes(&scope, patience)),
-        containers::remove(&scope, docker, patience)
-    );
-    // An engine that is silent is not asked once more.
-    let answering = docker.filter(|_| removed != Err(WorkFault::EngineDown));
-    let cleared = clear::all(scope.clone()).await;
-    let left = left(scope, answering).await?;
-    match (left.running, left.ended) {
-        // Whoever was not ours to end was their engine's, or has gone by themselves.
-        (0, 0) => removed.and(cleared),
-        // An engine keeps an ended container's files until it has removed it.
-        (0, ended_containers) => Err(WorkFault::FilesLeft { left: ended_containers }),
-        (running, _) => Err(ended.and(removed).err().unwrap_or(WorkFault::StillThere { left: running })),
-    }
+    let engine = place.and_then(|place| place.docker_socket.as_deref());
+    let (ended, removed) =
+        tokio::join!(looking(move || end(&family, patience)), remove_containers(engine, patience));
+    // Nobody writes any more.
+    let cleared = match place {
+        Some(place) => clear::all(&place.data_dir).await,
+        None => Ok(()),
+    };
+    ended.and(removed).and(cleared)
 }
 
-/// Ends agents that hold this folder and are nobody's any more; their tasks stay, for the next agent to take over.
-pub(crate) async fn end_agents(data_dir: &Path) -> Result<(), WorkFault> {
-    end_agents_of(Scope::new(data_dir)).await
+pub(crate) async fn in_new_world(data_dir: &Path, engine: &Path) -> Result<(), WorkFault> {
+    let removed = remove_containers(Some(engine), Duration::ZERO).await;
+    removed.and(clear::all(data_dir).await)
 }
 
-async fn end_agents_of(scope: Scope) -> Result<(), WorkFault> {
-    looking(scope, |scope| match kill(&members(&scope)?, &[Role::Agent]).refused {
-        0 => Ok(()),
-        _ => Err(WorkFault::NotPermitted),
-    })
-    .await
+/// All of the engine's, each with that much time to leave. None where no engine has its socket.
+async fn remove_containers(engine: Option<&Path>, patience: Duration) -> Result<(), WorkFault> {
+    let Some(engine) = Engine::at(engine, ENGINE_WITHIN) else { return Ok(()) };
+    // One that is silent is given up at its first answer that does not come; this is for one that is slow.
+    let within = patience + ENGINE_WITHIN * 3;
+    timeout(within, engine.remove_all(patience)).await.unwrap_or(Err(WorkFault::EngineDown))
 }
 
 /// Reading the process table and waiting for its rows to go blocks; it has a thread of its own.
 async fn looking<T: Send + 'static>(
-    scope: Scope,
-    look: impl FnOnce(Scope) -> Result<T, WorkFault> + Send + 'static,
+    look: impl FnOnce() -> Result<T, WorkFault> + Send + 'static,
 ) -> Result<T, WorkFault> {
-    tokio::task::spawn_blocking(move || look(scope)).await.map_err(|_| WorkFault::NotPermitted)?
+    tokio::task::spawn_blocking(look).await.map_err(|_| WorkFault::NotPermitted)?
 }
 
-fn members(scope: &Scope) -> Result<Vec<Member>, WorkFault> {
-    processes::members(scope).map_err(|_| WorkFault::NotPermitted)
+fn members(family: &Family) -> Result<Vec<Member>, WorkFault> {
+    family.members().map_err(|_| WorkFault::NotPermitted)
 }
 
-fn tasks(scope: &Scope) -> Result<Vec<Member>, WorkFault> {
-    Ok(members(scope)?.into_iter().filter(|member| member.role == Role::Task).collect())
+fn tasks(family: &Family) -> Result<Vec<Member>, WorkFault> {
+    Ok(members(family)?.into_iter().filter(|member| member.role == Role::Task).collect())
 }
 
 /// Again and again, until a look finds nobody running: a task may start another while it is being looked at. Whether
 /// anybody was stopped, too.
-fn freeze_processes(
-    scope: &Scope,
-    until: Instant,
-    by_engine: bool,
-    given_up: &AtomicBool,
-) -> (bool, Result<(), WorkFault>) {
+fn freeze_tasks(family: &Family, until: Instant, given_up: &AtomicBool) -> (bool, Result<(), WorkFault>) {
     let mut found = false;
     loop {
-        let running: Vec<Member> = match tasks(scope) {
+        let running: Vec<Member> = match tasks(family) {
             Ok(tasks) => tasks.into_iter().filter(|member| !member.row.is_frozen()).collect(),
             Err(fault) => return (found, Err(fault)),
         };
         if running.is_empty() || given_up.load(Ordering::SeqCst) {
             return (found, Ok(()));
         }
-        let mut sent = Vec::new();
-        for member in &running {
-            let stop = signals::send(&member.row, Signal::STOP);
-            found |= stop == Sent::Yes;
-            sent.extend((!is_engines(member, stop, by_engine)).then_some(stop));
-        }
-        if sent.is_empty() {
-            return (found, Ok(()));
-        }
+        let sent: Vec<Sent> = running.iter().map(|member| signals::send(&member.row, Signal::STOP)).collect();
+        found |= sent.contains(&Sent::Yes);
         if sent.iter().all(|sent| *sent == Sent::Refused) {
             return (found, Err(WorkFault::NotPermitted));
         }
@@ -187,22 +106,13 @@ fn freeze_processes(
     }
 }
 
-/// A container's processes may be another user's: where an engine is there, it answers for those.
-fn is_engines(member: &Member, sent: Sent, by_engine: bool) -> bool {
-    sent == Sent::Refused && member.contained && by_engine
-}
-
-fn thaw_processes(scope: &Scope, by_engine: bool) -> Result<(), WorkFault> {
+fn thaw_tasks(family: &Family) -> Result<(), WorkFault> {
     let mut refused = false;
-    // An executor may have left its task's group just as it was frozen there.
-    for member in members(scope)?.iter().filter(|member| matches!(member.role, Role::Task | Role::Executor)) {
+    for member in tasks(family)? {
         // The hold keeps the number from meaning somebody else while its threads are slowed down.
         let Some(handle) = Handle::of(&member.row) else { continue };
-        if member.role == Role::Task {
-            slow_down(member.row.pid);
-        }
-        let sent = handle.send(Signal::CONT);
-        refused |= sent == Sent::Refused && !is_engines(member, sent, by_engine);
+        slow_down(member.row.pid);
+        refused |= handle.send(Signal::CONT) == Sent::Refused;
     }
     if refused { Err(WorkFault::NotPermitted) } else { Ok(()) }
 }
@@ -215,10 +125,11 @@ fn slow_down(pid: i32) {
     }
 }
 
-fn end_processes(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
-    let mut found = ask_to_leave(scope, patience)?;
+/// Jobs first, with as much time to leave as that; Nomad's helpers after them, so that the last lines of a log are written.
+fn end(family: &Family, patience: Duration) -> Result<(), WorkFault> {
+    let mut found = ask_to_leave(family, patience)?;
     let mut refused = 0;
-    for roles in [&[Role::Task][..], &[Role::Task, Role::Executor, Role::Logmon, Role::Agent]] {
+    for roles in [&[Role::Task][..], &[Role::Task, Role::Agent]] {
         let deadline = Instant::now() + KILL_WITHIN;
         while found.iter().any(|member| roles.contains(&member.role)) && Instant::now() < deadline {
             let sent = kill(&found, roles);
@@ -226,19 +137,23 @@ fn end_processes(scope: &Scope, patience: Duration) -> Result<(), WorkFault> {
             if sent.taken == 0 {
                 break;
             }
-            found = members(scope)?;
+            found = members(family)?;
         }
     }
-    if refused > 0 { Err(WorkFault::NotPermitted) } else { Ok(()) }
+    match members(family)?.len() as u32 {
+        0 => Ok(()),
+        _ if refused > 0 => Err(WorkFault::NotPermitted),
+        left => Err(WorkFault::StillThere { left }),
+    }
 }
 
 /// SIGTERM once to every task, also to those that appear meanwhile, and a SIGCONT for those that are frozen. Who is there
 /// then.
-fn ask_to_leave(scope: &Scope, patience: Duration) -> Result<Vec<Member>, WorkFault> {
+fn ask_to_leave(family: &Family, patience: Duration) -> Result<Vec<Member>, WorkFault> {
     let deadline = Instant::now() + patience;
-    let mut asked = std::collections::BTreeSet::new();
+    let mut asked = BTreeSet::new();
     loop {
-        let found = members(scope)?;
+        let found = members(family)?;
         let tasks = || found.iter().filter(|member| member.role == Role::Task);
         let handles: Vec<Handle> = tasks().filter_map(|member| Handle::of(&member.row)).collect();
         for member in tasks() {
@@ -256,37 +171,22 @@ fn ask_to_leave(scope: &Scope, patience: Duration) -> Result<Vec<Member>, WorkFa
 }
 
 /// How many took a signal, and how many are not this user's to end.
-struct Killed {
+pub(super) struct Killed {
     taken: usize,
-    refused: usize,
+    pub(super) refused: usize,
 }
 
-/// One that may not be ended is no reason to leave the others. One in a container is its engine's to end.
-fn kill(members: &[Member], roles: &[Role]) -> Killed {
+/// One that may not be ended is no reason to leave the others.
+pub(super) fn kill(members: &[Member], roles: &[Role]) -> Killed {
     let mut taken = Vec::new();
     let mut refused = 0;
     for member in members.iter().filter(|member| roles.contains(&member.role)) {
         match Handle::of(&member.row) {
             Some(handle) if handle.send(Signal::KILL) != Sent::Refused => taken.push(handle),
-            Some(_) if !member.contained => refused += 1,
-            Some(_) | None => {}
+            Some(_) => refused += 1,
+            None => {}
         }
     }
     signals::all_gone(&taken, DIES_WITHIN);
     Killed { taken: taken.len(), refused }
-}
-
-struct Left {
-    /// Processes and containers.
-    running: u32,
-    /// Containers.
-    ended: u32,
-}
-
-async fn left(scope: Scope, docker: Option<&Path>) -> Result<Left, WorkFault> {
-    let containers = containers::all(&scope, docker).await;
-    let processes = looking(scope, |scope| Ok(members(&scope)?.len())).await?;
-    let containers = containers?;
-    let ended = containers.iter().filter(|container| container.has_ended()).count();
-    Ok(Left { running: (processes + containers.len() - ended) as u32, ended: ended as u32 })
 }

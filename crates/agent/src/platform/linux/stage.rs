@@ -76,11 +76,11 @@ impl Stage {
         let below = |pid| Family { guard: pid, agent: None, program: None };
         let child = |of: i32| below(of).members().unwrap().into_iter().find(|member| member.row.parent == of);
         let Some(guard) = child(keeper) else { return Some(below(keeper)) };
-        let agents = below(guard.row.pid).members().unwrap().into_iter().filter(|member| {
+        let mut agents = below(guard.row.pid).members().unwrap().into_iter().filter(|member| {
             let said = fs::read(format!("/proc/{}/cmdline", member.row.pid)).unwrap_or_default();
             member.row.parent == guard.row.pid && said.split(|byte| *byte == 0).any(|word| word == b"-config")
         });
-        let agent = agents.last().map(|agent| agent.row.pid);
+        let agent = agents.next_back().map(|agent| agent.row.pid);
         let program = agent.and_then(super::processes::program);
         Some(Family { guard: guard.row.pid, agent, program })
     }

@@ -90,7 +90,10 @@ impl Perform for Effects {
     fn perform(&self, effect: Effect) {
         let shared = &self.shared;
         match effect {
-            Effect::Settings(deed) => shared.run(settings::broken_off(&deed), shared.clone().settings(deed)),
+            Effect::Settings(deed) => {
+                let broken_off = settings::broken_off(&deed, shared.this_program());
+                shared.run(broken_off, shared.clone().settings(deed));
+            }
             Effect::Account(deed) => shared.account(deed),
             Effect::Identity(deed) => shared.run(identity::broken_off(deed), shared.clone().identity(deed)),
             Effect::Agent(deed) => shared.agent(deed),

@@ -19,7 +19,8 @@ pub(super) struct Room(tokio::sync::Mutex<()>);
 /// A disk or a keyring that hangs holds up nothing: what it does not say in time counts as not there, and the owner can pause.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
-pub(super) fn broken_off(deed: &Settings) -> Outcome {
+/// Whatever it was: what is known of this program stays so. Without the word that jobs live in a capsule, nobody would wait for its wall.
+pub(super) fn broken_off(deed: &Settings, program: ThisProgram) -> Outcome {
     match deed {
         Settings::Load => Outcome::Loaded(Loaded {
             saved: Err(SettingsFault::Damaged),
@@ -27,15 +28,29 @@ pub(super) fn broken_off(deed: &Settings) -> Outcome {
             session: KeptSession::None,
             agent: None,
             left_over: None,
-            enrolment_token: false,
+            enrolment_token: program.enrolment_token,
             rehearsal: cfg!(feature = "rehearsal"),
-            capsule: false,
+            capsule: program.capsule,
         }),
         Settings::Save(_) => Outcome::Saved(Err(SettingsFault::CannotWrite(unsaid()))),
     }
 }
 
+/// What no file says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ThisProgram {
+    enrolment_token: bool,
+    capsule: bool,
+}
+
 impl Shared {
+    pub(super) fn this_program(&self) -> ThisProgram {
+        ThisProgram {
+            enrolment_token: self.tools.enrolment_token.is_some(),
+            capsule: self.lives_in_a_capsule(),
+        }
+    }
+
     pub(super) async fn settings(self: Arc<Self>, deed: Settings) -> Outcome {
         match deed {
             Settings::Load => Outcome::Loaded(self.load().await),
@@ -58,15 +73,16 @@ impl Shared {
         }
         let saved = saved.unwrap_or(Err(SettingsFault::Unreadable));
         let device = device.ok().flatten();
+        let program = self.this_program();
         Loaded {
             saved,
             device,
             session,
             agent,
             left_over,
-            enrolment_token: tools.enrolment_token.is_some(),
+            enrolment_token: program.enrolment_token,
             rehearsal: cfg!(feature = "rehearsal"),
-            capsule: self.lives_in_a_capsule(),
+            capsule: program.capsule,
         }
     }
 
@@ -95,4 +111,19 @@ impl Shared {
 /// None where the disk does not answer in time.
 async fn reading<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     timeout(READ_WITHIN, tokio::task::spawn_blocking(read)).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_whose_reading_breaks_off_take_from_nobody_the_wall_that_jobs_wait_for() {
+        for program in [true, false].map(|is| ThisProgram { enrolment_token: is, capsule: is }) {
+            let Outcome::Loaded(loaded) = broken_off(&Settings::Load, program) else { panic!("not loaded") };
+
+            assert_eq!((loaded.capsule, loaded.enrolment_token), (program.capsule, program.enrolment_token));
+            assert!(loaded.saved.is_err(), "nothing runs before its owner says so");
+        }
+    }
 }

@@ -133,6 +133,7 @@ percent = { $value } %
 celsius = { $value } °C
 gigabytes = { $value } GB
 megabytes = { $value } MB
+megabits = { $value } Mbit/s
 watts = { $value } W
 pc-title = This PC
 pc-device = Device
@@ -174,6 +175,7 @@ nav-title = Places
 nav-home = Home
 nav-earnings = Earnings
 nav-safety = Safety
+nav-settings = Settings
 earnings-span = Earnings by
 earnings-by-day = Days
 earnings-by-week = Weeks
@@ -267,6 +269,40 @@ live-refused = { $count ->
    *[other] { $count } tries to reach closed addresses were turned back.
 }
 
+## Settings: what of this PC jobs get
+
+share-title = What jobs get of this PC
+share-none = Jobs run as plain programs in this rehearsal, so nothing holds them to a share of this PC. There is nothing to set.
+share-waits = Jobs that run now keep what they have. Your change takes effect when jobs next start here: pause and resume to have it sooner.
+share-save = Save
+share-not-a-number = Write a whole number, such as { $example }.
+share-disk-title = Room for jobs
+share-disk-body = Jobs keep their files on a disk of their own on your drive. It takes only what they use, and gives back what they free.
+share-disk-how = How much room
+share-disk-auto = Automatic
+share-disk-own = Your own size
+share-disk-auto-body = A third of what your drive has free when the disk is made, at most 60 GB. One that is there stays as it is.
+share-disk-own-body = A larger disk is there when jobs next start. It never shrinks: a smaller size than it has changes nothing.
+share-disk-label = Size in GB
+share-disk-free = Free on your drive
+share-disk-used = Jobs take now
+share-disk-size = Their disk holds
+share-disk-too-small = Jobs cannot start with that little. Choose { $least } GB or more.
+share-disk-too-large = Your drive has no room for that. Choose { $most } GB or less, or make room on the drive first.
+share-disk-stays = Jobs’ disk holds { $size } GB already and does not shrink, so the smaller size has no effect.
+share-rate-title = Room on your internet connection
+share-rate-body = Jobs fetch and send their data over your connection. A cap keeps the rest of it free for you.
+share-rate-how = How much of the connection
+share-rate-none = No cap
+share-rate-own = A cap
+share-rate-none-body = A job may take all of your connection for a while.
+share-rate-own-body = For all jobs together, each way. Half of what your connection can do keeps the other half for you.
+share-rate-label = Mbit/s each way
+share-rate-received = Jobs receive now
+share-rate-sent = Jobs send now
+share-rate-too-low = Jobs could not fetch their data with that little. Choose { $least } Mbit/s or more.
+share-rate-too-high = No connection is that fast. Choose { $most } Mbit/s or less, or no cap.
+
 ## Account
 
 account-signed-out = Not signed in
@@ -304,6 +340,12 @@ tray-today = Today: { $amount }
 tray-job = Job: { $name }
 tray-agreement = Read and agree
 tray-open = Open Supplier
+settings-disk = Room for jobs: { $size } GB
+settings-disk-auto = Room for jobs: automatic
+settings-disk-there = Jobs’ disk holds { $size } GB and takes { $used } GB now.
+settings-disk-free = Free on your drive: { $free } GB
+settings-rate = Internet for jobs: at most { $rate } Mbit/s each way
+settings-rate-none = Internet for jobs: no cap
 not-possible-now = This is not possible as things are. Nothing was changed.
 undone-meanwhile = Something else was asked for before this was done. Ask again if you still want it.
 

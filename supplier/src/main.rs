@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use ionet_cloud::{DeviceEnd, Secret};
 use ionet_core::{Intent, Phase, Target};
-use ionet_supplier::commands::{self, Deed, Told, earnings, exit, open, say, status};
+use ionet_supplier::commands::{self, Deed, Told, earnings, exit, open, say, settings, status};
 use ionet_supplier::memory;
 use ionet_supplier::resident::{self, Ended, Run};
 use ionet_wire::WireError;
@@ -67,6 +67,8 @@ enum AppCommand {
     },
     /// What was earned, by day, week, month or job, of this PC or of all of the account's.
     Earnings(earnings::Arguments),
+    /// What of this PC jobs get: room on its drive, and how much of the internet connection. Without an option: shows it.
+    Settings(settings::Arguments),
     /// Give the PC back until it is resumed. Returns when nothing is running any more.
     Pause,
     /// Earn again.
@@ -138,6 +140,7 @@ async fn app(command: AppCommand, folders: Folders) -> Result<u8> {
         AppCommand::Open => open::open(&folders).await.map(|()| exit::OK),
         AppCommand::Status { json } => show_status(&folders, json).await,
         AppCommand::Earnings(arguments) => show_earnings(&folders, &arguments).await,
+        AppCommand::Settings(arguments) => set(&folders, &arguments).await,
         AppCommand::Pause => ask(&folders, Deed::PAUSE).await,
         AppCommand::Resume => ask(&folders, Deed::RESUME).await,
         AppCommand::Quit => quit(&folders).await,
@@ -175,6 +178,18 @@ async fn show_earnings(folders: &Folders, arguments: &earnings::Arguments) -> Re
         Ok(text) => say::line(text).map(|()| exit::OK).map_err(Into::into),
         Err(error) if matches!(error.downcast_ref(), Some(WireError::NobodyThere(_))) => not_running(),
         Err(error) => Err(error),
+    }
+}
+
+async fn set(folders: &Folders, arguments: &settings::Arguments) -> Result<u8> {
+    match settings::settings(folders, arguments).await {
+        Ok(settings::Told::Shown(text)) => say::line(text).map(|()| exit::OK).map_err(Into::into),
+        Ok(settings::Told::NotPossible(why)) => {
+            say::complaint(format_args!("ionet-supplier: {why}"));
+            Ok(exit::NEEDS_OWNER)
+        }
+        Err(WireError::NobodyThere(_)) => not_running(),
+        Err(error) => Err(error.into()),
     }
 }
 

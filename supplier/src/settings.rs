@@ -78,8 +78,9 @@ mod tests {
     use std::path::PathBuf;
 
     use ionet_core::Target;
+    use ionet_core::share::Share;
     use ionet_core::target::{Agreement, PauseEnd};
-    use ionet_core::time::UnixMs;
+    use ionet_core::time::{Gigabytes, Megabits, UnixMs};
 
     use super::*;
 
@@ -100,12 +101,22 @@ mod tests {
         let saved = Saved {
             target: Target::Paused { until: PauseEnd::At { at: UnixMs(5) } },
             agreed: Some(Agreement { version: 1, at: UnixMs(4) }),
+            share: Share { disk: Some(Gigabytes(80)), rate: Some(Megabits(50)) },
             ..Saved::default()
         };
 
         save(&path, &saved).unwrap();
 
         assert_eq!(load(&path), Ok(saved));
+    }
+
+    #[test]
+    fn a_file_of_before_what_jobs_get_was_a_choice_is_read_with_nothing_chosen() {
+        let (_folder, path) = file();
+        fs::write(&path, r#"{"version":1,"target":{"want":"earning"},"agreed":null,"account":null}"#)
+            .unwrap();
+
+        assert_eq!(load(&path), Ok(Saved::default()));
     }
 
     #[test]

@@ -128,6 +128,18 @@ export type Disk = {
 	free: Bytes,
 };
 
+/**  The drive, and the jobs' disk on it. None where nobody can tell. */
+export type DiskView = {
+	least: Gigabytes,
+	most: Gigabytes,
+	free: Gigabytes | null,
+	/**  Begun ones count. */
+	used: Gigabytes | null,
+	size: Gigabytes | null,
+	/**  It is larger than what was chosen: it grows and never shrinks. */
+	stays_larger: boolean,
+};
+
 export type Driver = {
 	version: string,
 	/**  CUDA version the driver supports, `12.4`; empty where unknown. */
@@ -183,6 +195,9 @@ export type Finding =
 "cut_off" | 
 /**  It could not be tried. */
 "untried";
+
+/**  A size as its owner says and reads it: of 2³⁰ bytes each, as everywhere in the window. */
+export type Gigabytes = number;
 
 /**  One card. Everything here stays as it is until the card or its set-up is changed. */
 export type Gpu = {
@@ -255,6 +270,8 @@ export type Intent = { intent: "sign_in"; method: SignInMethod } | { intent: "ca
 { intent: "agree"; version: number } | 
 /**  This PC is another account's device: make it one of the account that is signed in. */
 { intent: "take_over" } | { intent: "pause"; until: PauseEnd } | { intent: "resume" } | 
+/**  Choose what of this PC jobs get, from their next start on. */
+{ intent: "set"; setting: Setting } | 
 /**  Look for GPUs again. */
 { intent: "detect" } | 
 /**  Try again now whatever is waiting to be tried again. */
@@ -330,6 +347,9 @@ export type LogReport = {
 	/**  Lines of the app itself that found no room, since it started. */
 	lost_lines: number,
 };
+
+/**  A rate as providers sell it: millions of bits per second. */
+export type Megabits = number;
 
 export type Node = {
 	id: string,
@@ -428,6 +448,27 @@ export type SessionStore = "keyring" |
 /**  A file of mode 0600: this desktop has no keyring. The window says so. */
 "file";
 
+/**  A part of it, as it is asked for: two who change different parts at once undo nothing of each other. */
+export type Setting = { of: "disk"; to?: Gigabytes | null } | { of: "rate"; to?: Megabits | null };
+
+/**  As the owner chose it. It is saved. */
+export type Share = {
+	/**  What the jobs' disk may hold. None: a third of what the drive had free when it was made, 60 GB at most. */
+	disk: Gigabytes | null,
+	/**  Of the internet connection, per second and each way. None: no cap. */
+	rate: Megabits | null,
+};
+
+/**  What is chosen, what may be, and what is. */
+export type ShareView = {
+	chosen: Share,
+	/**  Jobs that run now were given another share: this one is for their next start. */
+	waits: boolean,
+	disk: DiskView,
+	least_rate: Megabits,
+	most_rate: Megabits,
+};
+
 /**  Something that a job may have, or that is to be kept from it. `SECURITY.md` names the tests of each. */
 export type Sight = "internet" | 
 /**  A disk of the jobs' own. */
@@ -485,6 +526,8 @@ export type Snapshot = {
 	wall: WallView | null,
 	/**  What jobs were not given and so not run, since the app started; none if there was nothing. */
 	refused: Refusals | null,
+	/**  What of this PC jobs get; none where nothing holds them to a share. */
+	share: ShareView | null,
 	/**  How far giving the PC back has come; none while nothing is given back. */
 	giving_back: Step | null,
 	/**  A job is running and the owner asked to quit: ask them. */
@@ -508,7 +551,7 @@ export type Target = { want: "earning" } | { want: "paused"; until: PauseEnd };
 export type UnixMs = number;
 
 /**  A deed that may be possible. */
-export type Verb = "sign_in" | "cancel_sign_in" | "sign_out" | "agree" | "take_over" | "pause" | "resume" | "retry" | "quit";
+export type Verb = "sign_in" | "cancel_sign_in" | "sign_out" | "agree" | "take_over" | "pause" | "resume" | "retry" | "set" | "quit";
 
 /**  What the page shows. */
 export type View = 

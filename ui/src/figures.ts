@@ -34,6 +34,12 @@ export function gigabytes(bytes: number): string {
   return size >= 100 ? size.toFixed(0) : size.toFixed(1).replace(/\.0$/, "");
 }
 
+/** Bits per second as megabits: one decimal below ten. */
+export function megabits(bits: number): string {
+  const rate = bits / 1_000_000;
+  return rate >= 10 ? rate.toFixed(0) : rate.toFixed(1).replace(/\.0$/, "");
+}
+
 /** `22:05`, or `2026-11-24 22:05` on another day than today, by this PC's time zone. */
 export function clock(at: number, now: number = Date.now()): string {
   const [then, today] = [new Date(at), new Date(now)];

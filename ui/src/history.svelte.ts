@@ -11,6 +11,8 @@ const LIVE_FOR_MS = 15_000;
 
 export const histories: Record<string, History> = $state({});
 
+let between = $state.raw<Speeds | null>(null);
+
 let latest = $state.raw<Figures | null>(null);
 
 const isLive = (at: number) => now.ms - at <= LIVE_FOR_MS;
@@ -27,8 +29,27 @@ export function liveCapsule(): CapsuleUse | null {
   return capsule && isLive(capsule.at) ? capsule : null;
 }
 
+/** Bits per second. */
+export type Speeds = { received: number; sent: number };
+
+/** How fast jobs move data now; none where that is not known. */
+export function speeds(): Speeds | null {
+  return liveCapsule() ? between : null;
+}
+
+/** From one reading to the next. A counter that falls is another capsule's. */
+function speedsOf(last: CapsuleUse | null, next: CapsuleUse | null): Speeds | null {
+  if (!last || !next || next.received < last.received || next.sent < last.sent) return null;
+  const seconds = (next.at - last.at) / 1000;
+  const rate = (from: number, to: number) => ((to - from) * 8) / seconds;
+  return { received: rate(last.received, next.received), sent: rate(last.sent, next.sent) };
+}
+
 /** Takes note of what the cards do now. A line begins anew where its card was not heard: it would join what does not meet. */
 export function remember(figures: Figures | null, gpus: Gpu[]): void {
+  const [last, next] = [latest?.capsule ?? null, figures?.capsule ?? null];
+  // The cards' figures come with the capsule's last ones as well.
+  if (last?.at !== next?.at) between = speedsOf(last, next);
   latest = figures;
   const heard = new Map(figures?.gpus.map((gpu) => [gpu.uuid, gpu]));
   for (const uuid of Object.keys(histories)) if (!heard.has(uuid)) delete histories[uuid];

@@ -113,7 +113,7 @@ test("traffic, disk and memory are live", async () => {
   expect(text("live-received")).toMatch(/^\d\.\d GB$/);
   expect(text("live-sent")).toMatch(/^\d+ MB$/);
   expect([text("live-disk"), text("live-memory")]).toEqual(["11.4 GB", "6.2 GB"]);
-  expect(find("safety")?.textContent).toContain("of 64 GB");
+  expect(find("safety")?.textContent).toContain("of 60 GB");
   expect(text("live-refused")).toBe("12 tries to reach closed addresses were turned back.");
 });
 

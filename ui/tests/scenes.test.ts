@@ -56,7 +56,7 @@ test.each(NAMES)("%s says its phase once, in words", async (scene) => {
   expect(details[0]?.textContent).toMatch(/\w/);
   // An id that has no sentence comes back as itself.
   expect(document.body.innerText).not.toMatch(
-    /\b(phase|problem|step|action|agreement|setup|node|pc|gpu|earnings|nav|sign-in|account|safety|sight|live)-[a-z-]+\b/,
+    /\b(phase|problem|step|action|agreement|setup|node|pc|gpu|earnings|nav|sign-in|account|safety|sight|live|share)-[a-z-]+\b/,
   );
 });
 

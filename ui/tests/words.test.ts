@@ -57,7 +57,7 @@ test("no sentence of the places is left over", () => {
 
   const left = [...ids].filter(
     (id) =>
-      /^(earnings|nav|gpu|safety|sight|live)-/.test(id) &&
+      /^(earnings|nav|gpu|safety|sight|live|share)-/.test(id) &&
       !source.includes(`"${id}"`) &&
       !begun.some((start) => id.startsWith(start)),
   );

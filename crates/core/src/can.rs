@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Intent;
 use crate::giving_back::Why;
+use crate::share::share;
 use crate::state::{Account, State};
 use crate::target::Target;
 
@@ -22,6 +23,7 @@ pub enum Verb {
     Pause,
     Resume,
     Retry,
+    Set,
     Quit,
 }
 
@@ -46,6 +48,7 @@ pub fn can(state: &State) -> BTreeSet<Verb> {
     allow(Verb::Pause, !going && wants_to_earn && (state.may_run() || state.may_enrol()));
     allow(Verb::Resume, !going && !wants_to_earn && state.is_known());
     allow(Verb::Retry, !going);
+    allow(Verb::Set, !quitting && state.work.capsule);
     allow(Verb::Agree, !going && state.is_known() && state.owner.agreed.is_none());
     allow(Verb::TakeOver, !going && state.is_others());
     match state.owner.account {
@@ -79,6 +82,10 @@ pub(crate) fn may(state: &State, intent: &Intent) -> bool {
         }
         Intent::Pause { .. } => Verb::Pause,
         Intent::Resume => Verb::Resume,
+        Intent::Set { setting } => {
+            let fits = share(state).is_some_and(|share| share.check(*setting).is_ok());
+            return fits && can(state).contains(&Verb::Set);
+        }
         Intent::Detect | Intent::Retry => Verb::Retry,
         Intent::Quit { .. } => Verb::Quit,
         Intent::Open | Intent::OpenLink { .. } | Intent::KeepRunning => return true,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Link, SignInId, SignInMethod};
+use crate::share::Share;
 use crate::start::StartId;
 use crate::target::Saved;
 
@@ -52,7 +53,7 @@ pub enum Identity {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Agent {
     /// Start the agent under the guard; the guard reports an unexpected end as a signal.
-    Start { id: StartId, tags: BTreeMap<String, String> },
+    Start { id: StartId, tags: BTreeMap<String, String>, share: Share },
     /// Stop every process and container of every job where it stands, and keep stopped what starts meanwhile.
     Freeze { id: StartId },
     /// The settings are not read yet, and the owner wants the PC back: stop what an earlier life may have left running. No outcome:

@@ -8,9 +8,10 @@ use crate::fault::{
 };
 use crate::hardware::Hardware;
 use crate::region::WatchAnswer;
+use crate::share::Setting;
 use crate::start::StartId;
 use crate::target::{AccountName, PauseEnd, Saved};
-use crate::time::{Bytes, UnixMs};
+use crate::time::{Bytes, Gigabytes, UnixMs};
 use crate::wall::{CapsuleUse, Refusals, Wall};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +44,10 @@ pub enum Intent {
         until: PauseEnd,
     },
     Resume,
+    /// Choose what of this PC jobs get, from their next start on.
+    Set {
+        setting: Setting,
+    },
     /// Look for GPUs again.
     Detect,
     /// Try again now whatever is waiting to be tried again.
@@ -132,12 +137,16 @@ pub enum Signal {
         id: StartId,
         result: Result<(), AgentFault>,
     },
+    /// What is free on the drive of this PC that jobs' files lie on; none where nobody can tell.
+    JobsDrive {
+        free: Option<Gigabytes>,
+    },
     /// The wall around this start's jobs was tried from inside.
     Wall {
         id: StartId,
         wall: Wall,
     },
-    /// What this start's jobs take now. It changes no snapshot.
+    /// What this start's jobs take now. It changes no snapshot but by whole gigabytes of their disk.
     Capsule {
         id: StartId,
         used: CapsuleUse,

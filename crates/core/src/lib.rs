@@ -16,6 +16,7 @@ pub mod phase;
 pub mod problem;
 pub mod question;
 pub mod region;
+pub mod share;
 pub mod snapshot;
 pub mod start;
 pub mod state;

@@ -11,6 +11,7 @@ use crate::hardware::Hardware;
 use crate::phase::{Phase, phase};
 use crate::problem::{Problem, problems};
 use crate::region::{Earnings, Job, Node};
+use crate::share::{ShareView, share};
 use crate::state::{Account, GatewayWord, State};
 use crate::target::{AGREEMENT_VERSION, AccountName, Agreement, Target};
 use crate::time::UnixMs;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub wall: Option<WallView>,
     /// What jobs were not given and so not run, since the app started; none if there was nothing.
     pub refused: Option<Refusals>,
+    /// What of this PC jobs get; none where nothing holds them to a share.
+    pub share: Option<ShareView>,
     /// How far giving the PC back has come; none while nothing is given back.
     pub giving_back: Option<Step>,
     /// A job is running and the owner asked to quit: ask them.
@@ -108,6 +111,7 @@ pub fn view(state: &State) -> Snapshot {
         logs: state.logs.clone(),
         wall: state.wall().map(WallView::from),
         refused: state.refused.all(),
+        share: share(state),
         giving_back: giving_back.map(|giving| giving.step),
         quit_asked: state.owner.quit_asked,
     }

@@ -12,10 +12,11 @@ use crate::fault::{
 use crate::giving_back::Step;
 use crate::hardware::{Hardware, tags};
 use crate::region::{Node, WatchAnswer};
+use crate::share::{Given, JobsDisk, Share};
 use crate::start::StartId;
 use crate::target::{AccountName, Agreement, Saved, Target};
 use crate::tasks::{Task, Tasks};
-use crate::time::{Now, UnixMs};
+use crate::time::{Gigabytes, Now, UnixMs};
 use crate::wall::{CapsuleUse, Refused, Wall};
 use crate::wanted::Reconciled;
 
@@ -53,6 +54,7 @@ pub struct Owner {
     pub target: Target,
     pub agreed: Option<Agreement>,
     pub account: Account,
+    pub share: Share,
     pub enrolment_token: bool,
     /// The owner asked to quit while a job was running, and has not answered yet.
     pub quit_asked: bool,
@@ -63,12 +65,13 @@ pub struct Owner {
 
 impl Default for Owner {
     fn default() -> Self {
-        let Saved { target, agreed, account: _ } = Saved::default();
+        let Saved { target, agreed, account: _, share } = Saved::default();
         let account = Account::SignedOut;
         Self {
             target,
             agreed,
             account,
+            share,
             enrolment_token: false,
             quit_asked: false,
             last_sign_in: SignInId::default(),
@@ -115,6 +118,12 @@ pub struct Work {
     pub capsule: bool,
     /// By the engine's last word: see [`crate::event::EngineSeen::loses_cards`].
     pub loses_cards: bool,
+    /// Free on the drive of the jobs' disk.
+    pub free: Option<Gigabytes>,
+    /// It stays when its capsule ends.
+    pub disk: Option<JobsDisk>,
+    /// What the last start was given.
+    pub given: Option<Given>,
     /// UUIDs of the GPUs that the owner needs now. Nothing fills it yet.
     pub holds: BTreeSet<String>,
 }
@@ -163,7 +172,8 @@ impl Faults {
 impl State {
     /// What is written to the settings file.
     pub fn saved(&self) -> Saved {
-        Saved { target: self.owner.target, agreed: self.owner.agreed, account: self.account_name().cloned() }
+        let Owner { target, agreed, share, .. } = self.owner;
+        Saved { target, agreed, account: self.account_name().cloned(), share }
     }
 
     /// Who is signed in, also while the keyring is locked.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::share::Share;
 use crate::time::UnixMs;
 
 /// What the owner wants this PC to do.
@@ -35,12 +36,15 @@ pub struct Saved {
     pub target: Target,
     pub agreed: Option<Agreement>,
     pub account: Option<AccountName>,
+    /// Files of before it was a choice lack it.
+    #[serde(default)]
+    pub share: Share,
 }
 
 impl Default for Saved {
     /// A PC that has never run this app: it will earn once its owner has signed in and agreed.
     fn default() -> Self {
-        Self { target: Target::Earning, agreed: None, account: None }
+        Self { target: Target::Earning, agreed: None, account: None, share: Share::default() }
     }
 }
 

@@ -20,6 +20,42 @@ impl UnixMs {
 #[serde(transparent)]
 pub struct Bytes(#[cfg_attr(feature = "bindings", specta(type = i32))] pub u64);
 
+impl Bytes {
+    /// Whole ones.
+    pub fn gigabytes(self) -> Gigabytes {
+        Gigabytes(u32::try_from(self.0 >> 30).unwrap_or(u32::MAX))
+    }
+
+    /// With one that is not full.
+    pub fn gigabytes_begun(self) -> Gigabytes {
+        Self(self.0.saturating_add((1 << 30) - 1)).gigabytes()
+    }
+}
+
+/// A size as its owner says and reads it: of 2³⁰ bytes each, as everywhere in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(transparent)]
+pub struct Gigabytes(pub u32);
+
+impl Gigabytes {
+    pub fn bytes(self) -> Bytes {
+        Bytes(u64::from(self.0) << 30)
+    }
+}
+
+/// A rate as providers sell it: millions of bits per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(specta::Type))]
+#[serde(transparent)]
+pub struct Megabits(pub u32);
+
+impl Megabits {
+    pub fn bits(self) -> u64 {
+        u64::from(self.0) * 1_000_000
+    }
+}
+
 /// The moment an event is handled. `mono_ms` never goes back and drives every wait; `wall` is only shown,
 /// saved, and compared with dates that came from elsewhere (a certificate's end, a pause's end).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

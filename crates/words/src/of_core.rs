@@ -5,6 +5,7 @@ use ionet_core::event::{Link, SignInMethod};
 use ionet_core::giving_back::Step;
 use ionet_core::problem::Action;
 use ionet_core::region::JobStatus;
+use ionet_core::share::Unfit;
 use ionet_core::snapshot::AccountView;
 use ionet_core::target::PauseEnd;
 use ionet_core::{Money, Phase, Problem, Snapshot, UnixMs};
@@ -55,6 +56,17 @@ impl Words {
     /// The label of the problem's button; none where there is nothing to press.
     pub fn problem_action(&self, problem: &Problem) -> Option<String> {
         action_id(problem.action).map(|id| self.say(id, &[]))
+    }
+
+    /// Why a choice cannot be made, and which can.
+    pub fn unfit(&self, unfit: Unfit) -> String {
+        let (id, name, value) = match unfit {
+            Unfit::DiskTooSmall { least } => ("share-disk-too-small", "least", least.0),
+            Unfit::DiskTooLarge { most } => ("share-disk-too-large", "most", most.0),
+            Unfit::RateTooLow { least } => ("share-rate-too-low", "least", least.0),
+            Unfit::RateTooHigh { most } => ("share-rate-too-high", "most", most.0),
+        };
+        self.say(id, &[(name, &value.to_string())])
     }
 
     /// `3.42 USDC`; see [`crate::money`] for how many decimals.

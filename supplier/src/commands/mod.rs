@@ -3,6 +3,7 @@
 pub mod earnings;
 pub mod open;
 pub mod say;
+pub mod settings;
 pub mod status;
 
 use ionet_core::target::PauseEnd;

@@ -6,6 +6,7 @@ mod watches;
 mod world;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use ionet_agent::{disk, find, teardown};
 use ionet_cloud::Enrolled;
 use ionet_core::effect::Agent;
 use ionet_core::fault::{AgentFault, CloudFault, WorkFault};
+use ionet_core::share::Share;
 use ionet_core::{Event, Outcome, StartId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -68,13 +70,13 @@ impl Shared {
     pub(super) fn agent(self: &Arc<Self>, deed: Agent) {
         let shared = self.clone();
         match deed {
-            Agent::Start { id, tags } => {
+            Agent::Start { id, tags, share } => {
                 let called_off = CancellationToken::new();
                 *lock(&self.agent.starting) = called_off.clone();
                 let broken_off = Outcome::AgentStarted { id, result: Err(AgentFault::NoGuard(unsaid())) };
                 self.run(broken_off, async move {
                     let result = tokio::select! {
-                        started = shared.start(id, tags) => started,
+                        started = shared.start(id, tags, share) => started,
                         () = called_off.cancelled() => Err(AgentFault::CalledOff),
                     };
                     // Whoever has called it off sees to that.
@@ -125,6 +127,13 @@ impl Shared {
         (None, swept.err())
     }
 
+    /// The folder of the jobs' disk, where the app's own holder has it. Where a system's service does, nobody says.
+    fn drive(&self) -> Option<PathBuf> {
+        let world = &self.agent.world;
+        let own = world.run == self.tools.folders.guard_run();
+        (own && self.lives_in_a_capsule()).then(|| world.drive().to_owned())
+    }
+
     pub(super) fn lives_in_a_capsule(&self) -> bool {
         self.agent.world.capsule.is_some()
     }
@@ -138,13 +147,19 @@ impl Shared {
         }
     }
 
-    async fn start(self: &Arc<Self>, id: StartId, tags: BTreeMap<String, String>) -> Result<(), AgentFault> {
+    async fn start(
+        self: &Arc<Self>,
+        id: StartId,
+        tags: BTreeMap<String, String>,
+        share: Share,
+    ) -> Result<(), AgentFault> {
         let found = find::agent(&self.tools.program).await?;
         let card_plugin = find::card_plugin(&self.tools.program)?;
         let programs = Programs { agent: found.program, card_plugin };
         let enrolled = self.enrolled()?;
         let introduced = timeout(INTRODUCED_WITHIN, self.tools.cloud.introduction());
-        let (guard, introduction) = tokio::join!(self.ensure_guard(id, &programs, &enrolled), introduced);
+        let (guard, introduction) =
+            tokio::join!(self.ensure_guard(id, &programs, &enrolled, share), introduced);
         let guard = guard?;
         let introduction =
             introduction.unwrap_or(Err(CloudFault::Slow)).map_err(AgentFault::NoIntroduction)?;
@@ -294,6 +309,7 @@ impl Shared {
         id: StartId,
         programs: &Programs,
         enrolled: &Enrolled,
+        share: Share,
     ) -> Result<Arc<Guard>, AgentFault> {
         let _one = self.agent.spawning.lock().await;
         let hold = &self.agent.hold;
@@ -302,7 +318,7 @@ impl Shared {
         }
         let (guard, said) = match &self.agent.world.capsule {
             Some(capsule) => {
-                capsule.open(programs, &enrolled.servers).await?;
+                capsule.open(programs, &enrolled.servers, share).await?;
                 Guard::reached(&self.agent.world.run, GUARDED_WITHIN).await?
             }
             None => Guard::connect_or_spawn(&self.agent.world.run, &self.tools.program).await?,

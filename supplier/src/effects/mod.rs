@@ -76,7 +76,9 @@ impl Effects {
             renewed: Notify::new(),
             live_jobs: watch::Sender::new(true),
         };
-        Self { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        shared.watch_the_drive();
+        Self { shared }
     }
 
     /// The last word to the owner: whether anything of ours is left.

@@ -22,6 +22,8 @@ function next(intent: Intent): Scene[] {
     case "detect":
     case "retry":
       return ["starting", "connecting", "earning"];
+    case "set":
+      return [];
     case "quit":
       return intent.confirmed ? ["quitting", "ended"] : ["quit-asked"];
     case "keep_running":

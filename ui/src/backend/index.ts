@@ -14,7 +14,7 @@ export interface Backend {
 }
 
 /** Where the owner is, of the places that the rail leads to. */
-export type Place = "home" | "earnings" | "safety";
+export type Place = "home" | "earnings" | "safety" | "settings";
 
 /** Why a question was not answered, from whatever was thrown. */
 export function refusal(thrown: unknown): Refused {

@@ -22,7 +22,7 @@ function capsule(at: number, busy: boolean): CapsuleUse {
     received: (busy ? 4_200 + seconds : 40) * 2 ** 20,
     refused: busy ? 12 : 0,
     disk_used: (busy ? 11.4 : 0.3) * 2 ** 30,
-    disk_size: 64 * 2 ** 30,
+    disk_size: 60 * 2 ** 30,
     memory: (busy ? 6.2 : 0.2) * 2 ** 30,
   };
 }

@@ -1,5 +1,5 @@
 /** What scenes are made of. */
-import type { Finding, Gpu, Sight, WallView } from "../bindings";
+import type { Finding, Gpu, ShareView, Sight, WallView } from "../bindings";
 
 export const HOUR = 3_600_000;
 export const ago = (ms: number) => Date.now() - ms;
@@ -35,4 +35,13 @@ export const wall = (but: Partial<Record<Sight, Finding>> = {}): WallView => ({
     finding: but[sight] ?? (FOR_JOBS.includes(sight) ? "open" : "kept"),
   })),
   cards: [card(0).uuid],
+});
+
+/** Nothing chosen, on a drive with room. */
+export const share = (): ShareView => ({
+  chosen: { disk: null, rate: null },
+  waits: false,
+  disk: { least: 1, most: 423, free: 412, used: 12, size: 60, stays_larger: false },
+  least_rate: 1,
+  most_rate: 100_000,
 });

@@ -1,6 +1,6 @@
-import type { Gpu, Job, Problem, ProblemCode, Snapshot, Verb, View, WallView } from "../bindings";
+import type { Gpu, Job, Problem, ProblemCode, ShareView, Snapshot, Verb, View, WallView } from "../bindings";
 import type { Place } from "./index";
-import { HOUR, ago, card, wall } from "./made";
+import { HOUR, ago, card, share, wall } from "./made";
 
 const job: Job = {
   allocation: "5f3c9e1a-2b7d-4c6e-9a10-d2f4b6c8e0a1",
@@ -30,6 +30,7 @@ const fresh: Snapshot = {
   logs: { last_shipped_at: null, waiting: 0, left_out: 0, lost_lines: 0 },
   wall: null,
   refused: null,
+  share: null,
   giving_back: null,
   quit_asked: false,
 };
@@ -46,7 +47,7 @@ const signedIn: Snapshot = {
 const agreed: Snapshot = {
   ...signedIn,
   phase: { phase: "enrolling" },
-  can: ["sign_out", "pause", "retry", "quit"],
+  can: ["sign_out", "pause", "retry", "set", "quit"],
   agreement: { version: 1, agreed: { version: 1, at: ago(40 * HOUR) } },
 };
 
@@ -85,6 +86,7 @@ const waiting: Snapshot = {
   earnings: { today: "2.814020", currency: "USDC", as_of: ago(2000) },
   logs: { last_shipped_at: ago(240_000), waiting: 0, left_out: 0, lost_lines: 0 },
   wall: wall(),
+  share: share(),
 };
 
 const earning: Snapshot = {
@@ -107,7 +109,7 @@ const paused: Snapshot = {
   ...waiting,
   phase: { phase: "paused", until: { end: "resumed" } },
   target: { want: "paused", until: { end: "resumed" } },
-  can: ["sign_out", "resume", "retry", "quit"],
+  can: ["sign_out", "resume", "retry", "set", "quit"],
   may_run: false,
   wall: null,
   node: { ...waiting.node!, status: "down", eligible: false },
@@ -163,6 +165,15 @@ const withCards = (before: Snapshot, ...gpus: Gpu[]): Snapshot => ({
   ...before,
   hardware: { ...detected.hardware!, gpus },
 });
+
+const withShare = (
+  before: Snapshot,
+  more: Partial<ShareView>,
+  disk: Partial<ShareView["disk"]> = {},
+): Snapshot => {
+  const usual = share();
+  return { ...before, share: { ...usual, ...more, disk: { ...usual.disk, ...disk } } };
+};
 
 const leaving: Verb[] = ["quit"];
 
@@ -363,6 +374,11 @@ export const scenes = {
     may_run: false,
     wall: null,
   }),
+  settings: of(earning),
+  "settings-own": of(withShare(earning, { chosen: { disk: 120, rate: 50 }, waits: true })),
+  "settings-larger": of(withShare(paused, { chosen: { disk: 40, rate: null } }, { stays_larger: true })),
+  "settings-unknown": of(withShare(paused, {}, { free: null, used: null, size: null })),
+  "settings-rehearsal": of({ ...earning, rehearsal: true, share: null }),
   "wall-open": of(breached("files", 0, wall({ files: "breach" }))),
   refused: of({ ...earning, refused: { count: 1, what: "Devices", at: ago(0.4 * HOUR) } }),
   ended: (): View => ({ link: "ended", clean: true }),
@@ -377,5 +393,6 @@ export type Scene = keyof typeof scenes;
 /** The place that a scene is about. */
 export function opensAt(scene: Scene): Place {
   if (scene.startsWith("earnings")) return "earnings";
+  if (scene.startsWith("settings") && scene !== "settings-damaged") return "settings";
   return scene.startsWith("safety") ? "safety" : "home";
 }

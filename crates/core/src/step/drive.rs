@@ -162,6 +162,8 @@ fn run_agent(state: &mut State, now: Now, effects: &mut Vec<Effect>) {
     {
         let id = state.next_start();
         state.agent = Agent::Starting { id, tags: tags.clone(), said: None, inside: Inside::default() };
-        effects.push(effect::Agent::Start { id, tags }.into());
+        let share = state.owner.share;
+        state.work.given = Some((id, share));
+        effects.push(effect::Agent::Start { id, tags, share }.into());
     }
 }

@@ -36,6 +36,10 @@ pub(super) fn on_intent(state: &mut State, intent: Intent, now: Now, effects: &m
             state.tasks.retry_now();
             set_target(state, Target::Earning);
         }
+        Intent::Set { setting } => {
+            state.owner.share.set(setting);
+            state.owner.unsaved = true;
+        }
         Intent::Detect => state.tasks.forget(Task::Look),
         Intent::Retry => retry(state),
         Intent::Open => {

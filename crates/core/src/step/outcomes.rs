@@ -69,6 +69,7 @@ fn on_loaded(state: &mut State, loaded: Loaded, now: Now) {
     state.work.capsule = loaded.capsule;
     state.owner.target = saved.target;
     state.owner.agreed = saved.agreed.filter(|agreed| agreed.version == AGREEMENT_VERSION);
+    state.owner.share = saved.share.sound();
     state.owner.enrolment_token = loaded.enrolment_token;
     state.owner.account = match (saved.account, loaded.session) {
         (Some(name), KeptSession::Found(store)) => Account::SignedIn { name, store },
@@ -79,6 +80,7 @@ fn on_loaded(state: &mut State, loaded: Loaded, now: Now) {
     state.faults.work = loaded.left_over;
     if let Some(id) = loaded.agent {
         state.last_start = state.last_start.max(id);
+        state.work.given = Some((id, state.owner.share));
         // The servers took it in before: what they say of its node is about this agent.
         let running = Running::new(id, now.mono_ms);
         state.agent = Agent::Running(Running { taken_in: true, may_be_frozen: true, ..running });

@@ -6,6 +6,7 @@ use crate::effect::{self, Effect};
 use crate::event::{EngineSeen, KeptSession, Signal};
 use crate::fault::{AgentFault, CloudFault, EngineFault, RegistrationFault, WorkFault};
 use crate::region::{NodeStatus, WatchAnswer};
+use crate::share::JobsDisk;
 use crate::start::StartId;
 use crate::state::{Account, GatewayWord, State};
 use crate::tasks::Task;
@@ -46,6 +47,7 @@ pub(super) fn on_signal(state: &mut State, signal: Signal, now: Now, effects: &m
         Signal::Engine { id, result } => on_engine(state, id, result),
         Signal::Containers { id, result } => on_containers(state, id, result, now),
         Signal::JobsDisk { id, result } => on_jobs_disk(state, id, result),
+        Signal::JobsDrive { free } => state.work.free = free,
         Signal::Wall { id, wall } => on_wall(state, id, wall),
         Signal::Capsule { id, used } => on_used(state, id, used),
         Signal::JobRefused { id, refusals } => on_job_refused(state, id, refusals),
@@ -165,6 +167,7 @@ fn on_wall(state: &mut State, id: StartId, wall: Wall) {
 
 fn on_used(state: &mut State, id: StartId, used: CapsuleUse) {
     if let Some(inside) = state.agent.inside_of(id) {
+        state.work.disk = JobsDisk::of(&used);
         inside.used = Some(used);
     }
 }

@@ -9,9 +9,11 @@ use ionet_core::fault::{
     WorkFault,
 };
 use ionet_core::region::WatchAnswer;
+use ionet_core::share::Setting;
 use ionet_core::target::AGREEMENT_VERSION;
+use ionet_core::time::{Gigabytes, Megabits};
 use ionet_core::wall::{CapsuleUse, Refusals, Saw, Sight, Wall};
-use ionet_core::{Effect, Event, Intent, Outcome, Signal, StartId, UnixMs};
+use ionet_core::{Bytes, Effect, Event, Intent, Outcome, Signal, StartId, UnixMs};
 use proptest::prelude::*;
 
 use crate::world::{UNTIL_RESUMED, World, adopted, alice, bob, device, fresh, hardware, job, loaded, ready};
@@ -63,9 +65,17 @@ pub(crate) fn any_word_of(id: StartId) -> impl Strategy<Value = Signal> {
         disk.prop_map(move |result| Signal::JobsDisk { id, result }),
         (1..3_u32).prop_map(move |left| Signal::FilesLeft { id, left }),
         any_wall().prop_map(move |wall| Signal::Wall { id, wall }),
-        Just(Signal::Capsule { id, used: CapsuleUse::default() }),
+        any_use().prop_map(move |used| Signal::Capsule { id, used }),
         (1..3_u32).prop_map(move |count| refusals(id, count)),
     ]
+}
+
+fn any_use() -> impl Strategy<Value = CapsuleUse> {
+    proptest::option::of((0..90_u64, 1..90_u64)).prop_map(|disk| CapsuleUse {
+        disk_used: disk.map(|(used, _)| Bytes(used << 30)),
+        disk_size: disk.map(|(_, size)| Bytes(size << 30)),
+        ..CapsuleUse::default()
+    })
 }
 
 fn any_wall() -> impl Strategy<Value = Wall> {
@@ -114,7 +124,16 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         Just(Intent::Agree { version: AGREEMENT_VERSION }),
         Just(Intent::Retry),
         Just(Intent::Detect),
+        any_setting().prop_map(|setting| Intent::Set { setting }),
         any::<bool>().prop_map(|confirmed| Intent::Quit { confirmed }),
+    ]
+}
+
+pub(crate) fn any_setting() -> impl Strategy<Value = Setting> {
+    let number = || prop_oneof![1 => Just(0), 8 => 1..200_u32, 1 => any::<u32>()];
+    prop_oneof![
+        proptest::option::of(number().prop_map(Gigabytes)).prop_map(Setting::Disk),
+        proptest::option::of(number().prop_map(Megabits)).prop_map(Setting::Rate),
     ]
 }
 
@@ -128,6 +147,7 @@ fn any_signal() -> impl Strategy<Value = Signal> {
         1 => Just(Signal::RegionFault(CloudFault::NoNetwork)),
         1 => Just(Signal::RegionFault(CloudFault::DeviceRetired)),
         1 => Just(Signal::Session(KeptSession::None)),
+        1 => proptest::option::of(0..90_u32).prop_map(|free| Signal::JobsDrive { free: free.map(Gigabytes) }),
         1 => Just(Signal::RunnerBroke { name: "guard" }),
     ]
 }

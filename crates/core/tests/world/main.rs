@@ -16,6 +16,7 @@ mod properties;
 mod quit;
 mod registration;
 mod session;
+mod share;
 mod stale;
 mod wall;
 mod world;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::any::{Fate, answer, any_script, any_word_of, any_world};
+use crate::any::{Fate, answer, any_script, any_setting, any_word_of, any_world};
 use crate::world::{START, UNTIL_RESUMED, World, is_start};
 
 type Checked = Result<(), TestCaseError>;
@@ -123,6 +123,25 @@ proptest! {
         let said = step(&mut world.state, Event::Signal(word), world.now);
         let unsaid = step(&mut silent, Event::Signal(Signal::Tick), world.now);
         prop_assert_eq!((&world.state, said), (&silent, unsaid));
+    }
+
+    /// It is saved, and it is one that may be.
+    #[test]
+    fn a_choice_of_what_jobs_get_starts_and_ends_nothing(
+        before in any_world(), script in any_script(), setting in any_setting()
+    ) {
+        let mut world = before();
+        play(&mut world, script, |_, _| Ok(()))?;
+        let (shown, mut silent) = (world.shown().share, world.state.clone());
+        let chosen = step(&mut world.state, Event::Intent(Intent::Set { setting }), world.now);
+        let unchosen = step(&mut silent, Event::Signal(Signal::Tick), world.now);
+        let is_no_save = |effect: &&Effect| !matches!(effect, Effect::Settings(effect::Settings::Save(_)));
+        let [chosen, unchosen] =
+            [&chosen, &unchosen].map(|effects| effects.iter().filter(is_no_save).collect::<Vec<_>>());
+        prop_assert_eq!(chosen, unchosen);
+        if world.state.owner.share != silent.owner.share {
+            prop_assert!(shown.is_some_and(|shown| shown.check(setting).is_ok()));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use ionet_core::event::{
 use ionet_core::fault::{AgentFault, CloudFault, EngineFault, RegistrationFault, SignInFault, WorkFault};
 use ionet_core::hardware::{CardState, Cpu, Driver, Gpu, GpuMemory, Hardware, Os};
 use ionet_core::region::{Job, JobStatus, Node, NodeStatus, WatchAnswer};
+use ionet_core::share::Share;
 use ionet_core::target::{AGREEMENT_VERSION, AccountName, Agreement, PauseEnd, Saved, Target};
 use ionet_core::{
     Bytes, Effect, Event, Intent, Money, Now, Outcome, Phase, ProblemCode, Signal, Snapshot, StartId, State,
@@ -311,6 +312,7 @@ pub(crate) fn saved() -> Saved {
         target: Target::Earning,
         agreed: Some(Agreement { version: AGREEMENT_VERSION, at: START }),
         account: Some(alice()),
+        share: Share::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What jobs need of this PC is looked at as long as an agent runs: the container engine, and the disk that their files lie on.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use ionet_agent::{disk, engine};
 use ionet_capsule::place::Counted;
 use ionet_core::event::EngineSeen;
 use ionet_core::fault::AgentFault;
+use ionet_core::time::Gigabytes;
 use ionet_core::wall::{CapsuleUse, Wall};
 use ionet_core::{Bytes, Signal, StartId};
 
@@ -19,6 +21,9 @@ use crate::runners::Runner;
 const DISK_EVERY: Duration = Duration::from_secs(60);
 /// One takes eight seconds at most, and a wall is waited for thirty.
 const TRIES: usize = 3;
+/// Who makes room and looks again has it told by then.
+const FREE_EVERY: Duration = Duration::from_secs(10);
+const FREE_WITHIN: Duration = Duration::from_secs(5);
 /// As often as live figures are shown.
 const USE_EVERY: Duration = Duration::from_secs(2);
 
@@ -50,6 +55,8 @@ impl Shared {
             let shared = shared.clone();
             async move {
                 shared.try_the_wall(id).await;
+                // How large its disk is, the owner is told also when no window is open.
+                shared.tell_what_it_takes(id).await;
                 let mut wanted = shared.tools.wanting_figures.clone();
                 while wanted.wait_for(|windows| *windows > 0).await.is_ok() {
                     shared.tell_what_it_takes(id).await;
@@ -91,6 +98,27 @@ impl Shared {
             memory: Bytes(used.memory),
         };
         self.tell(Signal::Capsule { id, used }).await;
+    }
+
+    /// As long as the program: the owner chooses what jobs get also while none run.
+    pub(in crate::effects) fn watch_the_drive(self: &Arc<Self>) {
+        let shared = self.clone();
+        let watched = self.tools.runners.start("jobs' drive", move || {
+            let shared = shared.clone();
+            async move {
+                let Some(folder) = shared.drive() else { return };
+                let mut last = None;
+                loop {
+                    let now = free(&folder).await;
+                    if now != last {
+                        shared.tell(Signal::JobsDrive { free: now }).await;
+                        last = now;
+                    }
+                    tokio::time::sleep(FREE_EVERY).await;
+                }
+            }
+        });
+        watched.for_ever();
     }
 
     fn watch_the_engine(self: &Arc<Self>, id: StartId, facts: Option<engine::EngineFacts>) -> Option<Runner> {
@@ -152,5 +180,42 @@ impl Shared {
                 }
             }
         })
+    }
+}
+
+/// On the drive that this folder is on, or is going to be. None where that does not say.
+async fn free(folder: &Path) -> Option<Gigabytes> {
+    let above = folder.parent().map(Path::to_owned);
+    let places: Vec<PathBuf> = [Some(folder.to_owned()), above].into_iter().flatten().collect();
+    disk::read(folder, FREE_WITHIN, move || places.iter().find_map(|place| free_at(place))).await?
+}
+
+#[cfg(unix)]
+fn free_at(place: &Path) -> Option<Gigabytes> {
+    let drive = rustix::fs::statvfs(place).ok()?;
+    Some(Bytes(drive.f_bavail * drive.f_frsize).gigabytes())
+}
+
+/// There are no capsules yet where this is asked.
+#[cfg(not(unix))]
+fn free_at(_place: &Path) -> Option<Gigabytes> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_free_is_told_of_the_drive_also_before_the_folder_is_there() {
+        let there = tempfile::tempdir().unwrap();
+        let drive = rustix::fs::statvfs(there.path()).unwrap();
+        let whole = u32::try_from((drive.f_blocks * drive.f_frsize) >> 30).unwrap();
+
+        for folder in [there.path().to_owned(), there.path().join("capsule")] {
+            let free = free(&folder).await.unwrap();
+            assert!(free <= Gigabytes(whole), "{free:?} of {whole}");
+        }
+        assert_eq!(free(&there.path().join("no/such")).await, None);
     }
 }

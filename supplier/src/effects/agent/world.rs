@@ -9,6 +9,8 @@ use ionet_agent::{Drivers, OwnProgram};
 use ionet_capsule::holder::Holder;
 use ionet_capsule::{self as capsule, Fault, Missing, Wish, inside};
 use ionet_core::fault::{AgentFault, CapsuleFault, WorkFault};
+use ionet_core::share::Share;
+use ionet_core::time::Megabits;
 use ionet_wire::paths::Folders;
 use tokio::process::Command;
 
@@ -93,10 +95,15 @@ pub(super) struct Capsule {
 
 impl Capsule {
     /// Opens it, before a start of its agent; one that is open with the same programs stays.
-    pub(super) async fn open(&self, programs: &Programs, servers: &[String]) -> Result<(), AgentFault> {
+    pub(super) async fn open(
+        &self,
+        programs: &Programs,
+        servers: &[String],
+        share: Share,
+    ) -> Result<(), AgentFault> {
         let named = (!self.by_service).then(|| brought(programs));
         let starts = || (!self.by_service).then(|| self.runs("serve"));
-        self.holder.open(&wish(servers), named.as_ref(), starts).await.map_err(fault)
+        self.holder.open(&wish(servers, share), named.as_ref(), starts).await.map_err(fault)
     }
 
     /// Whether jobs find room on its disk. Where nobody tells, whoever holds it is told of elsewhere.
@@ -161,14 +168,14 @@ fn card_plugin(program: &Path) -> String {
 }
 
 /// A region's servers in a private network, or on this PC, are closed to a capsule unless they are named.
-fn wish(servers: &[String]) -> Wish {
+fn wish(servers: &[String], share: Share) -> Wish {
     let addresses: Vec<SocketAddr> = servers.iter().filter_map(|server| server.parse().ok()).collect();
     let (here, elsewhere): (Vec<SocketAddr>, _) =
         addresses.into_iter().partition(|server| server.ip().is_loopback());
     Wish {
-        disk: None,
+        disk: share.disk.map(|disk| disk.bytes().0),
         memory: None,
-        rate: None,
+        rate: share.rate.map(Megabits::bits),
         granted: elsewhere.into_iter().filter(|server| is_private(server.ip())).collect(),
         led: if cfg!(feature = "rehearsal") {
             here.iter().map(SocketAddr::port).collect()
@@ -253,6 +260,8 @@ fn played() -> impl Iterator<Item = (String, PathBuf)> {
 
 #[cfg(test)]
 mod tests {
+    use ionet_core::time::Gigabytes;
+
     use super::*;
 
     #[test]
@@ -269,10 +278,20 @@ mod tests {
     fn of_the_regions_servers_those_in_private_networks_alone_are_let_through_the_wall() {
         let servers = ["203.0.113.7:4647", "192.168.7.4:4647", "127.0.0.1:4647", "nomad.example.test:4647"];
 
-        let wish = wish(&servers.map(str::to_owned));
+        let wish = wish(&servers.map(str::to_owned), Share::default());
 
         assert_eq!(wish.granted, ["192.168.7.4:4647".parse().unwrap()]);
         let led: &[u16] = if cfg!(feature = "rehearsal") { &[4647] } else { &[] };
         assert_eq!(wish.led, led);
+    }
+
+    #[test]
+    fn a_capsule_is_asked_for_with_what_the_owner_chose_and_else_with_the_usual() {
+        let chosen = Share { disk: Some(Gigabytes(80)), rate: Some(Megabits(50)) };
+
+        let (wish, usual) = (wish(&[], chosen), wish(&[], Share::default()));
+
+        assert_eq!((wish.disk, wish.rate), (Some(80 << 30), Some(50_000_000)));
+        assert_eq!((usual.disk, usual.rate), (None, None));
     }
 }

@@ -10,13 +10,14 @@ use ionet_capsule::link::{End, Link};
 use ionet_capsule::linux::doors::{self, Doors};
 use ionet_capsule::linux::holder::{self, Setup};
 use ionet_capsule::linux::{Here, disk, way};
+use ionet_capsule::place::{Container, Jobs, NoContainer};
 use ionet_capsule::{Fault, Place as _, Programs, Spec, Way, Wish};
 use tokio::sync::mpsc;
 
 const USAGE: &str = "usage: ionet-capsule hold|serve|sweep --name NAME --folder DIR --run DIR [--agent NOMAD] [--beside NAME=FILE]…
        [--group PATH]
 hold:  [--rate BITS] [--disk BYTES] [--memory BYTES] [--grant ADDRESS:PORT]… [--lead PORT]…
-       Holds a capsule until standard input ends. Lines there: freeze, thaw, count, look.
+       Holds a capsule until standard input ends. Lines there: freeze [ID]…, thaw [ID]…, count, look.
 serve: [--owner UID] [--stays yes] [--alone SECONDS] [--log FILE]
        Holds what is asked for at DIR/hold.sock.
 sweep: Clears away what a capsule of that name has left that was ended by force.
@@ -108,14 +109,26 @@ async fn hold(Asked { setup, wish, .. }: Asked) -> Result<(), Fault> {
                 return why.map_or(Ok(()), |why| Err(Fault::at("capsule", why)));
             }
         };
-        match line.as_str() {
-            "freeze" => hold.freeze().await.map(|()| say("frozen"))?,
-            "thaw" => hold.thaw().await.map(|()| say("thawed"))?,
-            "count" => say(&format!("{:?}", hold.used().await?)),
-            "look" => hold.look_again().await.map(|()| say("looked"))?,
-            other => say(&format!("what is {other}?")),
+        let (word, ids) = line.split_once(' ').unwrap_or((&line, ""));
+        match (word, whom(ids)) {
+            ("freeze" | "thaw", Err(error)) => say(&error.to_string()),
+            ("freeze", Ok(jobs)) => say(&told("frozen", hold.freeze(&jobs).await)),
+            ("thaw", Ok(jobs)) => say(&told("thawed", hold.thaw(&jobs).await)),
+            ("count", _) => say(&format!("{:?}", hold.used().await?)),
+            ("look", _) => hold.look_again().await.map(|()| say("looked"))?,
+            _ => say(&format!("what is {line}?")),
         }
     }
+}
+
+/// All, where nobody is named.
+fn whom(ids: &str) -> Result<Jobs, NoContainer> {
+    let named: Vec<Container> = ids.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    Ok(if named.is_empty() { Jobs::All } else { Jobs::Of(named) })
+}
+
+fn told(done: &str, result: Result<(), Fault>) -> String {
+    result.map_or_else(|fault| fault.to_string(), |()| done.to_owned())
 }
 
 /// What is typed, line by line, until it ends.

@@ -12,7 +12,7 @@ use ionet_core::wall::{Saw, Sight};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::place::{Programs, Used, Wish};
+use crate::place::{Jobs, Programs, Used, Wish};
 
 /// Doors of the capsule that stand open in the holder's folder, each as `NAME.sock`.
 pub const DOORS: [&str; 3] = ["guard", "engine", "files"];
@@ -30,9 +30,13 @@ pub enum Ask {
         wish: Wish,
         programs: Option<Programs>,
     },
-    /// Stop all jobs where they stand, and whatever starts until a thaw.
-    Freeze,
-    Thaw,
+    /// Stop jobs where they stand; all of them: also whatever starts until a thaw.
+    Freeze {
+        jobs: Jobs,
+    },
+    Thaw {
+        jobs: Jobs,
+    },
     /// What it takes now.
     Use,
     /// Try the wall from inside; a job may reach these, `host:port`.
@@ -101,13 +105,13 @@ mod nobody {
 
         /// # Errors
         /// `Elsewhere`, always.
-        pub async fn freeze(&self) -> Result<(), Fault> {
+        pub async fn freeze(&self, _jobs: &Jobs) -> Result<(), Fault> {
             Err(Fault::Elsewhere)
         }
 
         /// # Errors
         /// `Elsewhere`, always.
-        pub async fn thaw(&self) -> Result<(), Fault> {
+        pub async fn thaw(&self, _jobs: &Jobs) -> Result<(), Fault> {
             Err(Fault::Elsewhere)
         }
 
@@ -209,14 +213,14 @@ mod client {
 
         /// # Errors
         /// What the kernel says, or that nobody is there.
-        pub async fn freeze(&self) -> Result<(), Fault> {
-            done(self.ask(&Ask::Freeze).await?)
+        pub async fn freeze(&self, jobs: &Jobs) -> Result<(), Fault> {
+            done(self.ask(&Ask::Freeze { jobs: jobs.clone() }).await?)
         }
 
         /// # Errors
         /// As above.
-        pub async fn thaw(&self) -> Result<(), Fault> {
-            done(self.ask(&Ask::Thaw).await?)
+        pub async fn thaw(&self, jobs: &Jobs) -> Result<(), Fault> {
+            done(self.ask(&Ask::Thaw { jobs: jobs.clone() }).await?)
         }
 
         /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -84,6 +85,54 @@ pub trait Place: Send + Sync {
     async fn sweep(&self, name: &str) -> Result<(), Fault>;
 }
 
+/// Whom a freeze or a thaw is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Jobs {
+    /// Whoever runs, and whoever starts meanwhile.
+    All,
+    /// Those of one allocation.
+    Of(Vec<Container>),
+}
+
+/// A container by its engine's id, which is its control group's name too: 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Container(String);
+
+impl Container {
+    pub fn id(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a container's id has 64 hexadecimal digits")]
+pub struct NoContainer;
+
+impl FromStr for Container {
+    type Err = NoContainer;
+
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        let is_id = id.len() == 64 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_id { Ok(Self(id.to_owned())) } else { Err(NoContainer) }
+    }
+}
+
+impl TryFrom<String> for Container {
+    type Error = NoContainer;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        id.parse()
+    }
+}
+
+impl From<Container> for String {
+    fn from(container: Container) -> Self {
+        container.0
+    }
+}
+
 /// How a capsule ended, seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -95,17 +144,17 @@ pub struct Ended {
 /// The hold on a capsule. Dropping it ends the capsule.
 #[async_trait]
 pub trait Hold: Send {
-    /// Stops all jobs where they stand; agent and engine go on. The engine's start, stop and exec hang meanwhile.
+    /// Stops jobs where they stand; agent and engine go on. The engine's start, stop and exec hang meanwhile.
     ///
     /// # Errors
-    /// What the kernel says.
-    async fn freeze(&mut self) -> Result<(), Fault>;
+    /// What the kernel says, or that one of those who are named is not there.
+    async fn freeze(&mut self, jobs: &Jobs) -> Result<(), Fault>;
 
     /// Lets them go on.
     ///
     /// # Errors
     /// What the kernel says.
-    async fn thaw(&mut self) -> Result<(), Fault>;
+    async fn thaw(&mut self, jobs: &Jobs) -> Result<(), Fault>;
 
     /// Waits until the capsule has ended by itself; [`Hold::end`] then clears away after it.
     async fn ended(&mut self) -> Ended;

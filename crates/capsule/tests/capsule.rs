@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use held::by_user::{Delegated, held_by_user};
-use held::{Held, inventory, kill, lacks, nothing_left, wait};
+use held::{Held, NOTHING, inventory, kill, lacks, nothing_left, wait};
 use ionet_agent::guard::{Guard, Place, Start};
 use ionet_core::StartId;
 use ionet_logbook::{Door, Limits, Logbook, Sources};
@@ -219,6 +219,45 @@ fn whoever_of_a_capsule_is_killed_while_its_jobs_are_frozen_nothing_is_left() {
         dir = held.gone();
         nothing_left("test-frozen", dir.path());
     }
+}
+
+#[test]
+fn one_jobs_containers_stand_still_while_those_of_others_and_the_engine_go_on() {
+    if let Some(needs) = lacks() {
+        println!("skipped: needs {needs}");
+        return;
+    }
+    let mut held = Held::start("test-one");
+    held.image();
+    let [first, second] =
+        [(); 2].map(|()| held.job("while :; do echo on; sleep 0.02; done", json!({"Memory": MEMORY})));
+    let said = |held: &Held, id: &str| {
+        held.ask("GET", &format!("/containers/{id}/logs?stdout=1"), NOTHING).unwrap().len()
+    };
+    let goes_on = |held: &Held, id: &str| {
+        let before = said(held, id);
+        wait("more of what it says", || (said(held, id) > before + 200).then_some(()));
+    };
+    goes_on(&held, &first);
+
+    assert_eq!(held.tell(&format!("freeze {first}")), "frozen");
+    // What it said before that may still be on its way.
+    goes_on(&held, &second);
+    let stood = said(&held, &first);
+    goes_on(&held, &second);
+    assert_eq!(said(&held, &first), stood);
+
+    assert_eq!(held.tell("freeze"), "frozen");
+    assert_eq!(held.tell(&format!("thaw {first}")), "thawed");
+    assert_eq!(said(&held, &first), stood, "all stand still");
+    assert_eq!(held.tell("thaw"), "thawed");
+    goes_on(&held, &first);
+    goes_on(&held, &second);
+
+    let nobody = held.tell(&format!("freeze {}", "0".repeat(64)));
+    assert!(nobody.contains("not there"), "{nobody}");
+    let nonsense = held.tell("freeze ../../..");
+    assert!(nonsense.contains("64 hexadecimal digits"), "{nonsense}");
 }
 
 /// Seeded: a failing run is played again with the same seed.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use held::{PROGRAM, inside, inventory, lacks, nothing_left, wait};
 use ionet_agent::guard::Guard;
 use ionet_capsule::holder::Holder;
+use ionet_capsule::place::Jobs;
 use ionet_capsule::{Fault, Programs, Wish};
 use tokio::process::Command;
 
@@ -46,22 +47,22 @@ async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_
     let run = dir.path().join("run");
     let holder = Holder::at(&run);
     let starts = || Some(serve("test-holder", dir.path(), &[]));
-    assert!(holder.freeze().await.is_err(), "nobody is there");
+    assert!(holder.freeze(&Jobs::All).await.is_err(), "nobody is there");
 
     holder.open(&wish(), None, starts).await.unwrap();
     let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
     let first = inventory("test-holder", dir.path());
     holder.open(&wish(), None, || None).await.unwrap();
     assert_eq!(inventory("test-holder", dir.path()), first, "the same one goes on");
-    holder.freeze().await.unwrap();
-    holder.thaw().await.unwrap();
+    holder.freeze(&Jobs::All).await.unwrap();
+    holder.thaw(&Jobs::All).await.unwrap();
     let used = holder.used().await.unwrap();
     assert!(used.memory > 0 && used.disk.is_some_and(|(taken, of)| taken < of && of <= 2 << 30), "{used:?}");
-    holder.freeze().await.unwrap();
+    holder.freeze(&Jobs::All).await.unwrap();
     holder.end(|| None).await.unwrap();
 
     drop(guard);
-    assert!(matches!(holder.freeze().await, Err(Fault::Failed { .. })), "no capsule is open");
+    assert!(matches!(holder.freeze(&Jobs::All).await, Err(Fault::Failed { .. })), "no capsule is open");
     nothing_left("test-holder", dir.path());
     assert_eq!(sockets(&run), [""; 0], "its doors have gone with it");
     assert!(!holder.is_there().await, "a holder of nothing has gone");
@@ -161,7 +162,7 @@ async fn a_holder_whose_program_was_replaced_goes_once_nothing_runs_that_is_want
         holder.open(&wish(), None, || None).await.unwrap();
         let first = inside("test-replaced");
         installed();
-        holder.freeze().await.unwrap();
+        holder.freeze(&Jobs::All).await.unwrap();
         assert_eq!(inside("test-replaced")[0], first[0], "what runs goes on");
         if ended_before {
             holder.end(|| None).await.unwrap();
@@ -225,7 +226,7 @@ async fn what_a_holder_that_was_killed_has_left_is_swept() {
         tokio::task::yield_now().await;
     }
     holder.open(&wish(), None, || None).await.unwrap();
-    holder.freeze().await.unwrap();
+    holder.freeze(&Jobs::All).await.unwrap();
     killed.kill().await.unwrap();
     assert_ne!(sockets(&run), [""; 0]);
 
@@ -253,7 +254,7 @@ async fn a_capsule_whose_owners_program_does_not_come_back_ends_although_its_job
     let holder = Holder::at(&run);
     holder.open(&wish(), None, || Some(serve("test-alone", dir.path(), &["--alone", "1"]))).await.unwrap();
     let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
-    holder.freeze().await.unwrap();
+    holder.freeze(&Jobs::All).await.unwrap();
 
     drop(guard);
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Intent;
 use crate::giving_back::Why;
-use crate::share::share;
+use crate::share::view::share;
 use crate::state::{Account, State};
 use crate::target::Target;
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use ionet_capsule::Wish;
 use ionet_capsule::holder::Holder;
+use ionet_capsule::place::Jobs;
 use ionet_stage::{AgentKind, Engine, NomadChoice, offer_example};
 use reqwest::{Client, Method};
 use rustix::process::Signal;
@@ -95,10 +96,10 @@ impl Measured {
         let (ours, theirs) = (Jobs::begin(&capsule.engine()).await?, Jobs::begin(Path::new(&socket)).await?);
         for _ in 0..TURNS {
             let began = Instant::now();
-            capsule.holder.freeze().await?;
+            capsule.holder.freeze(&Jobs::All).await?;
             self.take("frozen", began.elapsed());
             let began = Instant::now();
-            capsule.holder.thaw().await?;
+            capsule.holder.thaw(&Jobs::All).await?;
             self.take("thawed", began.elapsed());
             self.take("plain_frozen", theirs.all("pause").await?);
             self.take("plain_thawed", theirs.all("unpause").await?);

@@ -17,7 +17,6 @@ pub(super) fn all() -> Vec<Attack> {
             .collect();
     all.extend(as_the_engine_reads_it());
     all.extend(by_the_engine_too());
-    all.extend(super::requests::all());
     all
 }
 

@@ -13,7 +13,7 @@ use crate::attack::{Attack, Deed};
 use crate::sides::{By, Layer, TOKEN};
 
 pub(crate) fn all() -> Vec<Attack> {
-    let of_the_gate = [gate::all(), images::all(), card::all()];
+    let of_the_gate = [gate::all(), requests::all(), images::all(), card::all()];
     let behind = [filter::all(), disk::all(), knowledge::all(), namespaces::all()];
     of_the_gate.into_iter().chain(behind).flatten().collect()
 }

@@ -9,15 +9,19 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::place::Counted;
+use crate::place::{Counted, Jobs};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(crate) enum Ask {
     /// The moat's ids are mapped and its network is there: build what stands in it.
     Build(Box<Plan>),
-    Freeze,
-    Thaw,
+    Freeze {
+        jobs: Jobs,
+    },
+    Thaw {
+        jobs: Jobs,
+    },
     Count,
     /// A new rule set.
     Wall {

@@ -1,13 +1,12 @@
 //! How much an ordinary user's folder holds. Nothing keeps it to its size but that it is looked at, at intervals that grow with it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::hold::Here;
+use crate::fault::Fault;
 
 /// A look takes no more than this part of the time.
 const PART: u32 = 20;
@@ -24,12 +23,16 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    pub(super) fn of(here: Here, folder: PathBuf, size: u64) -> Self {
+    /// `measured` gives the bytes that it holds.
+    pub(super) fn of<M>(size: u64, measured: impl Fn() -> M + Send + 'static) -> Self
+    where
+        M: Future<Output = Result<u64, Fault>> + Send,
+    {
         let (tell, taken) = watch::channel(None);
         let looking = tokio::spawn(async move {
             loop {
                 let begun = Instant::now();
-                match timeout(SEEN_WITHIN, here.measured(&folder)).await {
+                match timeout(SEEN_WITHIN, measured()).await {
                     Ok(Ok(bytes)) => drop(tell.send_replace(Some(bytes))),
                     Ok(Err(fault)) => tracing::warn!(%fault, "the jobs' folder could not be measured"),
                     Err(_) => tracing::warn!("the jobs' folder takes too long to be measured"),

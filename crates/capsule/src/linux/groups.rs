@@ -2,7 +2,7 @@
 //! all jobs below that. On version 1 each controller has them of its own.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::fault::{Fault, Missing};
 
 pub(super) const ROOT: &str = "/sys/fs/cgroup";
 /// The capsule's own root of control groups.
-const IN: &str = "in";
+pub(super) const IN: &str = "in";
 /// Without these a job has no limits. On version 2 the kernel itself freezes.
 const NEEDED_TWO: [&str; 3] = ["cpu", "memory", "pids"];
 /// An ordinary user's systemd has them where an administrator says so. Without them no job has processors of its own.
@@ -24,8 +24,6 @@ const GOOD_TWO: [&str; 2] = ["cpuset", "io"];
 /// On version 1 the freezer is one of them.
 pub(super) const NEEDED_ONE: [&str; 8] =
     ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
-
-const SETTLED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Programs of all jobs together; a PC's own limit is far above it.
 const PROCESSES: u32 = 16_384;
@@ -122,50 +120,6 @@ impl Groups {
         Ok(())
     }
 
-    /// The group above all jobs is there, so that it can be frozen before the first one comes.
-    ///
-    /// # Errors
-    /// What the kernel says; also where the group is not there, since then nobody knows who stands still.
-    pub(crate) fn freeze(&self, frozen: bool) -> io::Result<()> {
-        let jobs = |above: &PathBuf| above.join(IN).join(JOBS);
-        let said = match (self.version, frozen) {
-            (Version::Two, true) => ("cgroup.freeze", "1"),
-            (Version::Two, false) => ("cgroup.freeze", "0"),
-            (Version::One, true) => ("freezer.state", "FROZEN"),
-            (Version::One, false) => ("freezer.state", "THAWED"),
-        };
-        // On version 1 that is the business of one controller.
-        let mut all = self.above.iter().filter(|above| above.join(said.0).exists()).map(jobs).peekable();
-        if all.peek().is_none() {
-            return Err(gone());
-        }
-        let deadline = Instant::now() + SETTLED_WITHIN;
-        for file in all.map(|jobs| jobs.join(said.0)) {
-            written(&file, said.1, deadline)?;
-            self.settled(&file, frozen, deadline)?;
-        }
-        Ok(())
-    }
-
-    /// The kernel says when all stand still.
-    fn settled(&self, file: &Path, frozen: bool, deadline: Instant) -> io::Result<()> {
-        let holds = || -> io::Result<bool> {
-            Ok(match self.version {
-                Version::One => fs::read_to_string(file)?.trim() == if frozen { "FROZEN" } else { "THAWED" },
-                Version::Two => fs::read_to_string(file.with_file_name("cgroup.events"))?
-                    .lines()
-                    .any(|line| line == format!("frozen {}", u8::from(frozen))),
-            })
-        };
-        while !holds()? {
-            if Instant::now() >= deadline {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            std::thread::sleep(Duration::from_micros(300));
-        }
-        Ok(())
-    }
-
     /// Whether anybody is in them.
     pub(crate) fn populated(&self) -> bool {
         self.above.iter().any(|above| {
@@ -215,22 +169,6 @@ impl Groups {
             });
         }
     }
-}
-
-/// The first process inside makes the group a moment after its start. Root inside can take it away again, and whoever was in it is anywhere.
-fn written(file: &Path, word: &str, deadline: Instant) -> io::Result<()> {
-    loop {
-        match fs::File::options().write(true).open(file) {
-            Ok(mut file) => return file.write_all(word.as_bytes()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) if Instant::now() >= deadline => return Err(gone()),
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
-}
-
-fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the group of all jobs is not there")
 }
 
 /// A group that is not this user's limits nothing that this user starts.
@@ -340,23 +278,5 @@ mod tests {
         }
         let lacks = Missing::ControlGroup("freezer".to_owned());
         assert_eq!(Groups::below(top.path(), "t", None), Err(lacks));
-    }
-
-    #[test]
-    fn where_the_group_of_all_jobs_is_gone_nothing_counts_as_frozen() {
-        let top = tempfile::tempdir().unwrap();
-        let above = ["cpu", "freezer"].map(|controller| top.path().join(controller).join("ionet-t"));
-        let jobs = above[1].join(IN).join(JOBS);
-        fs::create_dir_all(&jobs).unwrap();
-        let groups = Groups { version: Version::One, above: above.clone().into() };
-        let refused = |frozen| groups.freeze(frozen).unwrap_err().kind();
-
-        assert_eq!(refused(true), io::ErrorKind::NotFound, "not even a controller");
-        fs::write(above[1].join("freezer.state"), "").unwrap();
-        assert_eq!(refused(true), io::ErrorKind::NotFound);
-        assert_eq!(refused(false), io::ErrorKind::NotFound);
-        fs::write(jobs.join("freezer.state"), "").unwrap();
-        groups.freeze(true).unwrap();
-        assert_eq!(fs::read_to_string(jobs.join("freezer.state")).unwrap(), "FROZEN");
     }
 }

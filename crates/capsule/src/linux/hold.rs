@@ -23,7 +23,7 @@ use super::tools::OWN_PROGRAM;
 use super::{delegation, ids, network, share, way};
 use crate::fault::Fault;
 use crate::filter::Wall;
-use crate::place::{Around, Capsule, Ended, Hold, Place, Spec, Used, Way};
+use crate::place::{Around, Capsule, Ended, Hold, Jobs, Place, Spec, Used, Way};
 
 /// A moat whose capsule did not begin.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
@@ -126,7 +126,13 @@ impl Here {
             return Err(fault);
         }
         let (here, name, granted) = (self.clone(), spec.name.clone(), spec.wish.granted.clone());
-        let filled = disk.size().map(|size| Filled::of(here.clone(), disk.path().to_owned(), size));
+        let measured = (here.clone(), disk.path().to_owned());
+        let filled = disk.size().map(|size| {
+            Filled::of(size, move || {
+                let (here, folder) = measured.clone();
+                async move { here.measured(&folder).await }
+            })
+        });
         let hold = Held { filled, here, name, talk, moat, network, wall, granted, groups, disk };
         Ok(Capsule { stream: Box::new(stream), hold: Box::new(hold) })
     }
@@ -203,12 +209,12 @@ impl Held {
 
 #[async_trait]
 impl Hold for Held {
-    async fn freeze(&mut self) -> Result<(), Fault> {
-        self.done(Ask::Freeze).await
+    async fn freeze(&mut self, jobs: &Jobs) -> Result<(), Fault> {
+        self.done(Ask::Freeze { jobs: jobs.clone() }).await
     }
 
-    async fn thaw(&mut self) -> Result<(), Fault> {
-        self.done(Ask::Thaw).await
+    async fn thaw(&mut self, jobs: &Jobs) -> Result<(), Fault> {
+        self.done(Ask::Thaw { jobs: jobs.clone() }).await
     }
 
     async fn ended(&mut self) -> Ended {

@@ -254,13 +254,13 @@ impl Holder {
         match ask {
             Ask::Open { wish, programs } => self.open(wish, programs).await?,
             Ask::End => self.end().await?,
-            Ask::Freeze => {
-                self.held()?.freeze().await?;
-                tracing::info!("jobs stand still");
+            Ask::Freeze { jobs } => {
+                self.held()?.freeze(&jobs).await?;
+                tracing::info!(?jobs, "jobs stand still");
             }
-            Ask::Thaw => {
-                self.held()?.thaw().await?;
-                tracing::info!("jobs go on");
+            Ask::Thaw { jobs } => {
+                self.held()?.thaw(&jobs).await?;
+                tracing::info!(?jobs, "jobs go on");
             }
             Ask::Use => return self.held()?.used().await.map(Say::Use),
             Ask::Probe { internet } => return self.probe(internet).await.map(|seen| Say::Seen { seen }),

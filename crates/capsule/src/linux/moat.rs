@@ -26,7 +26,7 @@ use super::tools::{OWN_PROGRAM, ended, find, follow, tell};
 use super::{clone, ids, root};
 use crate::fault::Fault;
 use crate::filter::{CAPSULE, CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, RESOLVER, WAN, cap};
-use crate::place::Counted;
+use crate::place::{Counted, Jobs};
 
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);
 const NETWORK_WITHIN: Duration = Duration::from_secs(10);
@@ -66,7 +66,9 @@ fn keep(mut moat: Moat, stream: OwnedFd) -> io::Result<()> {
             identity()?;
             moat.say(&measured(&folder).map_or_else(Say::Failed, |bytes| Say::Measured { bytes }))
         }
-        Some(Ask::Freeze | Ask::Thaw | Ask::Count | Ask::Wall { .. } | Ask::End) | None => Ok(()),
+        Some(Ask::Freeze { .. } | Ask::Thaw { .. } | Ask::Count | Ask::Wall { .. } | Ask::End) | None => {
+            Ok(())
+        }
     }
 }
 
@@ -273,10 +275,13 @@ fn hold(mut moat: Moat, capsule: Capsule, groups: Groups) -> io::Result<()> {
 }
 
 fn answer(ask: Ask, groups: &Groups) -> Result<Say, Fault> {
-    let frozen = |frozen: bool| groups.freeze(frozen).map_err(|error| Fault::at("freezer", error));
+    let hold = |jobs: &Jobs, frozen: bool| {
+        let held = groups.freeze(jobs, frozen);
+        held.map(|()| Say::Done).map_err(|error| Fault::at("freezer", error))
+    };
     match ask {
-        Ask::Freeze => frozen(true).map(|()| Say::Done),
-        Ask::Thaw => frozen(false).map(|()| Say::Done),
+        Ask::Freeze { jobs } => hold(&jobs, true),
+        Ask::Thaw { jobs } => hold(&jobs, false),
         Ask::Wall { rules } => tell("nft", &["-f", "-"], &rules).map(|()| Say::Done),
         Ask::Count => counted().map(Say::Counted),
         Ask::Build(_) | Ask::Sweep(_) | Ask::Measure { .. } | Ask::End => Err(Fault::Busy),

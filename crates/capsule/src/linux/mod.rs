@@ -21,6 +21,7 @@ mod edition;
 mod engine;
 pub mod files;
 mod filled;
+mod freezer;
 mod groups;
 mod groups_inside;
 pub mod guard;

@@ -69,6 +69,7 @@ impl Talk {
 mod tests {
     use super::super::control::Moat;
     use super::*;
+    use crate::place::Jobs;
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_too_late_is_not_taken_for_the_next_ones() {
@@ -80,12 +81,12 @@ mod tests {
         moat.say(&Say::Unshared).unwrap();
         talk.unshared().await.unwrap();
 
-        talk.ask(&Ask::Freeze).await.unwrap();
+        talk.ask(&Ask::Freeze { jobs: Jobs::All }).await.unwrap();
         assert!(talk.done("freeze").await.is_err(), "nobody answers in time");
-        talk.ask(&Ask::Thaw).await.unwrap();
-        assert!(matches!(moat.hear(), Some(Ask::Freeze)));
+        talk.ask(&Ask::Thaw { jobs: Jobs::All }).await.unwrap();
+        assert!(matches!(moat.hear(), Some(Ask::Freeze { .. })));
         moat.say(&Say::Done).unwrap();
-        assert!(matches!(moat.hear(), Some(Ask::Thaw)));
+        assert!(matches!(moat.hear(), Some(Ask::Thaw { .. })));
         moat.say(&Say::Failed(Fault::Busy)).unwrap();
         assert_eq!(talk.done("thaw").await, Err(Fault::Busy));
 

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use ionet_agent::guard::{Place, gate_socket};
 use ionet_agent::{Drivers, OwnProgram};
 use ionet_capsule::holder::Holder;
+use ionet_capsule::place::Jobs;
 use ionet_capsule::{self as capsule, Fault, Missing, Wish, inside};
 use ionet_core::fault::{AgentFault, CapsuleFault, WorkFault};
 use ionet_core::share::Share;
@@ -121,11 +122,11 @@ impl Capsule {
     }
 
     pub(super) async fn freeze(&self) -> Result<(), WorkFault> {
-        held(self.holder.freeze().await)
+        held(self.holder.freeze(&Jobs::All).await)
     }
 
     pub(super) async fn thaw(&self) -> Result<(), WorkFault> {
-        held(self.holder.thaw().await)
+        held(self.holder.thaw(&Jobs::All).await)
     }
 
     /// The holder outlives whoever starts it: its own group, no standard streams, nothing of the session.

@@ -93,7 +93,8 @@ impl Measured {
     async fn freezes(&mut self, capsule: &Capsule, plain: &Engine) -> Result<()> {
         eprintln!("{CONTAINERS} containers on each …");
         let socket = plain.host().trim_start_matches("unix://").to_owned();
-        let (ours, theirs) = (Jobs::begin(&capsule.engine()).await?, Jobs::begin(Path::new(&socket)).await?);
+        let (ours, theirs) =
+            (Containers::begin(&capsule.engine()).await?, Containers::begin(Path::new(&socket)).await?);
         for _ in 0..TURNS {
             let began = Instant::now();
             capsule.holder.freeze(&Jobs::All).await?;
@@ -224,12 +225,12 @@ impl Capsule {
 }
 
 /// Containers that do nothing.
-struct Jobs {
+struct Containers {
     engine: Client,
     ids: Vec<String>,
 }
 
-impl Jobs {
+impl Containers {
     async fn begin(socket: &Path) -> Result<Self> {
         let engine = client(socket)?;
         let asked = json!({

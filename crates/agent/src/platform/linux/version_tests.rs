@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ionet_core::fault::WorkFault;
+use ionet_private::Lock;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -103,6 +104,8 @@ async fn a_guard_that_is_not_understood_is_asked_to_stop_and_go_and_a_new_one_ta
     let stage = Stage::new();
     let listener = listener(&stage);
     let socket = run_dir(&stage).join("guard.sock");
+    // As long as it is there it has the folder, like any guard.
+    let alone = Lock::take(&run_dir(&stage).join("guard.lock")).unwrap();
     let strange = tokio::spawn(async move {
         for said in [hello(OURS.newest + 5), r#"{"say":"status","running":null}"#.to_owned()] {
             let mut strange = Other::accepts(&listener).await;
@@ -113,6 +116,7 @@ async fn a_guard_that_is_not_understood_is_asked_to_stop_and_go_and_a_new_one_ta
             assert!(strange.lines.next_line().await.unwrap().is_none(), "and nobody holds it any more");
         }
         std::fs::remove_file(socket).unwrap();
+        drop(alone);
     });
 
     let (guard, _events) = connect(&stage).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ionet_capsule::holder::ALONE;
 use ionet_capsule::link::{End, Link};
-use ionet_capsule::linux::doors::{self, Doors};
+use ionet_capsule::linux::holder::doors::{self, Doors};
 use ionet_capsule::linux::holder::{self, Setup};
 use ionet_capsule::linux::{Here, disk, way};
 use ionet_capsule::place::{Container, Jobs, NoContainer};

@@ -12,13 +12,13 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("moat") => ionet_capsule::linux::moat::run(),
         Some("guard") => {
-            ionet_capsule::linux::guard::run(std::env::args().nth(2).as_deref() == Some("first"))
+            ionet_capsule::linux::inside::guard::run(std::env::args().nth(2).as_deref() == Some("first"))
         }
-        Some("files") => ionet_capsule::linux::files::run(),
-        Some("names") => ionet_capsule::linux::resolver::run(),
-        Some("init") => {
-            ionet_capsule::linux::init::run(std::env::args().skip(2).filter_map(|port| port.parse().ok()))
-        }
+        Some("files") => ionet_capsule::linux::inside::files::run(),
+        Some("names") => ionet_capsule::linux::moat::resolver::run(),
+        Some("init") => ionet_capsule::linux::inside::init::run(
+            std::env::args().skip(2).filter_map(|port| port.parse().ok()),
+        ),
         Some("hold") => by_hand::run(Deed::Hold, std::env::args().skip(2)),
         Some("serve") => by_hand::run(Deed::Serve, std::env::args().skip(2)),
         Some("sweep") => by_hand::run(Deed::Sweep, std::env::args().skip(2)),

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use rustix::process::{getegid, geteuid};
 
-use super::tools::find;
 use crate::fault::{Fault, Missing};
+use crate::linux::tools::find;
 use crate::place::Way;
 
 /// As many as Linux programs expect.

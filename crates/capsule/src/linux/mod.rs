@@ -8,38 +8,18 @@
 //!    └─ pasta ──────────┘ filter, cap         │ no capability over the moat
 //!    └──────────────── one byte stream ───────┘
 //! ```
+//!
+//! Each has a room here: `holder`, `moat`, and `inside` for whoever is in the capsule. What they say to each other is in `control`; what is
+//! theirs together in `groups` and `disk`.
 
-mod calls;
-mod children;
-mod clone;
 mod control;
-mod delegation;
 pub mod disk;
-pub mod doors;
-mod drive;
-mod edition;
-mod engine;
-pub mod files;
-mod filled;
-mod freezer;
 mod groups;
-mod groups_inside;
-pub mod guard;
-mod hold;
 pub mod holder;
 mod ids;
-pub mod init;
-mod loops;
+pub mod inside;
 pub mod moat;
-mod network;
-mod probe;
-pub mod resolver;
-mod root;
-mod said;
-mod share;
-mod talk;
 mod tools;
-mod way;
 
-pub use hold::Here;
-pub use way::way;
+pub use holder::hold::Here;
+pub use holder::way::way;

@@ -11,7 +11,7 @@ use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use crate::fault::{Fault, Missing};
 
 /// The program that this process is, also where another has been installed in its place.
-pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Where a program of the system lies. Nobody's PATH is asked.
 pub(crate) fn find(program: &str) -> Result<PathBuf, Missing> {
@@ -32,7 +32,7 @@ pub(crate) fn find(program: &str) -> Result<PathBuf, Missing> {
 }
 
 /// A program of the system that takes what is to be done on its standard input.
-pub(super) fn tell(program: &str, args: &[&str], text: &str) -> Result<(), Fault> {
+pub(crate) fn tell(program: &str, args: &[&str], text: &str) -> Result<(), Fault> {
     let wrong = |why: &dyn std::fmt::Display| Fault::at(program, why);
     let mut child = Command::new(find(program)?)
         .args(args)
@@ -51,7 +51,7 @@ pub(super) fn tell(program: &str, args: &[&str], text: &str) -> Result<(), Fault
 
 /// For between fork and exec: who is started ends with whoever starts it, however that ends, also before this was said. One system call
 /// after the other, and nothing is allocated.
-pub(super) fn follow() -> impl FnMut() -> io::Result<()> {
+pub(crate) fn follow() -> impl FnMut() -> io::Result<()> {
     let parent = getpid();
     move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -60,7 +60,7 @@ pub(super) fn follow() -> impl FnMut() -> io::Result<()> {
 }
 
 /// How one of our processes ended, for whoever hears what it says.
-pub(super) fn ended(who: &str, lived: io::Result<()>) -> ExitCode {
+pub(crate) fn ended(who: &str, lived: io::Result<()>) -> ExitCode {
     match lived {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

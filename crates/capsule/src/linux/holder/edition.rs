@@ -8,10 +8,10 @@ use crate::place::Programs;
 
 /// None where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Edition(Option<[i64; 7]>);
+pub(crate) struct Edition(Option<[i64; 7]>);
 
 impl Edition {
-    pub(super) fn of(program: &Path) -> Self {
+    pub(crate) fn of(program: &Path) -> Self {
         let numbers = |file: fs::Metadata| {
             let (device, number) = (file.dev() as i64, file.ino() as i64);
             // A package may give all of its files one time: that of the change nobody chooses.
@@ -29,6 +29,6 @@ impl Edition {
     }
 }
 
-pub(super) fn of_all(programs: &Programs) -> Vec<Edition> {
+pub(crate) fn of_all(programs: &Programs) -> Vec<Edition> {
     programs.agent.iter().chain(programs.beside.values()).map(|program| Edition::of(program)).collect()
 }

@@ -15,7 +15,7 @@ const STICKY: u32 = 0o1000;
 ///
 /// # Errors
 /// Whose it is beside root's, or why no image can lie there.
-pub(super) fn of_service(folder: &Path) -> Result<PathBuf, Fault> {
+pub(crate) fn of_service(folder: &Path) -> Result<PathBuf, Fault> {
     let there = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
     // Before anything is made: where that is, somebody else may have said.
     kept(&there.canonicalize().map_err(wrong)?, there == folder).map_err(wrong)?;
@@ -29,7 +29,7 @@ pub(super) fn of_service(folder: &Path) -> Result<PathBuf, Fault> {
 }
 
 /// The folder is to be root's alone, and of those above it nobody else may take it away.
-pub(super) fn kept(folder: &Path, itself: bool) -> Result<(), String> {
+pub(crate) fn kept(folder: &Path, itself: bool) -> Result<(), String> {
     for at in folder.ancestors() {
         let is = fs::metadata(at).map_err(|error| error.to_string())?;
         let strict = itself && at == folder;

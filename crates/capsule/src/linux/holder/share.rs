@@ -9,14 +9,14 @@ const GIB: u64 = 1 << 30;
 const MOST: u64 = 60_000_000_000;
 
 /// In bytes: a third of what is free, and no more than that.
-pub(super) fn of_drive(folder: &Path) -> io::Result<u64> {
+pub(crate) fn of_drive(folder: &Path) -> io::Result<u64> {
     let drive = rustix::fs::statvfs(folder)?;
     // Whole mebibytes, as an image has them.
     Ok(((drive.f_bavail * drive.f_frsize) / 3).min(MOST) >> 20 << 20)
 }
 
 /// In bytes: a quarter of this PC's memory stays its owner's, and 2 GiB at least.
-pub(super) fn of_memory() -> u64 {
+pub(crate) fn of_memory() -> u64 {
     let told = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total =
         told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());

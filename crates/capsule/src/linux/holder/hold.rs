@@ -14,15 +14,19 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::control::{Ask, Groups, Plan, Say};
-use super::disk::Disk;
-use super::filled::Filled;
+use super::network;
 use super::said::pass_on;
+use super::share;
 use super::talk::Talk;
-use super::tools::OWN_PROGRAM;
-use super::{delegation, ids, network, share, way};
+use super::way;
 use crate::fault::Fault;
 use crate::filter::Wall;
+use crate::linux::control::{Ask, Groups, Plan, Say};
+use crate::linux::disk::Disk;
+use crate::linux::disk::filled::Filled;
+use crate::linux::groups::delegation;
+use crate::linux::ids;
+use crate::linux::tools::OWN_PROGRAM;
 use crate::place::{Around, Capsule, Ended, Hold, Jobs, Place, Spec, Used, Way};
 
 /// A moat whose capsule did not begin.
@@ -138,7 +142,7 @@ impl Here {
     }
 
     /// What a capsule's folder holds, in bytes.
-    pub(super) async fn measured(&self, folder: &Path) -> Result<u64, Fault> {
+    pub(crate) async fn measured(&self, folder: &Path) -> Result<u64, Fault> {
         let (mut talk, _stream, _moat, _) = self.moat().await?;
         talk.ask(&Ask::Measure { folder: folder.to_owned() }).await?;
         talk.hear("measure", |say| if let Say::Measured { bytes } = say { Some(*bytes) } else { None }).await

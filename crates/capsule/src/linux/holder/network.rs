@@ -11,9 +11,9 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use super::said::pass_on;
-use super::tools::{find, follow};
 use crate::fault::{Fault, Missing};
 use crate::filter::{Network, OWNERS_RESOLVER, WAN};
+use crate::linux::tools::{find, follow};
 use crate::place::{Around, Way};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);

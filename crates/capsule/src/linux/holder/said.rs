@@ -18,7 +18,7 @@ const LONGEST: usize = 1024;
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Until nobody is left to say anything. The holder's own way out, perhaps a file of the owner's, is lent to nobody in there.
-pub(super) async fn pass_on(mut said: ChildStderr) {
+pub(crate) async fn pass_on(mut said: ChildStderr) {
     let (mut share, mut some) = (Share::whole(Instant::now()), [0; 4096]);
     loop {
         let patience = if share.left_out == 0 { Duration::MAX } else { QUIET };

@@ -1,6 +1,10 @@
 //! The capsule's control groups, from outside: `above` has its limits and is ours; `in` below it is the capsule's own, and the group of
 //! all jobs below that. On version 1 each controller has them of its own.
 
+pub(crate) mod delegation;
+mod freezer;
+pub(crate) mod within;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -9,20 +13,20 @@ use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 
-use super::control::{Groups, Version};
-use super::ids;
 use crate::engine::JOBS;
 use crate::fault::{Fault, Missing};
+use crate::linux::control::{Groups, Version};
+use crate::linux::ids;
 
-pub(super) const ROOT: &str = "/sys/fs/cgroup";
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
 /// The capsule's own root of control groups.
-pub(super) const IN: &str = "in";
+pub(crate) const IN: &str = "in";
 /// Without these a job has no limits. On version 2 the kernel itself freezes.
 const NEEDED_TWO: [&str; 3] = ["cpu", "memory", "pids"];
 /// An ordinary user's systemd has them where an administrator says so. Without them no job has processors of its own.
 const GOOD_TWO: [&str; 2] = ["cpuset", "io"];
 /// On version 1 the freezer is one of them.
-pub(super) const NEEDED_ONE: [&str; 8] =
+pub(crate) const NEEDED_ONE: [&str; 8] =
     ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
 
 /// Programs of all jobs together; a PC's own limit is far above it.
@@ -191,7 +195,7 @@ fn usable<'a>(
 }
 
 /// Version 1 takes nobody into a group without processors, and lets what is made below have the same. Version 2 does so by itself.
-pub(super) fn inherit_cpus(group: &Path) -> io::Result<()> {
+pub(crate) fn inherit_cpus(group: &Path) -> io::Result<()> {
     let clones = group.join("cgroup.clone_children");
     if !clones.exists() || !group.join("cpuset.cpus").exists() {
         return Ok(());
@@ -203,7 +207,7 @@ pub(super) fn inherit_cpus(group: &Path) -> io::Result<()> {
     fs::write(clones, "1")
 }
 
-pub(super) fn enable(group: &Path) -> io::Result<()> {
+pub(crate) fn enable(group: &Path) -> io::Result<()> {
     let has = controllers(group);
     let good = GOOD_TWO.into_iter().filter(|good| has.split_whitespace().any(|has| has == *good));
     for controller in NEEDED_TWO.into_iter().chain(good) {
@@ -213,7 +217,7 @@ pub(super) fn enable(group: &Path) -> io::Result<()> {
 }
 
 /// Which of those that a group of version 2 has to have it has not.
-pub(super) fn lacking(group: &Path) -> Vec<&'static str> {
+pub(crate) fn lacking(group: &Path) -> Vec<&'static str> {
     let has = controllers(group);
     NEEDED_TWO.into_iter().filter(|needed| !has.split_whitespace().any(|has| has == *needed)).collect()
 }

@@ -11,9 +11,9 @@ use rustix::process::{geteuid, getpid};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::groups::{ROOT, lacking};
-use super::tools::find;
+use super::{ROOT, lacking};
 use crate::fault::Missing;
+use crate::linux::tools::find;
 
 const OWN: &str = "/proc/self/cgroup";
 /// Where the holder and whoever it starts are, beside their capsules: version 2 limits no group that has both processes and groups below.
@@ -26,7 +26,7 @@ const ASIDE_WITHIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What is missing, and what would mend it.
-pub(super) async fn of_user(name: &str) -> Result<PathBuf, Missing> {
+pub(crate) async fn of_user(name: &str) -> Result<PathBuf, Missing> {
     let top = Path::new(ROOT);
     if !top.join("cgroup.controllers").exists() {
         return Err(lacks("version 2 of control groups, which systemd.unified_cgroup_hierarchy=1 turns on"));

@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::tools::find;
 use crate::engine::{DATA, configuration};
 use crate::inside::PLAYED;
+use crate::linux::tools::find;
 
 const CONFIGURATION: &str = "/run/engine.json";
 
 /// How it is started, once what it reads is written.
-pub(super) fn prepared() -> io::Result<impl Fn() -> io::Result<Command>> {
+pub(crate) fn prepared() -> io::Result<impl Fn() -> io::Result<Command>> {
     fs::create_dir_all(DATA)?;
     fs::write(CONFIGURATION, configuration(cards().as_deref()).to_string())?;
     Ok(engine)

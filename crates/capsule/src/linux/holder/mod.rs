@@ -1,5 +1,14 @@
 //! The holder's own life: one capsule at the most, opened, frozen and ended as its owner asks.
 
+pub mod doors;
+mod edition;
+pub(crate) mod hold;
+mod network;
+mod said;
+pub(crate) mod share;
+mod talk;
+pub(crate) mod way;
+
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,14 +24,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::Here;
-use super::doors::{self, Doors};
-use super::drive;
-use super::edition::{self, Edition};
-use super::tools::OWN_PROGRAM;
+use self::doors::Doors;
+use self::edition::Edition;
+use self::hold::Here;
 use crate::fault::Fault;
 use crate::holder::{Ask, DOORS, Say, Seen, socket};
 use crate::link::{End, Link};
+use crate::linux::disk::drive;
+use crate::linux::tools::OWN_PROGRAM;
 use crate::place::{Around, Ended, Hold, Place as _, Programs, Spec, Wish};
 
 /// A question is a line, and no longer than this.

@@ -11,12 +11,17 @@ use std::process::{Command, ExitCode, Stdio};
 use rustix::mount::{MountFlags, mount};
 use tokio::net::{TcpListener, UnixStream};
 
+use super::calls;
 use super::children::{keep, reap};
-use super::tools::{ended, tell};
-use super::{calls, engine, files, groups_inside, probe, root};
+use super::engine;
+use super::files;
+use super::probe;
 use crate::filter::{self, CAPSULE, INSIDE, LINE_BITS, MOAT};
 use crate::inside::{ENGINE, GUARD};
 use crate::link::{self, Conversation, End, Link};
+use crate::linux::groups::within;
+use crate::linux::moat::root;
+use crate::linux::tools::{ended, tell};
 
 /// Said to the guard that is the first of its capsule.
 const FIRST: &str = "first";
@@ -28,7 +33,7 @@ pub fn run(led: impl Iterator<Item = u16>) -> ExitCode {
 
 fn live(led: impl Iterator<Item = u16>) -> io::Result<()> {
     world()?;
-    groups_inside::arrange()?;
+    within::arrange()?;
     calls::refuse()?;
     network()?;
     let stream = std::os::unix::net::UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -83,7 +88,7 @@ fn world() -> io::Result<()> {
     ] {
         mount("capsule", at, "tmpfs", held, options)?;
     }
-    groups_inside::mount_all()
+    within::mount_all()
 }
 
 fn network() -> io::Result<()> {

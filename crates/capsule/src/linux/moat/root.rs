@@ -9,11 +9,11 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_remount};
 
-use super::control::Plan;
-use super::ids;
-use super::tools::OWN_PROGRAM;
 use crate::filter::RESOLVER;
 use crate::inside::AGENT;
+use crate::linux::control::Plan;
+use crate::linux::ids;
+use crate::linux::tools::OWN_PROGRAM;
 
 /// This program, inside.
 pub(crate) const PROGRAM: &str = "/opt/ionet/ionet-capsule";
@@ -114,7 +114,7 @@ fn texts(root: &Path) -> io::Result<()> {
 }
 
 /// What an NVIDIA card is used by. Which container gets which, the gate says.
-pub(super) fn is_card(name: &str) -> bool {
+pub(crate) fn is_card(name: &str) -> bool {
     let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
     matches!(name, "nvidiactl" | "nvidia-uvm" | "nvidia-uvm-tools" | "nvidia-modeset")
         || name.strip_prefix("nvidia").is_some_and(number)

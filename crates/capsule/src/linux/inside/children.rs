@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 /// Takes in whoever has ended. Comes back only with what cannot be mended.
-pub(super) async fn reap() -> io::Error {
+pub(crate) async fn reap() -> io::Error {
     let mut ended = match signal(SignalKind::child()) {
         Ok(ended) => ended,
         Err(error) => return error,
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const BEGUN: Duration = Duration::from_secs(5);
 
 /// Starts it, and again when it has ended: at growing intervals as long as it ends soon. Comes back only with what cannot be mended.
-pub(super) async fn keep(started: impl Fn() -> io::Result<Command>) -> io::Error {
+pub(crate) async fn keep(started: impl Fn() -> io::Result<Command>) -> io::Error {
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();

@@ -16,7 +16,7 @@ const SELDOM: Duration = Duration::from_secs(600);
 const SEEN_WITHIN: Duration = Duration::from_secs(120);
 
 /// Of one capsule, as long as this is there.
-pub(super) struct Filled {
+pub(crate) struct Filled {
     size: u64,
     taken: watch::Receiver<Option<u64>>,
     looking: JoinHandle<()>,
@@ -24,7 +24,7 @@ pub(super) struct Filled {
 
 impl Filled {
     /// `measured` gives the bytes that it holds.
-    pub(super) fn of<M>(size: u64, measured: impl Fn() -> M + Send + 'static) -> Self
+    pub(crate) fn of<M>(size: u64, measured: impl Fn() -> M + Send + 'static) -> Self
     where
         M: Future<Output = Result<u64, Fault>> + Send,
     {
@@ -44,12 +44,12 @@ impl Filled {
     }
 
     /// Bytes that it holds, and may hold.
-    pub(super) fn taken(&self) -> Option<(u64, u64)> {
+    pub(crate) fn taken(&self) -> Option<(u64, u64)> {
         self.taken.borrow().map(|taken| (taken, self.size))
     }
 
     /// Until it holds more than it may.
-    pub(super) async fn over(&mut self) {
+    pub(crate) async fn over(&mut self) {
         let size = self.size;
         if self.taken.wait_for(|taken| taken.is_some_and(|taken| taken > size)).await.is_err() {
             std::future::pending::<()>().await;

@@ -7,13 +7,13 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use super::control::{Ask, Say, UNASKED};
 use crate::fault::Fault;
+use crate::linux::control::{Ask, Say, UNASKED};
 
 /// A step of a start, or an answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
-pub(super) struct Talk {
+pub(crate) struct Talk {
     lines: Lines<BufReader<OwnedReadHalf>>,
     write: OwnedWriteHalf,
     /// The number of what was asked last.
@@ -21,12 +21,12 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn over(control: UnixStream) -> Self {
+    pub(crate) fn over(control: UnixStream) -> Self {
         let (read, write) = control.into_split();
         Self { lines: BufReader::new(read).lines(), write, asked: UNASKED }
     }
 
-    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<(), Fault> {
+    pub(crate) async fn ask(&mut self, ask: &Ask) -> Result<(), Fault> {
         let wrong = |why: &dyn std::fmt::Display| Fault::at("moat", why);
         self.asked += 1;
         let mut line = serde_json::to_vec(&(self.asked, ask)).map_err(|error| wrong(&error))?;
@@ -35,7 +35,7 @@ impl Talk {
     }
 
     /// What is taken from the moat's answer to what was asked last.
-    pub(super) async fn hear<T>(&mut self, step: &str, of: impl Fn(&Say) -> Option<T>) -> Result<T, Fault> {
+    pub(crate) async fn hear<T>(&mut self, step: &str, of: impl Fn(&Say) -> Option<T>) -> Result<T, Fault> {
         let say = timeout(ANSWERED_WITHIN, self.answer()).await;
         let say = say.map_err(|_| Fault::at(step, "no answer"))?.map_err(|error| Fault::at(step, error))?;
         if let Say::Failed(fault) = say {
@@ -56,19 +56,19 @@ impl Talk {
         }
     }
 
-    pub(super) async fn done(&mut self, step: &str) -> Result<(), Fault> {
+    pub(crate) async fn done(&mut self, step: &str) -> Result<(), Fault> {
         self.hear(step, |say| matches!(say, Say::Done).then_some(())).await
     }
 
-    pub(super) async fn unshared(&mut self) -> Result<(), Fault> {
+    pub(crate) async fn unshared(&mut self) -> Result<(), Fault> {
         self.hear("moat", |say| matches!(say, Say::Unshared).then_some(())).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::control::Moat;
     use super::*;
+    use crate::linux::control::Moat;
     use crate::place::Jobs;
 
     #[tokio::test(start_paused = true)]

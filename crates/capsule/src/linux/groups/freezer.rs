@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::control::{Groups, Version};
-use super::groups::IN;
+use super::IN;
 use crate::engine::JOBS;
+use crate::linux::control::{Groups, Version};
 use crate::place::Jobs;
 
 const SETTLED_WITHIN: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-use super::ids;
-use super::tools::find;
 use crate::fault::Missing;
+use crate::linux::ids;
+use crate::linux::tools::find;
 use crate::place::Way;
 
 /// What has to be there, inside and outside.
@@ -18,7 +18,7 @@ pub fn way() -> Way {
     if geteuid().is_root() { Way::Service } else { Way::User }
 }
 
-/// What is missing here, the first thing first. The control group is asked of [`super::groups`].
+/// What is missing here, the first thing first. The control group is asked of [`crate::linux::groups`].
 ///
 /// # Errors
 /// That.

@@ -1,6 +1,10 @@
 //! The capsule's disk. Root has an image: a file on the drive that the owner chose, which holds no more than its size and gives back what
 //! jobs free. An ordinary user can mount none, and has a folder.
 
+pub(crate) mod drive;
+pub(crate) mod filled;
+mod loops;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,9 +16,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
-use super::tools::find;
-use super::{drive, loops, share};
 use crate::fault::Fault;
+use crate::linux::holder::share;
+use crate::linux::tools::find;
 use crate::place::Way;
 
 const IMAGE: &str = "disk.img";
@@ -30,7 +34,7 @@ const FREE_WITHIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// What the kernel says.
 pub fn keep_mounts_to_ourselves() -> io::Result<()> {
-    super::clone::leave(rustix::thread::UnshareFlags::NEWNS)?;
+    crate::linux::moat::clone::leave(rustix::thread::UnshareFlags::NEWNS)?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     Ok(())
 }

@@ -54,7 +54,7 @@ const FAMILY_AT: u32 = 16;
 const _: () = assert!(cfg!(target_endian = "little"), "the lower half comes first");
 
 /// For this process and all that come after it.
-pub(super) fn refuse() -> io::Result<()> {
+pub(crate) fn refuse() -> io::Result<()> {
     let mut filter = filter();
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: the kernel copies the program, which outlives the call.

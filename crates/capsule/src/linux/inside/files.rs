@@ -10,15 +10,15 @@ use std::process::{Command, ExitCode, Stdio};
 
 use ionet_foreign::{Roots, serve};
 
-use super::root;
-use super::tools::ended;
 use crate::inside::{AGENT_DATA, LOGS};
+use crate::linux::moat::root;
+use crate::linux::tools::ended;
 
 /// Where it listens, inside.
-pub(super) const SOCKET: &str = "/run/files.sock";
+pub(crate) const SOCKET: &str = "/run/files.sock";
 
 /// How it is started.
-pub(super) fn again() -> io::Result<Command> {
+pub(crate) fn again() -> io::Result<Command> {
     let mut files = Command::new(root::PROGRAM);
     files.arg("files").env_clear().stdin(Stdio::null()).stdout(Stdio::null());
     Ok(files)

@@ -4,6 +4,10 @@
 //! It has one thread. When its holder goes it ends the capsule and clears away after it; when it is killed itself, the kernel ends the
 //! capsule, and its holder clears away.
 
+pub(crate) mod clone;
+pub mod resolver;
+pub(crate) mod root;
+
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -21,11 +25,11 @@ use rustix::process::{
 };
 use rustix::thread::{Gid, Uid, UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::control::{Ask, Groups, Moat, Plan, Say};
-use super::tools::{OWN_PROGRAM, ended, find, follow, tell};
-use super::{clone, ids, root};
 use crate::fault::Fault;
 use crate::filter::{CAPSULE, CONTAINERS, INSIDE, LINE, LINE_BITS, MOAT, RESOLVER, WAN, cap};
+use crate::linux::control::{Ask, Groups, Moat, Plan, Say};
+use crate::linux::ids;
+use crate::linux::tools::{OWN_PROGRAM, ended, find, follow, tell};
 use crate::place::{Counted, Jobs};
 
 const CLEARED_WITHIN: Duration = Duration::from_secs(5);

@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::tools::ended;
 use crate::filter::{OWNERS_RESOLVER, RESOLVER};
+use crate::linux::tools::ended;
 use crate::names::{Anew, Asked, Heard};
 
 const PORT: u16 = 53;

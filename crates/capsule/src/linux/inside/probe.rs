@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::root;
 use crate::filter::CONTAINERS;
 use crate::holder::Seen;
 use crate::inside::PLAYED;
+use crate::linux::moat::root;
 use crate::place::Around;
 
 /// What is refused is refused at once. Who is far away may take longer.
@@ -30,7 +30,7 @@ const ANYWHERE: Ipv4Addr = Ipv4Addr::new(9, 9, 9, 9);
 const LONGEST: u64 = 64 * 1024;
 
 /// Answers one question that comes over this stream.
-pub(super) async fn answer(mut talk: DuplexStream) -> io::Result<()> {
+pub(crate) async fn answer(mut talk: DuplexStream) -> io::Result<()> {
     let mut asked = Vec::new();
     (&mut talk).take(LONGEST).read_to_end(&mut asked).await?;
     let seen = look(&serde_json::from_slice(&asked)?).await;

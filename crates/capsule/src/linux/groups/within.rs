@@ -6,10 +6,10 @@ use std::path::Path;
 
 use rustix::mount::{MountFlags, mount};
 
-use super::groups::{NEEDED_ONE, ROOT, enable, inherit_cpus};
+use super::{NEEDED_ONE, ROOT, enable, inherit_cpus};
 use crate::engine::JOBS;
 
-pub(super) fn mount_all() -> io::Result<()> {
+pub(crate) fn mount_all() -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let own = fs::read_to_string("/proc/self/cgroup")?;
     // On version 2 alone the only line is that of the one hierarchy.
@@ -31,7 +31,7 @@ pub(super) fn mount_all() -> io::Result<()> {
 }
 
 /// Nobody is in a group that has others below it, and the one above all jobs is there from the start.
-pub(super) fn arrange() -> io::Result<()> {
+pub(crate) fn arrange() -> io::Result<()> {
     let root = Path::new(ROOT);
     if !root.join("cgroup.subtree_control").exists() {
         for controller in NEEDED_ONE {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ionet_agent::{engine, images, teardown};
 use tokio::time::{Instant, sleep};
 
-use super::tools::ended;
 use crate::inside::{AGENT_DATA, ENGINE, GUARD, LOGS};
+use crate::linux::tools::ended;
 
 /// A cold one on a slow disk.
 const ENGINE_UP_WITHIN: Duration = Duration::from_secs(30);

@@ -25,6 +25,10 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    fn did_not_begin(&self) -> bool {
+        self.status == 126 && self.text.starts_with("OCI runtime exec failed")
+    }
+
     /// Ended by its alarm, as an engine puts that.
     pub(crate) fn stood_still(&self) -> bool {
         self.status == 128 + i64::from(libc::SIGALRM)
@@ -86,7 +90,13 @@ impl Engine {
         self.look(id).is_ok_and(|seen| seen["State"]["Running"] == true)
     }
 
+    /// Where the engine's runtime did not come so far as to begin it, it is begun once more: that says nothing of the deed.
     pub(crate) fn exec(&self, id: &str, command: &[&str]) -> Result<Said> {
+        let said = self.exec_once(id, command)?;
+        if said.did_not_begin() { self.exec_once(id, command) } else { Ok(said) }
+    }
+
+    fn exec_once(&self, id: &str, command: &[&str]) -> Result<Said> {
         let asked = json!({"AttachStdout": true, "AttachStderr": true, "Tty": true, "Cmd": command});
         let made = self.tell(&format!("/containers/{id}/exec"), &asked)?;
         let exec = made["Id"].as_str().context("an exec without an id")?.to_owned();

@@ -97,14 +97,15 @@ fn watch(tasks: &[u32], stood_still: &AtomicBool, over: &AtomicBool) -> Seen {
             stood_still.store(true, Ordering::Relaxed);
             turns_then = alive.iter().map(|pid| (*pid, turns(*pid))).collect();
         }
-        // A stopped task takes no turn; one that is killed takes its last ones. The example takes some at each line.
+        // A stopped task takes no turn; one that is killed takes its last ones, and more as the first of a container, which waits for all
+        // others in it to end. The example takes some at each line.
         seen.ran_again |= turns_then.iter().any(|(pid, then)| turns(*pid) > then + LAST_TURNS);
         std::thread::sleep(Duration::from_millis(1));
     }
     seen
 }
 
-const LAST_TURNS: u64 = 2;
+const LAST_TURNS: u64 = 6;
 
 /// How often the process has given up a processor by itself.
 fn turns(pid: u32) -> u64 {

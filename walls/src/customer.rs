@@ -148,7 +148,7 @@ fn started(socket: &Path) -> Result<UnixStream> {
         "ask": "start", "id": 1, "program": "/opt/ionet/nomad", "args": [], "env": {"PATH": "/usr/bin"}, "cwd": "/data",
         "cards": LENT, "data_dir": DATA, "docker_socket": "/run/engine.sock", "log": "/data/logs/last.txt", "http": null,
     });
-    for line in [json!({"ask": "hello", "newest": 2, "oldest": 1}), start] {
+    for line in [json!({"ask": "hello", "newest": 3, "oldest": 3}), start] {
         writeln!(guard, "{line}")?;
     }
     for line in BufReader::new(guard.try_clone()?).lines() {

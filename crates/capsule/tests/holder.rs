@@ -352,5 +352,7 @@ async fn the_systems_service_has_the_owner_that_an_administrator_named_and_nobod
     assert!(holder.is_there().await && !dir.path().join("run/root").exists());
     let second = serve("test-owner", dir.path(), &["--owner", "54322"]).output().await.unwrap();
     assert!(!second.status.success(), "one owner at a time");
+    let sweep = asked_to("sweep", "test-owner", dir.path()).output().await.unwrap();
+    assert!(!sweep.status.success(), "it is held");
     assert!(asked_by(OWNER, &socket, "use").contains("no capsule is open"));
 }

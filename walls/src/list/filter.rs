@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use ionet_capsule::filter::{LINE, WAN, cap};
 use serde_json::json;
 
 use super::words;
@@ -325,28 +326,21 @@ fn link(stage: &Stage, act: &[&str]) -> Result<Verdict> {
         let (lost, passed) = at_the_cap(stage)?;
         ensure!(lost * 10 < passed, "a job's conversation would stand still: {lost} lost, {passed} passed");
     }
-    for device in CAPPED {
+    for device in [WAN, LINE] {
         told(&mut stage.capsule().in_moat("tc", &["qdisc", "del", "dev", device, "root"]), "")?;
     }
     // Others may keep this PC busy for a moment.
     let open = speed()?.max(speed()?);
-    for device in CAPPED {
-        let again = format!("qdisc replace dev {device} root tbf rate {RATE}bit burst 256kb limit 16mb");
-        told(&mut stage.capsule().in_moat("tc", &again.split(' ').collect::<Vec<_>>()), "")?;
-    }
+    told(&mut stage.capsule().in_moat("tc", &["-batch", "-"]), &cap(RATE))?;
     let share = RATE as f64 / 8.0;
     ensure!(open > share * 2.0, "this PC is too slow to see a cap: {open:.0} bytes/s without");
     let detail = format!("{:.1} MB/s of {:.1}; {:.1} without the cap", capped / 1e6, share / 1e6, open / 1e6);
     Ok(Verdict { succeeded: capped > share * 1.5, detail })
 }
 
-/// The moat's ends of both ways.
-const CAPPED: [&str; 2] = ["wan", "capsule"];
-
 /// Of what went to the capsule: how many packets the cap lost, and how many it let pass.
 fn at_the_cap(stage: &Stage) -> Result<(u64, u64)> {
-    let said =
-        stage.capsule().in_moat("tc", &["-s", "-j", "qdisc", "show", "dev", "capsule", "root"]).output()?;
+    let said = stage.capsule().in_moat("tc", &["-s", "-j", "qdisc", "show", "dev", LINE, "root"]).output()?;
     let said: serde_json::Value = serde_json::from_slice(&said.stdout)?;
     let count =
         |what: &str| said[0][what].as_u64().with_context(|| format!("the cap counts nothing: {said}"));

@@ -1,4 +1,4 @@
-//! The container engine, over its socket: only the verbs that are needed to freeze and to leave nothing.
+//! The container engine, over its socket: only the verbs that are needed to leave nothing, and to look after images.
 
 use std::io;
 use std::path::Path;
@@ -99,7 +99,7 @@ impl<'a> Engine<'a> {
 
     /// Whether anything runs in that container; nothing does where there is none.
     pub(crate) async fn runs(&self, container: &str) -> Result<bool, WorkFault> {
-        let answer = self.ask(Method::GET, &format!("/containers/{container}/json"), None).await?;
+        let answer = self.ask(Method::GET, &format!("/containers/{container}/json")).await?;
         match answer.status {
             200 => {
                 let said: Value = serde_json::from_slice(&answer.body).map_err(|_| WorkFault::EngineDown)?;
@@ -112,7 +112,7 @@ impl<'a> Engine<'a> {
 
     /// What it says of the image with this reference; none where there is no such image.
     pub(crate) async fn image(&self, reference: &str) -> Result<Option<Image>, WorkFault> {
-        let answer = self.ask(Method::GET, &format!("/images/{reference}/json"), None).await?;
+        let answer = self.ask(Method::GET, &format!("/images/{reference}/json")).await?;
         match answer.status {
             200 => serde_json::from_slice(&answer.body).map(Some).map_err(|_| WorkFault::EngineDown),
             404 => Ok(None),
@@ -122,7 +122,7 @@ impl<'a> Engine<'a> {
 
     /// Takes the reference away, and with the last one the image. Whether it is gone: what a container uses stays.
     pub(crate) async fn remove_image(&self, reference: &str) -> Result<bool, WorkFault> {
-        let answer = self.ask(Method::DELETE, &format!("/images/{reference}"), None).await?;
+        let answer = self.ask(Method::DELETE, &format!("/images/{reference}")).await?;
         match answer.status {
             200..=299 | 404 => Ok(true),
             409 => Ok(false),
@@ -137,21 +137,18 @@ impl<'a> Engine<'a> {
     async fn remove(&self, container: &Container, patience: Duration) -> Result<(), WorkFault> {
         if !patience.is_zero() && container.state == "running" {
             let patient = Self { within: self.within * 2 + patience, ..*self };
-            patient.post(&container.id, &format!("stop?t={}", patience.as_secs().max(1)), None).await?;
+            // One that says "not found" or "not in that state" has nothing left to do: whoever asks looks again.
+            let target = format!("/containers/{}/stop?t={}", container.id, patience.as_secs().max(1));
+            patient.ask(Method::POST, &target).await?;
         }
         let target = format!("/containers/{}?force=1&v=1", container.id);
-        Self { within: self.within * 2, ..*self }.ask(Method::DELETE, &target, None).await.map(|_| ())
+        Self { within: self.within * 2, ..*self }.ask(Method::DELETE, &target).await.map(|_| ())
     }
 
-    /// An engine that says "not found" or "not in that state" has nothing left to do: whoever asks looks again.
-    async fn post(&self, id: &str, verb: &str, json: Option<String>) -> Result<(), WorkFault> {
-        self.ask(Method::POST, &format!("/containers/{id}/{verb}"), json).await.map(|_| ())
-    }
-
-    async fn ask(&self, method: Method, target: &str, json: Option<String>) -> Result<Answer, WorkFault> {
+    async fn ask(&self, method: Method, target: &str) -> Result<Answer, WorkFault> {
         let stream = self.connect().await?;
         let answer =
-            http::ask(stream, method, target, json, self.within).await.map_err(|_| WorkFault::EngineDown)?;
+            http::ask(stream, method, target, None, self.within).await.map_err(|_| WorkFault::EngineDown)?;
         tracing::debug!(target, status = answer.status, "asked the container engine");
         if answer.status == 403 { Err(WorkFault::NotPermitted) } else { Ok(answer) }
     }

@@ -211,7 +211,7 @@ mod tests {
         let top = tops.into_iter().find(|top| top.join("cgroup.controllers").exists());
         let group = top.map(|top| top.join(format!("ionet-aside-{}", std::process::id())));
         let Some(group) = group.filter(|group| fs::create_dir(group).is_ok()) else {
-            println!("skipped: needs control groups");
+            println!("skipped: needs a control group of version 2");
             return;
         };
         let mut sleeps = std::process::Command::new("sleep").arg("600").spawn().unwrap();

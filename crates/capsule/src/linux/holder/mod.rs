@@ -120,7 +120,10 @@ fn run_folder(run: &Path, owner: uid_t) -> io::Result<()> {
 /// What is left.
 pub async fn sweep(setup: &Setup) -> Result<(), Fault> {
     let run = &setup.here.run;
-    ionet_private::folder(run).map_err(|error| Fault::at("run folder", error))?;
+    // One that is there stays as it is: whoever holds it has said who comes to it.
+    if !run.is_dir() {
+        ionet_private::folder(run).map_err(|error| Fault::at("run folder", error))?;
+    }
     let deadline = Instant::now() + LET_GO_WITHIN;
     let _alone = loop {
         match Lock::take(&run.join("hold.lock")) {

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 const GIB: u64 = 1 << 30;
-/// Of the drive.
-const MOST: u64 = 60_000_000_000;
+/// Of the drive: 60 GB, as the window counts them.
+const MOST: u64 = 60 * GIB;
 
 /// In bytes: a third of what is free, and no more than that.
 pub(crate) fn of_drive(folder: &Path) -> io::Result<u64> {

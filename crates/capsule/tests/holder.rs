@@ -1,11 +1,12 @@
 //! A holder as the resident program has it: a process of its own, asked over its socket.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+#![expect(clippy::print_stdout, reason = "a test that is left out says so")]
 
 #[expect(dead_code, reason = "another test uses the rest of it")]
 mod held;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,6 +21,26 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 fn wish() -> Wish {
     Wish { disk: Some(2 << 30), memory: None, rate: None, granted: Vec::new(), led: Vec::new() }
+}
+
+/// Where a holder is to be, and nobody is yet.
+struct There {
+    dir: tempfile::TempDir,
+    run: PathBuf,
+    holder: Holder,
+}
+
+impl There {
+    /// None, and said, where no capsule can be had.
+    fn new() -> Option<Self> {
+        if let Some(needs) = lacks() {
+            println!("skipped: needs {needs}");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        Some(Self { holder: Holder::at(&run), dir, run })
+    }
 }
 
 /// How a holder of that name is started there.
@@ -39,13 +60,7 @@ fn asked_to(deed: &str, name: &str, there: &Path) -> Command {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_opens_freezes_and_ends_a_capsule_as_it_is_asked_and_goes_when_there_is_nothing_to_hold() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
-    let holder = Holder::at(&run);
+    let Some(There { dir, run, holder }) = There::new() else { return };
     let starts = || Some(serve("test-holder", dir.path(), &[]));
     assert!(holder.freeze(&Jobs::All).await.is_err(), "nobody is there");
 
@@ -84,12 +99,7 @@ fn program(there: &Path, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capsule_goes_on_with_its_programs_and_another_edition_of_one_makes_a_new_capsule() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let holder = Holder::at(&dir.path().join("run"));
+    let Some(There { dir, holder, .. }) = There::new() else { return };
     let agent = dir.path().join("nomad");
     let named = Programs { agent: Some(agent.clone()), ..Programs::default() };
     let agent_inside = || agent_in("test-edition");
@@ -112,12 +122,7 @@ async fn a_capsule_goes_on_with_its_programs_and_another_edition_of_one_makes_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_systems_service_lays_out_no_program_that_its_owner_names() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let holder = Holder::at(&dir.path().join("run"));
+    let Some(There { dir, holder, .. }) = There::new() else { return };
     program(&dir.path().join("nomad"), "the service's");
     let agent = dir.path().join("nomad").display().to_string();
     let service = ["--owner", "54321", "--agent", &agent];
@@ -135,12 +140,7 @@ async fn the_systems_service_lays_out_no_program_that_its_owner_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_whose_program_was_replaced_goes_once_nothing_runs_that_is_wanted() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let holder = Holder::at(&dir.path().join("run"));
+    let Some(There { dir, holder, .. }) = There::new() else { return };
     let own = dir.path().join("ionet-capsule");
     let installed = || {
         let new = dir.path().join("new");
@@ -182,13 +182,8 @@ async fn a_holder_whose_program_was_replaced_goes_once_nothing_runs_that_is_want
 /// One that takes another version's word for the end alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_that_does_not_understand_is_ended_and_the_next_one_opens() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
+    let Some(There { dir, run, holder }) = There::new() else { return };
     std::fs::create_dir(&run).unwrap();
     let socket = ionet_capsule::holder::socket(&run);
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
@@ -204,7 +199,6 @@ async fn a_holder_that_does_not_understand_is_ended_and_the_next_one_opens() {
         }
     });
 
-    let holder = Holder::at(&run);
     holder.open(&wish(), None, || Some(serve("test-other", dir.path(), &[]))).await.unwrap();
 
     other.await.unwrap();
@@ -214,13 +208,7 @@ async fn a_holder_that_does_not_understand_is_ended_and_the_next_one_opens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_holder_that_was_killed_has_left_is_swept() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
-    let holder = Holder::at(&run);
+    let Some(There { dir, run, holder }) = There::new() else { return };
     let mut killed = serve("test-killed", dir.path(), &[]).spawn().unwrap();
     while !holder.is_there().await {
         tokio::task::yield_now().await;
@@ -245,13 +233,7 @@ fn sockets(run: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capsule_whose_owners_program_does_not_come_back_ends_although_its_jobs_are_frozen() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
-    let holder = Holder::at(&run);
+    let Some(There { dir, run, holder }) = There::new() else { return };
     holder.open(&wish(), None, || Some(serve("test-alone", dir.path(), &["--alone", "1"]))).await.unwrap();
     let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
     holder.freeze(&Jobs::All).await.unwrap();
@@ -263,13 +245,7 @@ async fn a_capsule_whose_owners_program_does_not_come_back_ends_although_its_job
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capsule_that_its_owners_program_has_no_agent_in_ends_although_that_program_stays() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
-    let holder = Holder::at(&run);
+    let Some(There { dir, run, holder }) = There::new() else { return };
     let starts = || Some(serve("test-idle", dir.path(), &["--alone", "1"]));
     holder.open(&wish(), None, starts).await.unwrap();
     let (guard, _said) = Guard::reached(&run, WITHIN).await.unwrap();
@@ -288,13 +264,8 @@ async fn a_capsule_that_its_owners_program_has_no_agent_in_ends_although_that_pr
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_its_owner_and_root_speaks_with_a_holder() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
     const STRANGER: u32 = 54_322;
-    let dir = tempfile::tempdir().unwrap();
-    let holder = Holder::at(&dir.path().join("run"));
+    let Some(There { dir, holder, .. }) = There::new() else { return };
     holder.open(&wish(), None, || Some(serve("test-stranger", dir.path(), &[]))).await.unwrap();
     for folder in [dir.path(), &dir.path().join("run")] {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -323,15 +294,10 @@ fn asked_by(user: u32, socket: &Path, ask: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_systems_service_has_the_owner_that_an_administrator_named_and_nobody_else_takes_their_place() {
-    if let Some(needs) = lacks() {
-        println!("skipped: needs {needs}");
-        return;
-    }
     const OWNER: u32 = 54_321;
     const STRANGER: u32 = 54_322;
-    let dir = tempfile::tempdir().unwrap();
+    let Some(There { dir, holder, .. }) = There::new() else { return };
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let holder = Holder::at(&dir.path().join("run"));
     let service = ["--stays", "yes", "--owner", "54321"];
     let _serving = serve("test-owner", dir.path(), &service).kill_on_drop(true).spawn().unwrap();
     while !holder.is_there().await {

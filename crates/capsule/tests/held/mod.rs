@@ -314,11 +314,12 @@ fn groups(name: &str) -> Vec<PathBuf> {
 pub(crate) fn inside(name: &str) -> Vec<i32> {
     let groups = groups(name);
     let who = groups.iter().filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok());
-    let mut who: Vec<i32> =
-        who.flat_map(|who| who.lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect();
-    who.sort_by_cached_key(|pid| (born(*pid).and_then(|born| born.parse::<u64>().ok()), *pid));
-    who.dedup();
-    who
+    let who = who.flat_map(|who| who.lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>());
+    // Whoever has ended meanwhile began at no time.
+    let mut began: Vec<(u64, i32)> = who.filter_map(|pid| Some((born(pid)?.parse().ok()?, pid))).collect();
+    began.sort_unstable();
+    began.dedup();
+    began.into_iter().map(|(_, pid)| pid).collect()
 }
 
 fn command_lines() -> Vec<(i32, String)> {
